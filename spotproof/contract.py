@@ -1,0 +1,140 @@
+"""What the deployed stacks and the running code must agree on: names of items, keys, variables and events."""
+
+from dataclasses import dataclass
+from typing import Final
+
+# --- the table -------------------------------------------------------------------------------------------------
+
+PARTITION_KEY: Final = "pk"
+SORT_KEY: Final = "sk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSpec:
+    """A sparse global secondary index: only items that carry `partition_key` are in it."""
+
+    name: str
+    partition_key: str
+    sort_key: str
+    sort_key_type: str  # "S" or "N"
+    include: tuple[str, ...] = ()  # projected besides the keys; empty = KEYS_ONLY
+
+
+CLAIMABLE_INDEX: Final = IndexSpec(
+    name="claimable",
+    partition_key="claimable_pk",
+    sort_key="claimable_at",
+    sort_key_type="N",
+    include=("fencing_token", "shard_state", "reclaim_at"),
+)
+INSTANCE_INDEX: Final = IndexSpec(name="instance", partition_key="instance_id", sort_key="sk", sort_key_type="S")
+ACTIVE_INDEX: Final = IndexSpec(name="active", partition_key="active_pk", sort_key="pk", sort_key_type="S")
+TABLE_INDEXES: Final = (CLAIMABLE_INDEX, INSTANCE_INDEX, ACTIVE_INDEX)
+ACTIVE_RUNS: Final = "RUNS"  # the one value of active_pk
+
+
+def run_pk(run_id: str) -> str:
+    return f"RUN#{run_id}"
+
+
+def stripe_pk(run_id: str, stripe: int) -> str:
+    return f"RUN#{run_id}#{stripe:04d}"
+
+
+def sessions_pk(run_id: str, bucket: int) -> str:
+    return f"RUN#{run_id}#SESSIONS#{bucket:02d}"
+
+
+def claimable_pk(run_id: str, capacity_class: str) -> str:
+    return f"RUN#{run_id}#{capacity_class}"
+
+
+RUN_SK: Final = "META"
+STRIPE_SK: Final = "HEAD"
+SHARD_SK_PREFIX: Final = "S#"
+
+
+def shard_sk(index: int) -> str:
+    """Sort key of a shard row; zero-padded so that a stripe's rows sort by index."""
+    return f"{SHARD_SK_PREFIX}{index:08d}"
+
+
+# --- objects in the work bucket --------------------------------------------------------------------------------
+
+RUNS_PREFIX: Final = "runs/"
+CHECKPOINTS_PREFIX: Final = "checkpoints/"
+STAGING_PREFIX: Final = "staging/"
+CONTROL_PREFIX: Final = "control/"
+SUCCESS_NAME: Final = "_SUCCESS"
+CHECKPOINT_DONE_TAG: Final = ("spotproof-state", "done")  # lifecycle deletes what carries it
+
+
+def plan_key(run_id: str) -> str:
+    return f"{RUNS_PREFIX}{run_id}/plan"
+
+
+def checkpoints_prefix(run_id: str, shard_index: int | None = None) -> str:
+    run = f"{CHECKPOINTS_PREFIX}{run_id}/"
+    return run if shard_index is None else f"{run}{shard_index:08d}/"
+
+
+def staging_prefix(run_id: str, shard_index: int | None = None) -> str:
+    run = f"{STAGING_PREFIX}{run_id}/"
+    return run if shard_index is None else f"{run}{shard_index:08d}/"
+
+
+def stop_file_key(instance_id: str) -> str:
+    return f"{CONTROL_PREFIX}{instance_id}/stop.json"
+
+
+# --- environment variables -------------------------------------------------------------------------------------
+
+ENV_TABLE: Final = "SPOTPROOF_TABLE"
+ENV_WORK_BUCKET: Final = "SPOTPROOF_WORK_BUCKET"
+ENV_DATA_BUCKET: Final = "SPOTPROOF_DATA_BUCKET"
+ENV_STACK: Final = "SPOTPROOF_STACK"
+ENV_SPOT_QUEUE: Final = "SPOTPROOF_SPOT_QUEUE"
+ENV_ON_DEMAND_QUEUE: Final = "SPOTPROOF_ON_DEMAND_QUEUE"
+ENV_EVENT_BUS: Final = "SPOTPROOF_EVENT_BUS"
+ENV_CODE_URI: Final = "SPOTPROOF_CODE"  # s3://bucket/key of the worker bundle, read by the bootstrap
+ENV_CODE_DIR: Final = "SPOTPROOF_CODE_DIR"  # where the bootstrap unpacked it
+ENV_LOG_LEVEL: Final = "SPOTPROOF_LOG_LEVEL"
+
+# --- Batch -----------------------------------------------------------------------------------------------------
+
+EXIT_DONE: Final = 0
+EXIT_UNEXPECTED: Final = 1
+EXIT_INPUT: Final = 2
+EXIT_CONFIGURATION: Final = 3
+EXIT_AWS: Final = 4
+EXIT_CONFLICT: Final = 5
+EXIT_INTERRUPTED: Final = 75  # EX_TEMPFAIL of sysexits.h: evaluateOnExit retries it
+
+# Parameters of every job definition; each is one `Ref::name` in the command. "auto" = let the worker decide.
+AUTO: Final = "auto"
+JOB_PARAMETERS: Final = ("run", "input", "output", "shard_by", "options")
+JOB_DEFINITION_PREFIX: Final = "spotproof-"
+
+# --- events ----------------------------------------------------------------------------------------------------
+
+EVENT_SOURCE: Final = "spotproof"
+DETAIL_RUN_FINISHED: Final = "Spotproof Run Finished"  # all stripes closed: finalize
+DETAIL_SPOT_WARNING: Final = "EC2 Spot Instance Interruption Warning"
+DETAIL_REBALANCE: Final = "EC2 Instance Rebalance Recommendation"
+DETAIL_INSTANCE_STATE: Final = "EC2 Instance State-change Notification"
+DETAIL_BATCH_JOB_STATE: Final = "Batch Job State Change"
+
+METRIC_NAMESPACE: Final = "Spotproof"
+
+# Outputs of the stacks, by which people and the command line find what was deployed.
+OUTPUT_TABLE: Final = "TableName"
+OUTPUT_WORK_BUCKET: Final = "WorkBucketName"
+OUTPUT_DATA_BUCKET: Final = "DataBucketName"
+OUTPUT_SPOT_QUEUE: Final = "SpotQueueName"
+OUTPUT_ON_DEMAND_QUEUE: Final = "OnDemandQueueName"
+OUTPUT_LOG_GROUP: Final = "WorkerLogGroupName"
+OUTPUT_JOB_DEFINITIONS: Final = "JobDefinitionNames"  # comma separated
+STACK_STATE: Final = "State"  # suffixes: <stage prefix>-State and so on
+STACK_COMPUTE: Final = "Compute"
+STACK_EVENTS: Final = "Events"
+DEFAULT_STACK_PREFIX: Final = "Spotproof"

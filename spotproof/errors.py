@@ -1,0 +1,88 @@
+"""The tree of errors: one type per action the caller can take.
+
+SpotproofError
+├── ConfigurationError        a setting or argument is missing or wrong   -> fix it and start again (exit 3)
+├── InputError                the input can't be processed as it is       -> fix the input (exit 2)
+│   └── InputChangedError     an object differs from the plan's pin       -> restore it or start a new run
+├── RunConflictError          the run exists with other parameters        -> choose another run id (exit 5)
+├── RunNotFoundError          no such run                                 -> check the run id (exit 102)
+├── LeaseLostError            our fencing token is stale                  -> stop writing this shard
+├── SessionLostError          our session is fenced or ended              -> stop leasing, exit to be retried
+├── CheckpointError
+│   ├── CheckpointCorruptError   digest mismatch or malformed             -> fall back to the previous generation
+│   └── CheckpointTooNewError    written by a newer schema                -> upgrade the worker; never rewrite
+├── EventRejectedError        forged or malformed event                   -> count and drop it
+├── UserCodeError             the job's own code raised                   -> record it on the shard, go on
+└── AwsError                  AWS refused or stayed unavailable
+    ├── AwsAccessError        no permission                               -> grant it (exit 4)
+    ├── AwsMissingError       table, bucket or object is gone             -> deploy or check the name (exit 4)
+    └── AwsUnavailableError   throttled or down beyond our patience       -> try again later (exit 4)
+"""
+
+
+class SpotproofError(Exception):
+    """Base of every error this product raises on purpose; its text is one line for a person."""
+
+
+class ConfigurationError(SpotproofError):
+    """A setting or an argument is missing or wrong."""
+
+
+class InputError(SpotproofError):
+    """The input can't be processed as it is."""
+
+
+class InputChangedError(InputError):
+    """An input object differs from what the plan pinned."""
+
+
+class RunConflictError(SpotproofError):
+    """The run exists with other parameters."""
+
+
+class RunNotFoundError(SpotproofError):
+    """There is no such run."""
+
+
+class LeaseLostError(SpotproofError):
+    """Another owner may hold the shard: our fencing token is stale."""
+
+
+class SessionLostError(SpotproofError):
+    """Our session was fenced or has ended."""
+
+
+class CheckpointError(SpotproofError):
+    """A checkpoint can't be used."""
+
+
+class CheckpointCorruptError(CheckpointError):
+    """A checkpoint is damaged, foreign or malformed."""
+
+
+class CheckpointTooNewError(CheckpointError):
+    """A checkpoint was written by a newer schema than this worker knows."""
+
+
+class EventRejectedError(SpotproofError):
+    """An event is forged or malformed; handling it again would not help."""
+
+
+class UserCodeError(SpotproofError):
+    """The job's own code failed on a shard."""
+
+
+class AwsError(SpotproofError):
+    """AWS refused a request or stayed unavailable."""
+
+
+class AwsAccessError(AwsError):
+    """The caller has no permission."""
+
+
+class AwsMissingError(AwsError):
+    """A table, bucket, queue or object does not exist."""
+
+
+class AwsUnavailableError(AwsError):
+    """AWS throttled or failed beyond the caller's patience."""

@@ -1,0 +1,63 @@
+"""The vocabulary: names of log events, their fields, and metrics. Dashboards and queries quote these constants."""
+
+from typing import Final
+
+# --- log events of the worker ----------------------------------------------------------------------------------
+WORKER_STARTED: Final = "worker_started"
+WORKER_FINISHED: Final = "worker_finished"
+WORKER_FAILED: Final = "worker_failed"
+RUN_PLANNED: Final = "run_planned"
+RUN_JOINED: Final = "run_joined"
+SHARD_LEASED: Final = "shard_leased"
+SHARD_RESUMED: Final = "shard_resumed"
+SHARD_COMMITTED: Final = "shard_committed"
+SHARD_FAILED: Final = "shard_failed"
+SHARD_QUARANTINED: Final = "shard_quarantined"
+SHARD_RELEASED: Final = "shard_released"
+SHARD_PUBLISHED: Final = "shard_published"
+CHECKPOINT_SAVED: Final = "checkpoint_saved"
+CHECKPOINT_FAILED: Final = "checkpoint_failed"
+CHECKPOINT_FALLBACK: Final = "checkpoint_fallback"  # an older generation was restored
+STOP_SEEN: Final = "stop_seen"
+HINT_SEEN: Final = "hint_seen"
+STOP_DECIDED: Final = "stop_decided"
+LEASE_LOST: Final = "lease_lost"  # a write was refused: another owner may hold the shard
+COMMIT_FENCED: Final = "commit_fenced"
+SESSION_LOST: Final = "session_lost"
+HEARTBEAT_LATE: Final = "heartbeat_late"
+WATCHER_DEGRADED: Final = "watcher_degraded"  # a signal source does not answer; never read as "no spot"
+REQUEST_RETRIED: Final = "request_retried"
+INVARIANT_BROKEN: Final = "invariant_broken"
+
+# --- log events of whoever takes leases away or closes runs -------------------------------------------------------
+STOP_FILE_WRITTEN: Final = "stop_file_written"
+SHARDS_DRAINED: Final = "shards_drained"
+SHARDS_REQUEUED: Final = "shards_requeued"
+SESSION_RESCUED: Final = "session_rescued"
+HOLE_REPAIRED: Final = "hole_repaired"
+STRIPE_CLOSED: Final = "stripe_closed"
+RUN_FINISHED: Final = "run_finished"
+RUN_PUBLISHED: Final = "run_published"
+RUN_CANCELLED: Final = "run_cancelled"
+CHECKPOINTS_DELETED: Final = "checkpoints_deleted"
+RUN_COST: Final = "run_cost"
+EVENT_REJECTED: Final = "event_rejected"
+EVENT_IGNORED: Final = "event_ignored"  # well-formed, not ours
+WORKER_REPLACED: Final = "worker_replaced"
+WORKER_CLASSIFIED: Final = "worker_classified"
+CONTROLLER_RAN: Final = "controller_ran"
+
+# --- metrics -------------------------------------------------------------------------------------------------------
+METRIC_INTERRUPTION_WARNINGS: Final = "InterruptionWarnings"
+METRIC_REBALANCE_RECOMMENDATIONS: Final = "RebalanceRecommendations"
+METRIC_INSTANCES_TERMINATED: Final = "InstancesTerminated"
+METRIC_STOP_FILES_WRITTEN: Final = "StopFilesWritten"
+METRIC_STOP_FILE_LATENCY_MS: Final = "StopFileLatency"
+METRIC_SHARDS_REQUEUED: Final = "ShardsRequeued"
+METRIC_EVENTS_REJECTED: Final = "EventsRejected"
+METRIC_SESSIONS_RESCUED: Final = "SessionsRescued"
+METRIC_WORKERS_REPLACED: Final = "WorkersReplaced"
+METRIC_RUNS_FINISHED: Final = "RunsFinished"
+METRIC_SHARDS_QUARANTINED: Final = "ShardsQuarantined"
+METRIC_CONTROLLER_HEARTBEAT: Final = "ControllerHeartbeat"
+METRIC_RUN_COST_USD: Final = "RunCost"

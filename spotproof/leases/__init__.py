@@ -1,0 +1,1 @@
+"""Who may work on which shard: leases with fencing tokens in one table."""

@@ -1,0 +1,121 @@
+"""Environment variables: the one place that reads them."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from spotproof import contract
+from spotproof.errors import ConfigurationError
+
+
+def environment() -> Mapping[str, str]:
+    """The process environment, read-only."""
+    return os.environ
+
+
+def required(env: Mapping[str, str], name: str) -> str:
+    """The variable's value.
+
+    Raises:
+        ConfigurationError: if it is missing or empty; the text names it.
+    """
+    value = env.get(name, "").strip()
+    if not value:
+        raise ConfigurationError(f"environment variable {name} is not set; the job definition of the stack sets it")
+    return value
+
+
+def positive_float(env: Mapping[str, str], name: str, default: float) -> float:
+    """The variable as a number above zero.
+
+    Raises:
+        ConfigurationError: if it is not one.
+    """
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise ConfigurationError(f"environment variable {name} must be a number above 0, got {text!r}")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsSettings:
+    """Which AWS to talk to. `endpoint_url` is the local account's; None is AWS itself."""
+
+    region: str | None
+    endpoint_url: str | None
+
+    @property
+    def is_local(self) -> bool:
+        host = urlsplit(self.endpoint_url or "").hostname
+        return host in ("127.0.0.1", "localhost", "::1")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "AwsSettings":
+        return cls(
+            region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None,
+            endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSettings:
+    """What Batch tells a container about itself (job_env_vars of the Batch user guide)."""
+
+    job_id: str  # with :index for array children; empty outside Batch
+    attempt: int
+    array_index: int
+    queue: str
+    compute_environment: str
+    vcpus: float
+
+    @property
+    def parent_job_id(self) -> str:
+        return self.job_id.partition(":")[0]
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "BatchSettings":
+        return cls(
+            job_id=env.get("AWS_BATCH_JOB_ID", ""),
+            attempt=int(positive_float(env, "AWS_BATCH_JOB_ATTEMPT", 1)),
+            array_index=int(env.get("AWS_BATCH_JOB_ARRAY_INDEX", "0") or 0),
+            queue=env.get("AWS_BATCH_JQ_NAME", ""),
+            compute_environment=env.get("AWS_BATCH_CE_NAME", ""),
+            vcpus=positive_float(env, "SPOTPROOF_VCPUS", 1.0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """Everything a worker process needs from its environment."""
+
+    table: str
+    work_bucket: str
+    data_bucket: str
+    aws: AwsSettings
+    batch: BatchSettings
+    imds_url: str
+    log_level: str
+    scratch_dir: str
+    job_definition: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "WorkerSettings":
+        """Raises ConfigurationError, naming the first variable that is missing or wrong."""
+        return cls(
+            table=required(env, contract.ENV_TABLE),
+            work_bucket=required(env, contract.ENV_WORK_BUCKET),
+            data_bucket=required(env, contract.ENV_DATA_BUCKET),
+            aws=AwsSettings.from_env(env),
+            batch=BatchSettings.from_env(env),
+            imds_url=env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.254.169.254",
+            log_level=env.get(contract.ENV_LOG_LEVEL, "INFO") or "INFO",
+            scratch_dir=env.get("TMPDIR") or "/tmp",  # noqa: S108 - the container's own scratch space
+            job_definition=env.get("SPOTPROOF_JOB_DEFINITION", ""),
+        )
