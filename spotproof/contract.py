@@ -99,6 +99,8 @@ ENV_EVENT_BUS: Final = "SPOTPROOF_EVENT_BUS"
 ENV_CODE_URI: Final = "SPOTPROOF_CODE"  # s3://bucket/key of the worker bundle, read by the bootstrap
 ENV_CODE_DIR: Final = "SPOTPROOF_CODE_DIR"  # where the bootstrap unpacked it
 ENV_LOG_LEVEL: Final = "SPOTPROOF_LOG_LEVEL"
+ENV_NOTICE_LEAD: Final = "SPOTPROOF_NOTICE_LEAD_S"
+NOTICE_LEAD_S: Final = 120.0  # spot-instance-termination-notices of the EC2 user guide
 
 # --- Batch -----------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,11 @@ def positive_float(env: Mapping[str, str], name: str, default: float) -> float:
     return value
 
 
+def notice_lead_s(env: Mapping[str, str]) -> float:
+    """Seconds between a spot notice and the reclaim: 120 on EC2; an accelerated local account sets its own."""
+    return positive_float(env, contract.ENV_NOTICE_LEAD, contract.NOTICE_LEAD_S)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsSettings:
     """Which AWS to talk to. `endpoint_url` is the local account's; None is AWS itself."""
@@ -101,6 +106,7 @@ class WorkerSettings:
     aws: AwsSettings
     batch: BatchSettings
     imds_url: str
+    notice_lead_s: float
     log_level: str
     scratch_dir: str
     job_definition: str
@@ -115,6 +121,7 @@ class WorkerSettings:
             aws=AwsSettings.from_env(env),
             batch=BatchSettings.from_env(env),
             imds_url=env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.254.169.254",
+            notice_lead_s=notice_lead_s(env),
             log_level=env.get(contract.ENV_LOG_LEVEL, "INFO") or "INFO",
             scratch_dir=env.get("TMPDIR") or "/tmp",  # noqa: S108 - the container's own scratch space
             job_definition=env.get("SPOTPROOF_JOB_DEFINITION", ""),

@@ -1,0 +1,1 @@
+"""How a worker learns that its host, or its run, is about to end."""

@@ -1,0 +1,93 @@
+"""Run options as text: `ttl_s=30,pace_ms=5` in the `options` parameter of a Batch job."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Final
+
+from spotproof import contract
+from spotproof.errors import InputError
+from spotproof.leases.model import FailurePolicy, RunOptions
+
+_SECONDS: Final = ("ttl_s", "heartbeat_s", "checkpoint_interval_s", "poll_s", "hint_s")
+_COUNTS: Final = ("failures_max", "losses_max")
+_TEXT_MAX: Final = 2000
+
+
+def parse_options(text: str) -> RunOptions:
+    """Options from comma-separated `name=value`; "auto" and "" mean all defaults.
+
+    Known names set the run's options; every other name is passed to the user's function as `shard.options[name]`.
+
+    Raises:
+        InputError: malformed, out of range, or a name given twice; the text says which.
+    """
+    if text in ("", contract.AUTO):
+        return RunOptions()
+    if len(text) > _TEXT_MAX:
+        raise InputError(f"options are {len(text)} characters long; at most {_TEXT_MAX} are possible")
+    known: dict[str, float | int | FailurePolicy] = {}
+    job: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not value:
+            raise InputError(f"option {part!r} must be name=value, several separated by commas")
+        if name in known or name in job:
+            raise InputError(f"option {name!r} is given twice")
+        if name in _SECONDS:
+            known[name] = _seconds(name, value)
+        elif name in _COUNTS:
+            known[name] = _count(name, value)
+        elif name == "on_failure":
+            known[name] = _policy(value)
+        else:
+            job[name] = value
+    return _checked(RunOptions(**known, job=job))  # type: ignore[arg-type]
+
+
+def format_options(values: Mapping[str, str]) -> str:
+    """The text for `values`, checked; "auto" when empty.
+
+    Raises:
+        InputError: as parse_options.
+    """
+    text = ",".join(f"{name}={value}" for name, value in values.items()) or contract.AUTO
+    parse_options(text)
+    return text
+
+
+def options_to_json(options: RunOptions) -> dict[str, object]:
+    return {**dataclasses.asdict(options), "on_failure": options.on_failure.value}
+
+
+def _checked(options: RunOptions) -> RunOptions:
+    if options.ttl_s < 2 * options.heartbeat_s:
+        # Only one of the two may have been given: keep the rule by moving the heartbeat.
+        if options.heartbeat_s != RunOptions().heartbeat_s:
+            raise InputError(
+                f"option ttl_s={options.ttl_s:g} must be at least twice heartbeat_s={options.heartbeat_s:g}"
+            )
+        options = dataclasses.replace(options, heartbeat_s=options.ttl_s / 3)
+    return options
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.05 <= value <= 30 * 86400:
+        raise InputError(f"option {name} must be seconds from 0.05 to 2592000, got {text!r}")
+    return value
+
+
+def _count(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise InputError(f"option {name} must be a whole number from 1 to 1000, got {text!r}")
+    return int(text)
+
+
+def _policy(text: str) -> FailurePolicy:
+    try:
+        return FailurePolicy(text)
+    except ValueError:
+        raise InputError(f"option on_failure must be continue or fail, got {text!r}") from None
