@@ -1,0 +1,1 @@
+"""Claims about the repository itself: layers, names, sizes, locks, secrets."""
