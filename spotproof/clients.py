@@ -31,8 +31,17 @@ class Clients:
 
     settings: AwsSettings
 
-    def _make(self, service: str) -> Any:
+    @cached_property
+    def _session(self) -> Any:
         import boto3
+
+        return boto3.Session(
+            profile_name=self.settings.profile,
+            aws_access_key_id=self.settings.access_key_id,
+            aws_secret_access_key=self.settings.secret_access_key,
+        )
+
+    def _make(self, service: str) -> Any:
         from botocore.config import Config
 
         config = Config(
@@ -43,8 +52,8 @@ class Clients:
             s3={"addressing_style": "path" if self.settings.is_local else "auto"},
             user_agent_extra="spotproof",
         )
-        return boto3.client(
-            service,  # type: ignore[call-overload]
+        return self._session.client(
+            service,
             config=config,
             region_name=self.settings.region,
             endpoint_url=self.settings.endpoint_url,

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from spotproof import contract
@@ -55,6 +55,9 @@ class AwsSettings:
 
     region: str | None
     endpoint_url: str | None
+    profile: str | None = None  # of the shared AWS configuration; the command line's --profile
+    access_key_id: str | None = None  # None: the usual chain of credential providers
+    secret_access_key: str | None = field(default=None, repr=False)
 
     @property
     def is_local(self) -> bool:

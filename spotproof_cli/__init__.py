@@ -1,0 +1,1 @@
+"""The `spotproof` command: plain Batch and the run's table, with comfort."""

@@ -1,0 +1,38 @@
+"""The table of commands: a new command is one module here and one row."""
+
+from typing import Final
+
+from spotproof_cli.lazy_group import CommandEntry
+
+COMMANDS: Final = (
+    CommandEntry(
+        name="submit",
+        module="spotproof_cli.commands.submit",
+        summary="Submit workers for a run of a job; the same run again joins it.",
+    ),
+    CommandEntry(
+        name="status",
+        module="spotproof_cli.commands.status",
+        summary="Show a run's shards, workers and interruptions; without RUN, list the runs.",
+    ),
+    CommandEntry(
+        name="logs",
+        module="spotproof_cli.commands.logs",
+        summary="Show what the workers of a run logged.",
+    ),
+    CommandEntry(
+        name="results",
+        module="spotproof_cli.commands.results",
+        summary="Show or download the outputs of a finished run.",
+    ),
+    CommandEntry(
+        name="cancel",
+        module="spotproof_cli.commands.cancel",
+        summary="Cancel a run and terminate its workers.",
+    ),
+    CommandEntry(
+        name="interrupt",
+        module="spotproof_cli.commands.interrupt",
+        summary="Interrupt workers of a run on purpose, in the local account.",
+    ),
+)

@@ -1,0 +1,72 @@
+"""What a command needs from the world, put together once for each call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import click
+
+from spotproof.clock import Clock, SystemClock
+from spotproof.ids import IdSource, SystemIds
+from spotproof.settings import environment
+from spotproof_cli.global_options import GlobalOptions
+from spotproof_cli.output import Output, standard_output
+from spotproof_cli.target import Target, resolve_target
+
+if TYPE_CHECKING:
+    from spotproof_cli.deployment import Deployment
+
+
+def _connect(target: Target, clock: Clock) -> "Deployment":
+    from spotproof_cli.deployment import connect  # loads boto3
+
+    return connect(target, clock)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Seams of the command line; a test hands its own to click as `obj`."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    ids: IdSource = field(default_factory=SystemIds)
+    env: Mapping[str, str] = field(default_factory=environment)
+    connect: Callable[[Target, Clock], "Deployment"] = _connect
+
+
+class Invocation:
+    """One call of one command."""
+
+    def __init__(self, context: click.Context) -> None:
+        self.options = GlobalOptions.of(context)
+        services = context.find_object(Services)
+        self.services = services if services is not None else Services()
+
+    @property
+    def clock(self) -> Clock:
+        return self.services.clock
+
+    @cached_property
+    def output(self) -> Output:
+        options = self.options
+        return standard_output(
+            form=options.form,
+            verbosity=options.verbosity,
+            quiet=options.quiet,
+            colour=not options.no_color and not self.services.env.get("NO_COLOR"),
+        )
+
+    @cached_property
+    def target(self) -> Target:
+        return resolve_target(self.options, self.services.env)
+
+    @cached_property
+    def deployment(self) -> "Deployment":
+        """The deployed stacks; looked up on first use, never cached on disk."""
+        return self.services.connect(self.target, self.clock)
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person on a terminal; with -y, or when nobody can answer, it is a yes."""
+        if self.options.yes or not click.get_text_stream("stdin").isatty():
+            return True
+        return click.confirm(question, err=True)
