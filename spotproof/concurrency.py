@@ -1,8 +1,9 @@
-"""Background work: the one place that starts threads."""
+"""Background work: the one place that starts threads and makes locks."""
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 
 class Waiter(Protocol):
@@ -28,6 +29,10 @@ class Spawner(Protocol):
         """A new flag, not set."""
         ...
 
+    def lock(self) -> AbstractContextManager[Any]:
+        """A new mutual exclusion lock."""
+        ...
+
 
 class ThreadSpawner:
     """Daemon threads: a dying worker never waits for them."""
@@ -37,3 +42,6 @@ class ThreadSpawner:
 
     def flag(self) -> Waiter:
         return threading.Event()
+
+    def lock(self) -> AbstractContextManager[Any]:
+        return threading.Lock()

@@ -1,0 +1,57 @@
+"""What a worker does when it finds nothing to lease: look again, help others, or leave."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from spotproof.interruptions.model import Signal, SignalKind
+from spotproof.leases.model import Run, RunState
+
+BACKOFF_MAX = 4.0  # times poll_s: the longest an idle worker waits between two looks
+
+
+class IdleAction(StrEnum):
+    LEAVE_DONE = "leave-done"  # exit 0: nothing is left for anybody
+    LEAVE_INTERRUPTED = "leave-interrupted"  # exit 75: work is left, this host is going
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdleDecision:
+    action: IdleAction
+    reason: str
+    wait_s: float = 0.0
+
+
+def decide_idle(
+    *, run: Run, stop: Signal | None, hint: Signal | None, now: datetime, empty_looks: int, jitter: float
+) -> IdleDecision:
+    """What to do after a look that found no lease.
+
+    Args:
+        run: as read after the look.
+        stop: the hard signal on this worker, if any.
+        hint: a live rebalance recommendation; no lease was sought because of it.
+        now: aware UTC.
+        empty_looks: how many looks in a row found nothing, from 1.
+        jitter: 0 to 1, spreads the looks of many workers.
+    """
+    if run.state.ended:
+        return IdleDecision(action=IdleAction.LEAVE_DONE, reason=f"run is {run.state}")
+    if len(run.closed) == run.stripes:
+        return IdleDecision(action=IdleAction.LEAVE_DONE, reason="every shard is done or quarantined")
+    if stop is not None:
+        if stop.kind is SignalKind.CANCEL:
+            return IdleDecision(action=IdleAction.LEAVE_DONE, reason="the run was cancelled")
+        return IdleDecision(action=IdleAction.LEAVE_INTERRUPTED, reason=f"{stop.kind} by {stop.channel}")
+    if run.state is RunState.PAUSED:
+        return IdleDecision(action=IdleAction.LEAVE_DONE, reason="run is PAUSED")
+    wait_s = run.options.poll_s * min(BACKOFF_MAX, 2.0 ** (empty_looks - 1)) * (0.5 + jitter / 2)
+    if hint is not None and hint.expires_at is not None:
+        left_s = max(0.0, (hint.expires_at - now).total_seconds())
+        return IdleDecision(
+            action=IdleAction.WAIT, reason=f"rebalance recommendation, {left_s:.0f} s left", wait_s=min(wait_s, left_s)
+        )
+    return IdleDecision(action=IdleAction.WAIT, reason="shards are in flight elsewhere", wait_s=wait_s)
+
+

@@ -1,0 +1,87 @@
+"""The worker's loop: lease a shard, run it, look again, and leave when nothing is left or the host goes."""
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spotproof import contract, events
+from spotproof.clock import Clock
+from spotproof.errors import LeaseLostError, SessionLostError
+from spotproof.interruptions.model import SignalKind
+from spotproof.interruptions.monitor import Monitor
+from spotproof.leases.model import Lease, Run
+from spotproof.leases.store import LeaseStore
+from spotproof.worker.caretaker import Caretaker
+from spotproof.worker.idle import IdleAction, decide_idle
+from spotproof.worker.leasing import LeaseFinder
+from spotproof.worker.ledger import LedgerBook, Spent
+from spotproof.worker.outcome import ShardOutcome
+from spotproof.worker.session import WorkerSession
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class WorkerLoop:
+    """Runs until there is a reason to leave; `run_shard` does everything for one lease."""
+
+    run: Run
+    store: LeaseStore
+    session: WorkerSession
+    finder: LeaseFinder
+    caretaker: Caretaker
+    monitor: Monitor
+    ledger: LedgerBook
+    clock: Clock
+    rng: random.Random
+    run_shard: Callable[[Lease], ShardOutcome]
+
+    def work(self) -> int:
+        """The exit code: EXIT_DONE when nothing is left to do, EXIT_INTERRUPTED when Batch should retry this worker."""
+        empty_looks = 0
+        while True:
+            try:
+                lease = self._look()
+                if lease is not None:
+                    empty_looks = 0
+                    self.run_shard(lease)
+                    continue
+                empty_looks += 1
+                exit_code = self._idle(empty_looks)
+            except (SessionLostError, LeaseLostError) as error:
+                return self._leave(contract.EXIT_INTERRUPTED, str(error) or "session lost")
+            if exit_code is not None:
+                return exit_code
+
+    def _look(self) -> Lease | None:
+        if self.session.lost:
+            raise SessionLostError("this session was fenced by somebody else")
+        if self.monitor.stop() is not None or self.monitor.hint() is not None:
+            return None
+        with self.ledger.span(Spent.IDLE):
+            return self.finder.next_lease()
+
+    def _idle(self, empty_looks: int) -> int | None:
+        with self.ledger.span(Spent.IDLE):
+            stop = self.monitor.stop()
+            # A dying host has no time to care for others.
+            dying = stop is not None and stop.kind is not SignalKind.CANCEL
+            self.run = (self.store.get_run(self.run.run_id) or self.run) if dying else self.caretaker.care(self.run)
+            decision = decide_idle(
+                run=self.run,
+                stop=stop,
+                hint=self.monitor.hint(),
+                now=self.clock.now(),
+                empty_looks=empty_looks,
+                jitter=self.rng.random(),
+            )
+            if decision.action is IdleAction.WAIT:
+                self.monitor.pause(decision.wait_s)
+                return None
+        done = decision.action is IdleAction.LEAVE_DONE
+        return self._leave(contract.EXIT_DONE if done else contract.EXIT_INTERRUPTED, decision.reason)
+
+    def _leave(self, exit_code: int, reason: str) -> int:
+        logger.info(events.WORKER_FINISHED, extra={"exit_code": exit_code, "reason": reason})
+        return exit_code

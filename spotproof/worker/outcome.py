@@ -1,0 +1,11 @@
+"""How a worker's time with one shard ended."""
+
+from enum import StrEnum
+
+
+class ShardOutcome(StrEnum):
+    COMMITTED = "committed"
+    RELEASED = "released"  # handed back with its progress, because of a stop or because AWS stayed down
+    FAILED = "failed"  # recorded on the shard; it is tried again later
+    QUARANTINED = "quarantined"
+    LOST = "lost"  # somebody else may own it by now; nothing of ours was committed

@@ -1,0 +1,151 @@
+"""The monitor fuses what every source says into one answer."""
+
+import logging
+from datetime import datetime, timedelta
+
+import pytest
+
+from spotproof import events
+from spotproof.interruptions.model import Channel, Signal, SignalKind, SourceUnavailableError
+from spotproof.interruptions.monitor import Monitor, earliest
+from spotproof.interruptions.sigterm import SigtermSource
+from tests.fakes.clock import FakeClock
+from tests.fakes.spawner import HeldSpawner
+
+
+class ScriptedSource:
+    channel = Channel.IMDS
+
+    def __init__(self) -> None:
+        self.signals: list[Signal] = []
+        self.broken = False
+
+    def poll(self) -> list[Signal]:
+        if self.broken:
+            raise SourceUnavailableError("no answer")
+        return self.signals
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def source() -> ScriptedSource:
+    return ScriptedSource()
+
+
+@pytest.fixture
+def monitor(clock: FakeClock, source: ScriptedSource) -> Monitor:
+    return Monitor(sources=[source], clock=clock, spawner=HeldSpawner(), poll_s=2)
+
+
+def notice(deadline: datetime | None, channel: Channel = Channel.IMDS) -> Signal:
+    return Signal(kind=SignalKind.NOTICE, channel=channel, deadline=deadline)
+
+
+def test_no_signal_means_no_stop_and_no_hint(monitor: Monitor) -> None:
+    monitor.ask_now()
+
+    assert monitor.stop() is None
+    assert monitor.hint() is None
+
+
+def test_the_earliest_deadline_of_all_channels_wins(monitor: Monitor, clock: FakeClock) -> None:
+    late, early = clock.now() + timedelta(seconds=120), clock.now() + timedelta(seconds=90)
+
+    monitor.offer(notice(late, Channel.STOP_FILE))
+    monitor.offer(notice(early, Channel.IMDS))
+
+    stop = monitor.stop()
+    assert stop is not None
+    assert stop.deadline == early
+
+
+def test_a_signal_without_deadline_yields_to_one_with() -> None:
+    clock = FakeClock()
+    cancelled = Signal(kind=SignalKind.CANCEL, channel=Channel.SESSION)
+
+    assert earliest([cancelled, notice(clock.now())]) == notice(clock.now())
+    assert earliest([cancelled]) == cancelled
+
+
+def test_a_repeated_notice_keeps_the_first_deadline(monitor: Monitor, clock: FakeClock) -> None:
+    first = clock.now() + timedelta(seconds=60)
+    monitor.offer(notice(first))
+
+    monitor.offer(notice(first + timedelta(seconds=60)))
+
+    stop = monitor.stop()
+    assert stop is not None
+    assert stop.deadline == first
+
+
+def test_a_rebalance_recommendation_is_a_hint_that_expires(monitor: Monitor, clock: FakeClock) -> None:
+    expires_at = clock.now() + timedelta(minutes=20)
+    monitor.offer(Signal(kind=SignalKind.REBALANCE, channel=Channel.IMDS, expires_at=expires_at))
+
+    assert monitor.hint() is not None
+    assert monitor.stop() is None
+    clock.advance(20 * 60)
+    assert monitor.hint() is None
+
+
+def test_a_hard_signal_ends_a_pause(monitor: Monitor, clock: FakeClock) -> None:
+    assert not monitor.pause(5)
+
+    monitor.offer(notice(clock.now()))
+
+    assert monitor.pause(5)
+
+
+def test_a_source_that_does_not_answer_is_reported_once_and_is_not_a_stop(
+    monitor: Monitor, source: ScriptedSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    source.broken = True
+
+    with caplog.at_level(logging.INFO, logger="spotproof"):
+        monitor.ask_now()
+        monitor.ask_now()
+
+    assert [r.message for r in caplog.records] == [events.WATCHER_DEGRADED]
+    assert monitor.stop() is None
+
+
+def test_a_source_that_recovers_is_heard(monitor: Monitor, source: ScriptedSource, clock: FakeClock) -> None:
+    source.broken = True
+    monitor.ask_now()
+
+    source.broken, source.signals = False, [notice(clock.now())]
+    monitor.ask_now()
+
+    assert monitor.stop() is not None
+
+
+def test_each_channel_is_reported_once_with_its_own_latency(
+    monitor: Monitor, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    happened = clock.now() - timedelta(milliseconds=1500)
+    by_file = Signal(kind=SignalKind.NOTICE, channel=Channel.STOP_FILE, deadline=clock.now(), event_time=happened)
+
+    with caplog.at_level(logging.INFO, logger="spotproof"):
+        for _ in range(3):
+            monitor.offer(by_file)
+            monitor.offer(notice(clock.now()))
+
+    seen = [(r.__dict__["signal"], r.__dict__["latency_ms"]) for r in caplog.records]
+    assert seen == [(Channel.STOP_FILE, 1500), (Channel.IMDS, None)]
+
+
+def test_sigterm_counts_at_the_next_question_without_waiting_for_a_poll(clock: FakeClock) -> None:
+    sigterm = SigtermSource(clock=clock, window_s=30)
+    monitor = Monitor(sources=[], free_sources=[sigterm], clock=clock, spawner=HeldSpawner(), poll_s=60)
+    assert monitor.stop() is None
+
+    sigterm.on_signal(15, None)
+
+    stop = monitor.stop()
+    assert stop is not None
+    assert stop.kind is SignalKind.TERMINATE
+    assert stop.deadline == clock.now() + timedelta(seconds=30)

@@ -1,0 +1,74 @@
+"""What a worker does that finds nothing to lease."""
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+
+from spotproof.interruptions.model import Channel, Signal, SignalKind
+from spotproof.leases.model import Run, RunId, RunOptions, RunState
+from spotproof.worker.idle import IdleAction, IdleDecision, decide_idle
+from tests.fakes.clock import FakeClock
+
+RUN = Run(
+    run_id=RunId("r"),
+    state=RunState.RUNNING,
+    job="j",
+    plan_key="p",
+    plan_sha256="0",
+    parameters_sha256="0",
+    input_uri="s3://b/in/",
+    output_uri="s3://b/out/",
+    shards=8,
+    stripes=2,
+    session_buckets=1,
+    options=RunOptions(poll_s=2),
+    closed=frozenset({0}),
+    created_at=0,
+)
+CLOCK = FakeClock()
+NOTICE = Signal(kind=SignalKind.NOTICE, channel=Channel.IMDS, deadline=CLOCK.now())
+
+
+def decide(
+    run: Run = RUN, stop: Signal | None = None, hint: Signal | None = None, empty_looks: int = 1
+) -> IdleDecision:
+    return decide_idle(run=run, stop=stop, hint=hint, now=CLOCK.now(), empty_looks=empty_looks, jitter=1.0)
+
+
+def test_it_waits_while_shards_are_in_flight_elsewhere() -> None:
+    assert decide().action is IdleAction.WAIT
+
+
+def test_its_looks_become_rarer_up_to_a_bound() -> None:
+    assert [decide(empty_looks=n).wait_s for n in (1, 2, 3, 9)] == [2, 4, 8, 8]
+
+
+@pytest.mark.parametrize("state", [RunState.COMPLETE, RunState.FAILED, RunState.CANCELLED, RunState.PAUSED])
+def test_it_leaves_a_run_that_has_ended_or_is_paused(state: RunState) -> None:
+    assert decide(run=dataclasses.replace(RUN, state=state)).action is IdleAction.LEAVE_DONE
+
+
+def test_it_leaves_when_every_stripe_is_closed_even_on_a_dying_host() -> None:
+    finished = dataclasses.replace(RUN, closed=frozenset({0, 1}))
+
+    assert decide(run=finished, stop=NOTICE).action is IdleAction.LEAVE_DONE
+
+
+def test_on_a_dying_host_it_leaves_to_be_retried_elsewhere() -> None:
+    assert decide(stop=NOTICE).action is IdleAction.LEAVE_INTERRUPTED
+
+
+def test_a_cancelled_worker_is_not_retried() -> None:
+    cancel = Signal(kind=SignalKind.CANCEL, channel=Channel.SESSION)
+
+    assert decide(stop=cancel).action is IdleAction.LEAVE_DONE
+
+
+def test_a_hint_makes_it_wait_no_longer_than_the_hint_lasts() -> None:
+    hint = Signal(kind=SignalKind.REBALANCE, channel=Channel.IMDS, expires_at=CLOCK.now() + timedelta(seconds=1))
+
+    decision = decide(hint=hint)
+
+    assert decision.action is IdleAction.WAIT
+    assert decision.wait_s == 1

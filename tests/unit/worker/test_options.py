@@ -1,0 +1,60 @@
+"""The options parameter of a Batch job."""
+
+import pytest
+
+from spotproof.errors import InputError
+from spotproof.leases.model import FailurePolicy, RunOptions
+from spotproof.worker.options import format_options, parse_options
+
+
+@pytest.mark.parametrize("text", ["", "auto"])
+def test_no_options_are_the_defaults(text: str) -> None:
+    assert parse_options(text) == RunOptions()
+
+
+def test_known_names_set_the_run_and_others_reach_the_users_function() -> None:
+    options = parse_options("ttl_s=60, failures_max=5,on_failure=fail,pace_ms=20")
+
+    assert (options.ttl_s, options.failures_max, options.on_failure) == (60, 5, FailurePolicy.FAIL)
+    assert options.job == {"pace_ms": "20"}
+
+
+def test_a_short_ttl_brings_its_own_heartbeat() -> None:
+    assert parse_options("ttl_s=6").heartbeat_s == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("ttl_s", "ttl_s"),
+        ("=5", "=5"),
+        ("ttl_s=", "ttl_s="),
+        ("ttl_s=soon", "soon"),
+        ("ttl_s=nan", "nan"),
+        ("ttl_s=-1", "-1"),
+        ("ttl_s=inf", "inf"),
+        ("failures_max=0", "failures_max"),
+        ("failures_max=1.5", "failures_max"),
+        ("on_failure=maybe", "maybe"),
+        ("ttl_s=30,ttl_s=40", "twice"),
+        ("a=1,a=2", "twice"),
+        ("ttl_s=30,heartbeat_s=20", "twice heartbeat_s"),
+        ("x=" + "y" * 3000, "characters long"),
+    ],
+)
+def test_a_bad_option_is_refused_by_name(text: str, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        parse_options(text)
+
+
+def test_what_is_formatted_is_parsed_back() -> None:
+    text = format_options({"ttl_s": "30", "pace_ms": "5"})
+
+    assert parse_options(text).job == {"pace_ms": "5"}
+    assert parse_options(text).ttl_s == 30
+    assert format_options({}) == "auto"
+
+
+def test_a_value_that_would_break_the_text_is_refused() -> None:
+    with pytest.raises(InputError):
+        format_options({"note": "a,b"})
