@@ -40,10 +40,13 @@ def test_the_text_is_one_short_printable_line_with_the_place() -> None:
 
 
 def test_the_place_names_file_and_line() -> None:
-    try:
+    def fail() -> None:
         raise KeyError("carrier")
-    except KeyError as error:
-        assert "test_user_errors.py:" in classify_failure(error).text
+
+    with pytest.raises(KeyError) as caught:
+        fail()
+
+    assert "test_user_errors.py:" in classify_failure(caught.value).text
 
 
 def test_the_back_off_doubles_and_is_bounded() -> None:

@@ -1,0 +1,1 @@
+"""What runs in the container: the bootstrap, the worker's entry point and the example jobs."""
