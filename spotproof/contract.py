@@ -30,7 +30,8 @@ CLAIMABLE_INDEX: Final = IndexSpec(
 INSTANCE_INDEX: Final = IndexSpec(name="instance", partition_key="instance_id", sort_key="sk", sort_key_type="S")
 ACTIVE_INDEX: Final = IndexSpec(name="active", partition_key="active_pk", sort_key="pk", sort_key_type="S")
 TABLE_INDEXES: Final = (CLAIMABLE_INDEX, INSTANCE_INDEX, ACTIVE_INDEX)
-ACTIVE_RUNS: Final = "RUNS"  # the one value of active_pk
+ACTIVE_RUNS: Final = "RUNS"  # active_pk while a run has not ended
+ENDED_RUNS: Final = "ENDED"  # active_pk from its end until its checkpoints and staged objects are deleted
 
 
 def run_pk(run_id: str) -> str:

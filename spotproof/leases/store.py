@@ -48,8 +48,24 @@ class LeaseStore(Protocol):
         """Runs that have not ended (sparse index: a hint)."""
         ...
 
+    def ended_runs(self) -> Iterator[RunId]:
+        """Runs that have ended but whose checkpoints and staged objects are not deleted yet (same index)."""
+        ...
+
+    def mark_cleaned(self, run_id: RunId) -> bool:
+        """Nothing of an ended run is left to delete (idempotent); False if the run has not ended.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+        ...
+
     def cancel_run(self, run_id: RunId, *, reason: str) -> Run | None:
-        """RUNNING or PAUSED -> CANCELLED; None if it had ended (cancelling twice returns the cancelled run)."""
+        """RUNNING or PAUSED -> CANCELLED; None if it had ended (cancelling twice returns the cancelled run).
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
         ...
 
     def close_stripe(self, run_id: RunId, stripe: int) -> Run:
@@ -76,7 +92,8 @@ class LeaseStore(Protocol):
     def hold(self, session: Session, index: int, *, seq: int, until: int) -> Session | None:
         """Write-ahead: `held` = the shard about to be claimed; also a heartbeat.
 
-        None if a hard stop is on record (do not claim); read it with get_session.
+        None: do not claim. A hard stop is on record (read it with get_session), or a later hold or heartbeat of the
+        same session overtook this one, which can't happen while one lock orders them.
 
         Raises:
             SessionLostError: the session is not ALIVE.
@@ -197,6 +214,10 @@ class LeaseStore(Protocol):
 
     def repair_hole(self, run: Run, index: int) -> bool:
         """Put the row READY if absent, claimable now; the late owner's claim then fails."""
+        ...
+
+    def tickets_taken(self, run: Run, stripe: int) -> int:
+        """How many tickets of the stripe were taken, strongly consistent: cheap proof that a stripe is not complete."""
         ...
 
     def get_shard(self, run: Run, index: int) -> Shard | None:

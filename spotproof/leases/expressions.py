@@ -1,0 +1,261 @@
+"""Every condition and update expression of the protocol, as named statements.
+
+Attribute names appear only as `#name` placeholders, so that no reserved word of DynamoDB can break a statement, and the
+name after `#` is the attribute's name. The same strings run on DynamoDB and in the in-memory table.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from spotproof import contract
+from spotproof.leases.model import RunState, SessionState, ShardState
+
+SCHEMA: Final = 1  # of every item; items of a newer schema are refused
+
+_NAME: Final = re.compile(r"#[A-Za-z_]+")
+_VALUE: Final = re.compile(r":[A-Za-z_]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One transition: what must hold and what changes. Puts have no update."""
+
+    name: str
+    condition: str
+    update: str = ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """`#name` -> attribute name, for exactly the names used."""
+        return names_in(self.condition, self.update)
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The `:value` placeholders used."""
+        return placeholders_in(self.condition, self.update)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """One query: a key condition on the table or on an index."""
+
+    name: str
+    key: str
+    index: str | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        return names_in(self.key)
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        return placeholders_in(self.key)
+
+
+@cache
+def _names_in(text: str) -> tuple[str, ...]:
+    return tuple(sorted(set(_NAME.findall(text))))
+
+
+def names_in(*texts: str) -> dict[str, str]:
+    """`#name` -> attribute name for every placeholder in the texts."""
+    return {name: name[1:] for name in _names_in(" ".join(texts))}
+
+
+@cache
+def _placeholders_in(text: str) -> frozenset[str]:
+    return frozenset(_VALUE.findall(text))
+
+
+def placeholders_in(*texts: str) -> frozenset[str]:
+    """The `:value` placeholders in the texts."""
+    return _placeholders_in(" ".join(texts))
+
+
+# Values that never vary; the gateway adds those that a statement uses.
+CONSTANTS: Final[dict[str, str | int]] = {
+    ":one": 1,
+    ":schema": SCHEMA,
+    ":alive": SessionState.ALIVE.value,
+    ":ended": SessionState.ENDED.value,
+    ":dead": SessionState.DEAD.value,
+    ":ready": ShardState.READY.value,
+    ":leased": ShardState.LEASED.value,
+    ":done": ShardState.DONE.value,
+    ":quarantined": ShardState.QUARANTINED.value,
+    ":running": RunState.RUNNING.value,
+    ":paused": RunState.PAUSED.value,
+    ":cancelled": RunState.CANCELLED.value,
+    ":ended_runs": contract.ENDED_RUNS,
+}
+
+CREATE: Final = Statement(name="create", condition="attribute_not_exists(#pk)")
+
+# --- runs ----------------------------------------------------------------------------------------------------------
+
+CANCEL_RUN: Final = Statement(
+    name="cancel run",
+    condition="#state = :running OR #state = :paused",
+    update="SET #state = :cancelled, #reason = :reason, #ended_at = :now, #active_pk = :ended_runs",
+)
+CLOSE_STRIPE: Final = Statement(name="close stripe", condition="attribute_exists(#pk)", update="ADD #closed :stripe")
+TAKE_FINALIZER: Final = Statement(
+    name="take finalizer",
+    # DynamoDB has no empty sets: until the first stripe closes there is no attribute to take the size of
+    condition="attribute_exists(#closed) AND size(#closed) = :stripes AND #state = :running"
+    " AND (attribute_not_exists(#finalizer_until) OR #finalizer_until < :now)",
+    update="SET #finalizer = :finalizer, #finalizer_until = :until ADD #finalizer_epoch :one",
+)
+END_RUN: Final = Statement(
+    name="end run",
+    condition="#state = :running AND #finalizer_epoch = :epoch",
+    update="SET #state = :state, #ended_at = :now, #quarantined = :count, #reason = :reason, #active_pk = :ended_runs",
+)
+MARK_CLEANED: Final = Statement(
+    name="mark cleaned", condition="#active_pk = :ended_runs", update="SET #cleaned_at = :now REMOVE #active_pk"
+)
+
+# --- sessions ------------------------------------------------------------------------------------------------------
+
+_SET_LEDGER: Final = (
+    "#work_ms = :work_ms, #checkpoint_ms = :checkpoint_ms, #idle_ms = :idle_ms, #redone_ms = :redone_ms"
+)
+HOLD: Final = Statement(
+    name="hold",
+    condition="#state = :alive AND attribute_not_exists(#stop_kind) AND #seq < :seq",
+    update="SET #held = :held, #until = :until, #seq = :seq",
+)
+HEARTBEAT: Final = Statement(
+    name="heartbeat",
+    condition="#state = :alive AND #seq < :seq",
+    update=f"SET #until = :until, #seq = :seq, {_SET_LEDGER}",
+)
+END_SESSION: Final = Statement(
+    name="end session",
+    condition="#state = :alive",
+    update=f"SET #state = :ended, #ended_at = :now, {_SET_LEDGER}",
+)
+MARK_STOP: Final = Statement(
+    name="mark stop", condition="#state = :alive", update="SET #stop_kind = if_not_exists(#stop_kind, :kind)"
+)
+MARK_STOP_WITH_DEADLINE: Final = Statement(
+    name="mark stop with deadline",
+    condition="#state = :alive",
+    update="SET #stop_kind = if_not_exists(#stop_kind, :kind),"
+    " #stop_deadline = if_not_exists(#stop_deadline, :deadline)",
+)
+MARK_HINT: Final = Statement(
+    name="mark hint",
+    condition="#state = :alive AND (attribute_not_exists(#hint_until) OR #hint_until < :until)",
+    update="SET #hint_until = :until",
+)
+FENCE: Final = Statement(
+    name="fence session", condition="#state = :alive", update="SET #state = :dead, #ended_at = :now"
+)
+FENCE_EXPIRED: Final = Statement(
+    name="fence expired session",
+    condition="#state = :alive AND #until < :expired_at",
+    update="SET #state = :dead, #ended_at = :now",
+)
+
+# --- claims --------------------------------------------------------------------------------------------------------
+
+TICKET: Final = Statement(
+    name="take ticket",
+    condition="attribute_not_exists(#next) OR #next < :limit",
+    update="SET #schema = :schema ADD #next :one",
+)
+_LEASE_TO_ME: Final = (
+    "SET #shard_state = :leased, #owner = :owner, #leased_at = :now REMOVE #claimable_pk, #claimable_at, #reclaim_at"
+)
+CLAIM_READY: Final = Statement(
+    name="claim ready",
+    condition="#shard_state = :ready AND #fencing_token = :seen",
+    update=f"{_LEASE_TO_ME} ADD #fencing_token :one",
+)
+CLAIM_DRAINED: Final = Statement(  # its owner was interrupted and let the reclaim time pass
+    name="claim drained",
+    condition="#shard_state = :leased AND #fencing_token = :seen AND #reclaim_at <= :now",
+    update=f"{_LEASE_TO_ME} ADD #fencing_token :one, #interruptions :one",
+)
+
+# --- writes under a lease ------------------------------------------------------------------------------------------
+
+_OWNED: Final = "#shard_state = :leased AND #owner = :owner AND #fencing_token = :token"
+_QUARANTINE: Final = (
+    "SET #shard_state = :quarantined, #last_error = :error, #last_return = :return, #done_at = :now"
+    " REMOVE #owner, #reclaim_at, #claimable_pk, #claimable_at ADD #fencing_token :one"
+)
+_RETURN: Final = (
+    "SET #shard_state = :ready, #claimable_pk = #class_pk, #claimable_at = :claimable_at, #last_return = :return"
+)
+CHECKPOINT: Final = Statement(
+    name="record checkpoint",
+    condition=f"{_OWNED} AND (attribute_not_exists(#checkpoint_seq) OR #checkpoint_seq < :seq)",
+    update="SET #checkpoint_key = :key, #checkpoint_seq = :seq",
+)
+COMMIT: Final = Statement(
+    name="commit",
+    condition=_OWNED,
+    update="SET #shard_state = :done, #output = :output, #output_sha256 = :sha256, #output_bytes = :size,"
+    " #records = :records, #done_at = :now REMOVE #reclaim_at, #claimable_pk, #claimable_at, #last_return",
+)
+FAIL: Final = Statement(
+    name="fail",
+    condition=_OWNED,
+    update=f"{_RETURN}, #last_error = :error REMOVE #owner, #reclaim_at ADD #fencing_token :one, #failures :one",
+)
+FAIL_FOR_GOOD: Final = Statement(name="fail for good", condition=_OWNED, update=f"{_QUARANTINE}, #failures :one")
+RELEASE: Final = Statement(
+    name="release",
+    condition=_OWNED,
+    update=f"{_RETURN} REMOVE #owner, #reclaim_at ADD #fencing_token :one, #interruptions :interrupted",
+)
+
+# --- taking leases away --------------------------------------------------------------------------------------------
+
+_HELD_BY: Final = "#shard_state = :leased AND #owner = :owner"
+DRAIN: Final = Statement(
+    name="drain",
+    condition=f"{_HELD_BY} AND attribute_not_exists(#reclaim_at)",
+    update="SET #reclaim_at = :reclaim_at, #claimable_pk = #class_pk, #claimable_at = :reclaim_at",
+)
+REQUEUE_INTERRUPTED: Final = Statement(
+    name="requeue interrupted",
+    condition=_HELD_BY,
+    update=f"{_RETURN} REMOVE #owner, #reclaim_at ADD #fencing_token :one, #interruptions :one",
+)
+REQUEUE_LOST: Final = Statement(
+    name="requeue lost",
+    condition=f"{_HELD_BY} AND #losses < :losses_last",
+    update=f"{_RETURN} REMOVE #owner, #reclaim_at ADD #fencing_token :one, #losses :one",
+)
+QUARANTINE_LOST: Final = Statement(  # the shard that kills its workers
+    name="quarantine lost",
+    condition=f"{_HELD_BY} AND #losses >= :losses_last",
+    update=f"{_QUARANTINE}, #losses :one",
+)
+
+# --- queries -------------------------------------------------------------------------------------------------------
+
+PARTITION: Final = Selection(name="partition", key="#pk = :pk")
+CLAIMABLE: Final = Selection(
+    name="claimable shards",
+    key="#claimable_pk = :pk AND #claimable_at <= :now",
+    index=contract.CLAIMABLE_INDEX.name,
+)
+ON_INSTANCE: Final = Selection(
+    name="sessions on instance", key="#instance_id = :instance_id", index=contract.INSTANCE_INDEX.name
+)
+RUNS_BY_ACTIVITY: Final = Selection(name="runs by activity", key="#active_pk = :pk", index=contract.ACTIVE_INDEX.name)
+
+STATEMENTS: Final = (
+    CREATE, CANCEL_RUN, CLOSE_STRIPE, TAKE_FINALIZER, END_RUN, MARK_CLEANED,
+    HOLD, HEARTBEAT, END_SESSION, MARK_STOP, MARK_STOP_WITH_DEADLINE, MARK_HINT, FENCE, FENCE_EXPIRED,
+    TICKET, CLAIM_READY, CLAIM_DRAINED,
+    CHECKPOINT, COMMIT, FAIL, FAIL_FOR_GOOD, RELEASE,
+    DRAIN, REQUEUE_INTERRUPTED, REQUEUE_LOST, QUARANTINE_LOST,
+)  # fmt: skip
+SELECTIONS: Final = (PARTITION, CLAIMABLE, ON_INSTANCE, RUNS_BY_ACTIVITY)

@@ -1,0 +1,1 @@
+"""The transitions of the protocol, grouped by the item they change."""

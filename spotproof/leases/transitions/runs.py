@@ -1,0 +1,97 @@
+"""Transitions of a run: created, cancelled, stripes closed, finalized, ended, cleaned."""
+
+from collections.abc import Iterator
+
+from spotproof import contract
+from spotproof.errors import RunConflictError, RunNotFoundError
+from spotproof.leases import expressions as ex
+from spotproof.leases.attribute_values import Item, Plain
+from spotproof.leases.items import key_of, run_from_item, run_id_of, run_to_item
+from spotproof.leases.model import Run, RunId, RunState
+from spotproof.leases.table import Applied
+from spotproof.leases.transitions.base import Transitions
+
+
+class RunTransitions(Transitions):
+    def create_run(self, run: Run) -> Run:
+        outcome = self._table.put(run_to_item(run), what=f"run {run.run_id}")
+        if isinstance(outcome, Applied) or outcome.old is None:
+            return run
+        stored = run_from_item(outcome.old)
+        if stored.parameters_sha256 != run.parameters_sha256:
+            raise RunConflictError(
+                f"run {run.run_id!r} exists with another job, input, output, sharding or options; choose another run id"
+            )
+        return stored
+
+    def get_run(self, run_id: RunId) -> Run | None:
+        item = self._table.get(_run_key(run_id), what=f"run {run_id}")
+        return None if item is None else run_from_item(item)
+
+    def active_runs(self) -> Iterator[RunId]:
+        return self._runs_by_activity(contract.ACTIVE_RUNS)
+
+    def ended_runs(self) -> Iterator[RunId]:
+        return self._runs_by_activity(contract.ENDED_RUNS)
+
+    def cancel_run(self, run_id: RunId, *, reason: str) -> Run | None:
+        values: dict[str, Plain] = {":reason": reason, ":now": self._now()}
+        outcome = self._table.update(ex.CANCEL_RUN, _run_key(run_id), values)
+        if isinstance(outcome, Applied):
+            return run_from_item(outcome.item)
+        stored = run_from_item(_known(outcome.old, run_id))
+        return stored if stored.state is RunState.CANCELLED else None
+
+    def close_stripe(self, run_id: RunId, stripe: int) -> Run:
+        outcome = self._table.update(ex.CLOSE_STRIPE, _run_key(run_id), {":stripe": frozenset({stripe})})
+        return run_from_item(outcome.item if isinstance(outcome, Applied) else _known(outcome.old, run_id))
+
+    def take_finalizer(self, run: Run, *, finalizer: str, ttl_s: float) -> Run | None:
+        now = self._now()
+        until = now + round(ttl_s * 1000)
+        values: dict[str, Plain] = {":stripes": run.stripes, ":now": now, ":finalizer": finalizer, ":until": until}
+        outcome = self._table.update(ex.TAKE_FINALIZER, _run_key(run.run_id), values)
+        if isinstance(outcome, Applied):
+            return run_from_item(outcome.item)
+        stored = run_from_item(_known(outcome.old, run.run_id))
+        mine = (
+            outcome.repeated
+            and stored.state is RunState.RUNNING
+            and stored.finalizer == finalizer
+            and stored.finalizer_until == until
+        )
+        return stored if mine else None
+
+    def end_run(self, run: Run, *, state: RunState, quarantined: int, reason: str | None) -> bool:
+        if state not in (RunState.COMPLETE, RunState.FAILED):
+            raise ValueError(f"a run ends COMPLETE or FAILED, not {state}; cancel_run cancels")
+        values: dict[str, Plain] = {
+            ":epoch": run.finalizer_epoch,
+            ":state": state.value,
+            ":now": self._now(),
+            ":count": quarantined,
+            ":reason": reason or "",
+        }
+        outcome = self._table.update(ex.END_RUN, _run_key(run.run_id), values)
+        if isinstance(outcome, Applied):
+            return True
+        stored = run_from_item(_known(outcome.old, run.run_id))
+        return stored.state is state and stored.finalizer_epoch == run.finalizer_epoch
+
+    def mark_cleaned(self, run_id: RunId) -> bool:
+        outcome = self._table.update(ex.MARK_CLEANED, _run_key(run_id), {":now": self._now()})
+        return isinstance(outcome, Applied) or "cleaned_at" in _known(outcome.old, run_id)
+
+    def _runs_by_activity(self, partition: str) -> Iterator[RunId]:
+        for item in self._table.query(ex.RUNS_BY_ACTIVITY, {":pk": partition}):
+            yield run_id_of(str(item[contract.PARTITION_KEY]["S"]))
+
+
+def _run_key(run_id: RunId) -> Item:
+    return key_of(contract.run_pk(run_id), contract.RUN_SK)
+
+
+def _known(old: Item | None, run_id: RunId) -> Item:
+    if old is None:
+        raise RunNotFoundError(f"there is no run {run_id!r}; check the run id")
+    return old
