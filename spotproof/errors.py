@@ -6,13 +6,21 @@ SpotproofError
 │   └── InputChangedError     an object differs from the plan's pin       -> restore it or start a new run
 ├── RunConflictError          the run exists with other parameters        -> choose another run id (exit 5)
 ├── RunNotFoundError          no such run                                 -> check the run id (exit 102)
+├── ItemError                 an item of the table is damaged             -> report it; never guess
+│   └── ItemTooNewError       written by a newer schema                   -> upgrade the worker or command line
 ├── LeaseLostError            our fencing token is stale                  -> stop writing this shard
 ├── SessionLostError          our session is fenced or ended              -> stop leasing, exit to be retried
 ├── CheckpointError
 │   ├── CheckpointCorruptError   digest mismatch or malformed             -> fall back to the previous generation
+│   ├── CheckpointLateError      no time left before the deadline         -> let go of what was saved before
 │   └── CheckpointTooNewError    written by a newer schema                -> upgrade the worker; never rewrite
 ├── EventRejectedError        forged or malformed event                   -> count and drop it
 ├── UserCodeError             the job's own code raised                   -> record it on the shard, go on
+│   ├── UnsavableValueError   state holds a type that can't be saved      -> store plain values instead
+│   └── OutputValueError      an output value, file or name is not usable -> return plain values or tables
+├── ScratchFullError          the disk for scratch files is full          -> more disk or smaller shards
+├── OutputDamagedError        a committed, staged object is gone or other -> never publish it; run again
+├── OutputConflictError       other bytes sit at a final key              -> use an output prefix of its own
 └── AwsError                  AWS refused or stayed unavailable
     ├── AwsAccessError        no permission                               -> grant it (exit 4)
     ├── AwsMissingError       table, bucket or object is gone             -> deploy or check the name (exit 4)
@@ -44,6 +52,14 @@ class RunNotFoundError(SpotproofError):
     """There is no such run."""
 
 
+class ItemError(SpotproofError):
+    """An item of the table is damaged or was edited by hand."""
+
+
+class ItemTooNewError(ItemError):
+    """An item of the table was written by a newer schema than this program knows."""
+
+
 class LeaseLostError(SpotproofError):
     """Another owner may hold the shard: our fencing token is stale."""
 
@@ -60,6 +76,10 @@ class CheckpointCorruptError(CheckpointError):
     """A checkpoint is damaged, foreign or malformed."""
 
 
+class CheckpointLateError(CheckpointError):
+    """A save was given up because its deadline came; the previous checkpoint stands."""
+
+
 class CheckpointTooNewError(CheckpointError):
     """A checkpoint was written by a newer schema than this worker knows."""
 
@@ -70,6 +90,26 @@ class EventRejectedError(SpotproofError):
 
 class UserCodeError(SpotproofError):
     """The job's own code failed on a shard."""
+
+
+class UnsavableValueError(UserCodeError):
+    """The state holds a value of a type that a checkpoint can't carry."""
+
+
+class OutputValueError(UserCodeError):
+    """The job's output has a type, a file or a name that can't be committed."""
+
+
+class ScratchFullError(SpotproofError):
+    """The disk for scratch files is full; nothing was committed."""
+
+
+class OutputDamagedError(SpotproofError):
+    """A staged object that a commit names is missing or has other content."""
+
+
+class OutputConflictError(SpotproofError):
+    """Other bytes already sit at a final output key; they are never overwritten."""
 
 
 class AwsError(SpotproofError):
