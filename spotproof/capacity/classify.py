@@ -1,0 +1,88 @@
+"""Why a worker's Batch job ended, and whether another worker should take its place."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from spotproof import contract
+
+
+class WorkerEndKind(StrEnum):
+    HOST_RECLAIMED = "host-reclaimed"  # the host vanished under the container
+    INTERRUPTED = "interrupted"  # the worker saw a stop and let go in time
+    OUT_OF_MEMORY = "out-of-memory"
+    IMAGE_PULL = "image-pull"
+    TIMEOUT = "timeout"  # of the Batch job; never retried by Batch
+    CANCELLED = "cancelled"  # before it started, by a person or by a queue's time limit
+    TERMINATED = "terminated"  # by a person
+    INPUT_ERROR = "input-error"
+    CONFIGURATION_ERROR = "configuration-error"
+    UNKNOWN = "unknown"
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether the worker did nothing wrong, so that one more worker has every chance."""
+        return self in (WorkerEndKind.HOST_RECLAIMED, WorkerEndKind.INTERRUPTED)
+
+    @property
+    def holds_replacements(self) -> bool:
+        """Whether new workers would be against a person's will, or bound to end the same way."""
+        return self in (
+            WorkerEndKind.TERMINATED,
+            WorkerEndKind.CANCELLED,
+            WorkerEndKind.INPUT_ERROR,
+            WorkerEndKind.CONFIGURATION_ERROR,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerEnd:
+    kind: WorkerEndKind
+    reason: str  # what Batch said that led here
+
+
+# What Batch and ECS write, lower case, the way evaluateOnExit compares (AWS Batch user guide, job_states and
+# troubleshooting pages; the reclaim text is quoted by awslabs/ec2-spot-workshops and seqeralabs/nextflow).
+HOST_PREFIX: Final = "host ec2"
+PULL_PREFIXES: Final = ("cannotpullcontainererror", "cannotpullimage")
+MEMORY_PREFIX: Final = "outofmemoryerror"
+TIMEOUT_PREFIX: Final = "job attempt duration exceeded timeout"
+_BY_EXIT_CODE: Final = {
+    contract.EXIT_INTERRUPTED: WorkerEndKind.INTERRUPTED,
+    contract.EXIT_INPUT: WorkerEndKind.INPUT_ERROR,
+    contract.EXIT_CONFIGURATION: WorkerEndKind.CONFIGURATION_ERROR,
+}
+
+
+def classify_worker_end(
+    *, exit_code: int | None, reason: str, status_reason: str, cancelled: bool, terminated: bool
+) -> WorkerEnd:
+    """Why a FAILED worker ended, from its last attempt.
+
+    A person's will comes first: a terminated job often ends with our own "interrupted" code, because SIGTERM made the
+    worker let go. The host's end comes before exit codes: there is none when the host vanished.
+
+    Args:
+        exit_code: of the last attempt's container; None if it never reported one.
+        reason: of the last attempt's container.
+        status_reason: of the last attempt, or of the job where it made no attempt.
+        cancelled, terminated: isCancelled and isTerminated of the job.
+    """
+    said = "; ".join(text for text in (status_reason, reason) if text) or "Batch gave no reason"
+    if terminated:
+        return WorkerEnd(kind=WorkerEndKind.TERMINATED, reason=said)
+    if cancelled:
+        return WorkerEnd(kind=WorkerEndKind.CANCELLED, reason=said)
+    lowered = (status_reason.lower(), reason.lower())
+    for prefixes, kind in (
+        ((HOST_PREFIX,), WorkerEndKind.HOST_RECLAIMED),
+        ((TIMEOUT_PREFIX,), WorkerEndKind.TIMEOUT),
+        (PULL_PREFIXES, WorkerEndKind.IMAGE_PULL),
+        ((MEMORY_PREFIX,), WorkerEndKind.OUT_OF_MEMORY),
+    ):
+        if any(text.startswith(prefixes) for text in lowered):
+            return WorkerEnd(kind=kind, reason=said)
+    if exit_code is None:
+        return WorkerEnd(kind=WorkerEndKind.UNKNOWN, reason=f"no exit code: {said}")
+    kind = _BY_EXIT_CODE.get(exit_code, WorkerEndKind.UNKNOWN)
+    return WorkerEnd(kind=kind, reason=f"exit code {exit_code}: {said}")

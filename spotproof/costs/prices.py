@@ -1,0 +1,109 @@
+"""What instances cost an hour: a shipped snapshot of on-demand prices, and spot prices as EC2 tells them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from importlib.resources import files
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from spotproof.retries import Retrier
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+SNAPSHOT: Final = "on_demand_prices.json"
+PAGES_MAX: Final = 20  # of price history for one pool; a pool changes its price a few times a day
+_HOUR_US: Final = Decimal(3_600_000_000)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstancePrice:
+    """A type's on-demand price and size."""
+
+    vcpus: int
+    usd_per_hour: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceStep:
+    """The price of a pool from a moment on."""
+
+    since: datetime
+    usd_per_hour: Decimal
+
+
+class SpotPrices(Protocol):
+    """Where spot prices come from."""
+
+    def steps(self, *, instance_type: str, zone: str, since: datetime, until: datetime) -> tuple[PriceStep, ...]:
+        """Prices of the pool over the time, oldest first, the one valid at `since` included; empty if unknown."""
+        ...
+
+
+def load_on_demand_prices() -> Mapping[str, InstancePrice]:
+    """The shipped snapshot by instance type (Linux, us-east-1)."""
+    content = json.loads(files("spotproof.costs").joinpath(SNAPSHOT).read_text("utf-8"))
+    return {
+        name: InstancePrice(vcpus=int(entry["vcpus"]), usd_per_hour=Decimal(entry["usd_per_hour"]))
+        for name, entry in content["types"].items()
+    }
+
+
+def integrate_usd(steps: Sequence[PriceStep], *, since: datetime, until: datetime) -> Decimal:
+    """The price of a whole instance from `since` to `until`, charged by time at the price of each moment.
+
+    Before the first step its price is taken. Empty spans cost nothing.
+
+    Raises:
+        ValueError: no steps, or they are not in order of time.
+    """
+    if not steps or any(later.since < earlier.since for earlier, later in pairwise(steps)):
+        raise ValueError(f"price steps must be in order of time and at least one, got {len(steps)}")
+    total = Decimal(0)
+    for position, step in enumerate(steps):
+        starts = since if position == 0 else max(since, step.since)
+        ends = until if position + 1 == len(steps) else min(until, steps[position + 1].since)
+        if ends > starts:
+            total += step.usd_per_hour * Decimal((ends - starts) // _MICROSECOND) / _HOUR_US
+    return total
+
+
+class EC2SpotPrices:
+    """Spot prices from DescribeSpotPriceHistory (90 days back; needs ec2:DescribeSpotPriceHistory on *)."""
+
+    def __init__(self, *, client: "EC2Client", retrier: Retrier) -> None:
+        self._client = client
+        self._retrier = retrier
+
+    def steps(self, *, instance_type: str, zone: str, since: datetime, until: datetime) -> tuple[PriceStep, ...]:
+        """Prices of one pool; EC2 includes the last change before `since`.
+
+        Raises:
+            AwsAccessError, AwsUnavailableError: EC2 refused or stayed unavailable.
+            ClientError: EC2 does not know the type or the zone.
+        """
+        found: list[PriceStep] = []
+        token = ""
+        for _ in range(PAGES_MAX):
+            page: Any = self._retrier.call(
+                f"reading spot prices of {instance_type} in {zone}",
+                self._client.describe_spot_price_history,
+                InstanceTypes=[instance_type],
+                AvailabilityZone=zone,
+                ProductDescriptions=["Linux/UNIX"],
+                StartTime=since,
+                EndTime=until,
+                **({"NextToken": token} if token else {}),
+            )
+            found.extend(
+                PriceStep(since=entry["Timestamp"], usd_per_hour=Decimal(entry["SpotPrice"]))
+                for entry in page["SpotPriceHistory"]
+            )
+            token = page.get("NextToken") or ""
+            if not token:
+                break
+        return tuple(sorted(found, key=lambda step: step.since))

@@ -1,0 +1,393 @@
+"""EventBridge events as values: strict about what we read, tolerant of what we do not know."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from spotproof import contract
+from spotproof.clock import from_epoch_ms, parse_utc
+from spotproof.errors import EventRejectedError
+
+EVENT_BYTES_MAX: Final = 1_048_576  # an asynchronous Lambda invocation carries no more
+TEXT_MAX: Final = 4096
+PARAMETERS_MAX: Final = 32_768  # SubmitJob's whole payload is at most 30 KiB
+ATTEMPTS_MAX: Final = 10  # retryStrategy.attempts of Batch
+EARLIEST: Final = datetime(2006, 1, 1, tzinfo=UTC)  # there was no EC2 before
+AHEAD_MAX: Final = timedelta(days=1)
+
+EC2_SOURCE: Final = "aws.ec2"
+BATCH_SOURCE: Final = "aws.batch"
+
+INSTANCE_ID: Final = re.compile(r"i-[0-9a-f]{8,17}")
+RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=+@-]{0,127}")
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}(?::[0-9]{1,5})?")
+# EC2's own examples name an instance by zone without account as well as by region and account.
+_INSTANCE_ARN: Final = re.compile(r"arn:aws[a-z-]*:ec2:[a-z0-9-]*:(?:([0-9]{12})?:)?instance/(i-[0-9a-f]{8,17})")
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class InstanceState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    SHUTTING_DOWN = "shutting-down"
+    TERMINATED = "terminated"
+
+    @property
+    def gone(self) -> bool:
+        """Whether workers on the instance have ended or are about to."""
+        return self not in (InstanceState.PENDING, InstanceState.RUNNING)
+
+    @property
+    def may_return(self) -> bool:
+        """Whether the same instance id can run again later."""
+        return self in (InstanceState.STOPPING, InstanceState.STOPPED)
+
+
+class InterruptionAction(StrEnum):
+    TERMINATE = "terminate"
+    STOP = "stop"
+    HIBERNATE = "hibernate"
+
+
+class JobStatus(StrEnum):
+    SUBMITTED = "SUBMITTED"
+    PENDING = "PENDING"
+    RUNNABLE = "RUNNABLE"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpotWarning:
+    """EC2 will take the instance two minutes after `time`."""
+
+    event_id: str
+    time: datetime
+    instance_id: str
+    action: InterruptionAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebalance:
+    """The instance is at elevated risk; nothing is decided."""
+
+    event_id: str
+    time: datetime
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceStateChange:
+    event_id: str
+    time: datetime
+    instance_id: str
+    state: InstanceState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobAttempt:
+    """One try of Batch to run the container. A host that vanished leaves no exit code."""
+
+    started_at: datetime | None
+    stopped_at: datetime | None
+    exit_code: int | None
+    reason: str  # of the container, e.g. OutOfMemoryError: ...
+    status_reason: str  # of the task, e.g. Host EC2 (instance i-...) terminated.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStateChange:
+    """A Batch job moved on. `array_size` marks a parent, `array_index` a child, neither a single job."""
+
+    event_id: str
+    time: datetime
+    job_id: str
+    job_name: str
+    job_queue: str  # name or ARN
+    job_definition: str
+    status: JobStatus
+    status_reason: str
+    attempts: tuple[JobAttempt, ...]
+    attempts_max: int
+    parameters: Mapping[str, str]
+    array_size: int | None
+    array_index: int | None
+    cancelled: bool
+    terminated: bool
+
+    @property
+    def is_array_parent(self) -> bool:
+        return self.array_size is not None and self.array_index is None
+
+    @property
+    def parent_job_id(self) -> str:
+        return self.job_id.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """Ours: all stripes of the run are closed, it wants finalizing."""
+
+    event_id: str
+    time: datetime
+    run_id: str
+
+
+def run_finished_detail(run_id: str) -> str:
+    """The `Detail` of a PutEvents entry with source EVENT_SOURCE and detail type DETAIL_RUN_FINISHED."""
+    return json.dumps({"schema": 1, "run_id": run_id})
+
+
+def parse_spot_warning(event: object, *, account: str, now: datetime) -> SpotWarning:
+    """Parse an EC2 Spot Instance Interruption Warning.
+
+    Args:
+        event: the JSON value that Lambda received.
+        account: the account this code runs in, 12 digits; events of others are refused.
+        now: to refuse times from the future.
+
+    Raises:
+        EventRejectedError: forged or malformed; one line says which field.
+    """
+    envelope = _envelope(event, EC2_SOURCE, contract.DETAIL_SPOT_WARNING, account=account, now=now)
+    return SpotWarning(
+        event_id=envelope.event_id,
+        time=envelope.time,
+        instance_id=_instance_id(envelope, account),
+        action=envelope.detail.choice("instance-action", InterruptionAction),
+    )
+
+
+def parse_rebalance(event: object, *, account: str, now: datetime) -> Rebalance:
+    """Parse an EC2 Instance Rebalance Recommendation; arguments and errors as parse_spot_warning."""
+    envelope = _envelope(event, EC2_SOURCE, contract.DETAIL_REBALANCE, account=account, now=now)
+    return Rebalance(event_id=envelope.event_id, time=envelope.time, instance_id=_instance_id(envelope, account))
+
+
+def parse_instance_state(event: object, *, account: str, now: datetime) -> InstanceStateChange:
+    """Parse an EC2 Instance State-change Notification; arguments and errors as parse_spot_warning."""
+    envelope = _envelope(event, EC2_SOURCE, contract.DETAIL_INSTANCE_STATE, account=account, now=now)
+    return InstanceStateChange(
+        event_id=envelope.event_id,
+        time=envelope.time,
+        instance_id=_instance_id(envelope, account),
+        state=envelope.detail.choice("state", InstanceState),
+    )
+
+
+def parse_run_finished(event: object, *, account: str, now: datetime) -> RunFinished:
+    """Parse our own Run Finished event; arguments and errors as parse_spot_warning."""
+    envelope = _envelope(event, contract.EVENT_SOURCE, contract.DETAIL_RUN_FINISHED, account=account, now=now)
+    return RunFinished(
+        event_id=envelope.event_id, time=envelope.time, run_id=envelope.detail.matching("run_id", RUN_ID)
+    )
+
+
+def parse_job_state(event: object, *, account: str, now: datetime) -> JobStateChange:
+    """Parse a Batch Job State Change (detail = JobDetail of the Batch API); arguments and errors as parse_spot_warning."""
+    envelope = _envelope(event, BATCH_SOURCE, contract.DETAIL_BATCH_JOB_STATE, account=account, now=now)
+    detail = envelope.detail
+    array = detail.optional_object("arrayProperties")
+    attempts = detail.objects("attempts", count_max=ATTEMPTS_MAX)
+    return JobStateChange(
+        event_id=envelope.event_id,
+        time=envelope.time,
+        job_id=detail.matching("jobId", _JOB_ID),
+        job_name=detail.text("jobName"),
+        job_queue=_own_arn(detail, "jobQueue", account),
+        job_definition=_own_arn(detail, "jobDefinition", account),
+        status=detail.choice("status", JobStatus),
+        status_reason=detail.optional_text("statusReason"),
+        attempts=tuple(_attempt(attempt, now) for attempt in attempts),
+        attempts_max=detail.optional_object("retryStrategy").optional_int("attempts", 1, 1_000) or 1,
+        parameters=_parameters(detail.optional_object("parameters")),
+        array_size=array.optional_int("size", 0, 10_000) or None,
+        array_index=array.optional_int("index", 0, 9_999),
+        cancelled=detail.flag("isCancelled"),
+        terminated=detail.flag("isTerminated"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Envelope:
+    event_id: str
+    time: datetime
+    resources: tuple[str, ...]
+    detail: "_Fields"
+
+
+class _Fields:
+    """A JSON object whose fields are read one by one, each with its type; `where` names it in errors."""
+
+    def __init__(self, where: str, value: object) -> None:
+        if not isinstance(value, dict):
+            raise EventRejectedError(f"{where} must be an object, got {_shown(value)}")
+        self.where = where
+        self.values: dict[object, object] = value
+
+    def _name(self, name: str) -> str:
+        return f"{self.where}.{name}"
+
+    def text(self, name: str) -> str:
+        value = self.values.get(name)
+        if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX:
+            raise EventRejectedError(f"{self._name(name)} must be text of 1..{TEXT_MAX}, got {_shown(value)}")
+        return value
+
+    def optional_text(self, name: str) -> str:
+        value = self.values.get(name)
+        if value is None or value == "":
+            return ""
+        return self.text(name)
+
+    def matching(self, name: str, pattern: re.Pattern[str]) -> str:
+        value = self.text(name)
+        if not pattern.fullmatch(value):
+            raise EventRejectedError(f"{self._name(name)} must match {pattern.pattern}, got {_shown(value)}")
+        return value
+
+    def choice(self, name: str, kind: type[E]) -> E:
+        value = self.text(name)
+        try:
+            return kind(value)
+        except ValueError:
+            known = ", ".join(kind)
+            raise EventRejectedError(f"{self._name(name)} must be one of {known}, got {_shown(value)}") from None
+
+    def flag(self, name: str) -> bool:
+        value = self.values.get(name, False)
+        if not isinstance(value, bool):
+            raise EventRejectedError(f"{self._name(name)} must be true or false, got {_shown(value)}")
+        return value
+
+    def optional_int(self, name: str, low: int, high: int) -> int | None:
+        value = self.values.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise EventRejectedError(f"{self._name(name)} must be a whole number {low}..{high}, got {_shown(value)}")
+        return value
+
+    def moment(self, name: str, now: datetime) -> datetime:
+        text = self.text(name)
+        try:
+            moment = parse_utc(text)
+        except (ValueError, OverflowError):
+            raise EventRejectedError(f"{self._name(name)} must be ISO 8601 with zone, got {_shown(text)}") from None
+        return self._plausible(name, moment, now)
+
+    def optional_moment_ms(self, name: str, now: datetime) -> datetime | None:
+        """Batch gives milliseconds since 1970."""
+        value = self.optional_int(name, 0, 253_402_300_799_000)
+        return None if value is None else self._plausible(name, from_epoch_ms(value), now)
+
+    def _plausible(self, name: str, moment: datetime, now: datetime) -> datetime:
+        if not EARLIEST <= moment <= now + AHEAD_MAX:
+            raise EventRejectedError(
+                f"{self._name(name)} is not plausible: {moment.isoformat()}, now {now.isoformat()}"
+            )
+        return moment
+
+    def optional_object(self, name: str) -> "_Fields":
+        value = self.values.get(name)
+        return _Fields(self._name(name), {} if value is None else value)
+
+    def objects(self, name: str, *, count_max: int) -> list["_Fields"]:
+        value = self.values.get(name, [])
+        if not isinstance(value, list) or len(value) > count_max:
+            raise EventRejectedError(f"{self._name(name)} must be a list of at most {count_max}, got {_shown(value)}")
+        return [_Fields(f"{self._name(name)}[{position}]", item) for position, item in enumerate(value)]
+
+
+def _envelope(event: object, source: str, detail_type: str, *, account: str, now: datetime) -> _Envelope:
+    _check_size(event)
+    fields = _Fields("event", event)
+    for name, expected in (("source", source), ("detail-type", detail_type)):
+        if fields.text(name) != expected:
+            raise EventRejectedError(f"event.{name} must be {expected}, got {_shown(fields.values[name])}")
+    if fields.matching("account", _ACCOUNT) != account:
+        raise EventRejectedError(f"event.account is {fields.text('account')}, this is account {account}")
+    resources = fields.values.get("resources", [])
+    if not isinstance(resources, list) or not all(isinstance(item, str) for item in resources):
+        raise EventRejectedError(f"event.resources must be a list of texts, got {_shown(resources)}")
+    return _Envelope(
+        event_id=fields.text("id"),
+        time=fields.moment("time", now),
+        resources=tuple(resources),
+        detail=_Fields("event.detail", fields.values.get("detail")),
+    )
+
+
+def _check_size(event: object) -> None:
+    try:
+        size_bytes = len(json.dumps(event))
+    except (TypeError, ValueError, RecursionError):
+        raise EventRejectedError("event is not a JSON value of sensible depth") from None
+    if size_bytes > EVENT_BYTES_MAX:
+        raise EventRejectedError(f"event has {size_bytes} bytes, more than the {EVENT_BYTES_MAX} EventBridge delivers")
+
+
+def _instance_id(envelope: _Envelope, account: str) -> str:
+    """The instance the detail names; resources, where given, must name the same one."""
+    instance_id = envelope.detail.matching("instance-id", INSTANCE_ID)
+    for resource in envelope.resources:
+        match = _INSTANCE_ARN.fullmatch(resource)
+        if match is None or match[2] != instance_id or (match[1] or account) != account:
+            raise EventRejectedError(f"event.resources names {_shown(resource)}, the detail names {instance_id}")
+    return instance_id
+
+
+def _own_arn(detail: _Fields, name: str, account: str) -> str:
+    """A name, or an ARN within the account."""
+    value = detail.text(name)
+    if value.startswith("arn:") and value.split(":")[4:5] != [account]:
+        raise EventRejectedError(f"event.detail.{name} is not of account {account}: {_shown(value)}")
+    return value
+
+
+def _parameters(fields: _Fields) -> Mapping[str, str]:
+    total = 0
+    for key, value in fields.values.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise EventRejectedError(f"{fields.where} must map texts to texts, got {_shown(value)} for {_shown(key)}")
+        total += len(key) + len(value)
+    if total > PARAMETERS_MAX:
+        raise EventRejectedError(f"{fields.where} has {total} characters, Batch allows fewer than {PARAMETERS_MAX}")
+    return {str(key): str(value) for key, value in fields.values.items()}
+
+
+def _attempt(fields: _Fields, now: datetime) -> JobAttempt:
+    container = _attempt_container(fields)
+    return JobAttempt(
+        started_at=fields.optional_moment_ms("startedAt", now),
+        stopped_at=fields.optional_moment_ms("stoppedAt", now),
+        exit_code=container.optional_int("exitCode", -(2**31), 2**31 - 1),
+        reason=container.optional_text("reason"),
+        status_reason=fields.optional_text("statusReason"),
+    )
+
+
+def _attempt_container(fields: _Fields) -> _Fields:
+    """`container` for containerProperties; with ecsProperties it is empty and taskProperties[0] holds the containers."""
+    container = fields.optional_object("container")
+    if container.values:
+        return container
+    for task in fields.objects("taskProperties", count_max=10):
+        for inner in task.objects("containers", count_max=100):
+            return inner
+    return container
+
+
+def _shown(value: object) -> str:
+    """A short, printable picture of a hostile value: one line, no control characters."""
+    return ascii(value)[:80] if not isinstance(value, dict | list) else f"{type(value).__name__} of {len(value)}"
