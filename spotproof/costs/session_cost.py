@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 from spotproof.costs.prices import InstancePrice, PriceStep, integrate_usd
@@ -121,10 +121,9 @@ def split_cost(usd: Decimal, *, session: WorkedSession, seconds: Decimal) -> Cos
     whole = max(seconds * 1000, Decimal(sum(ledger)))
     if whole == 0:
         return CostSplit(boot=usd)
-    work, redone, checkpoint, idle = (_rounded(usd * Decimal(part) / whole) for part in ledger)
-    rest = usd - work - redone - checkpoint - idle
-    if rest < 0:  # rounding of a full ledger: a few quanta
-        work, rest = work + rest, ZERO
+    parts = [(usd * Decimal(part) / whole).quantize(QUANTUM, rounding=ROUND_DOWN) for part in ledger]
+    work, redone, checkpoint, idle = parts
+    rest = usd - sum(parts)  # never negative, because the parts were rounded down
     return CostSplit(work=work, redone=redone, checkpoint=checkpoint, idle=idle, boot=rest)
 
 
