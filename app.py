@@ -1,0 +1,57 @@
+"""The deployed system on one page. Synthesising it needs no AWS account, no Docker and no look-up."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import App
+
+from spotproof.errors import SpotproofError
+from stacks.bundle import Bundles, build_bundles
+from stacks.compute import ComputeStack
+from stacks.events import EventsStack
+from stacks.jobs import JOBS
+from stacks.routes import EVENT_ROUTES
+from stacks.settings import DeploySettings
+from stacks.state import StateStack
+
+ROOT = Path(__file__).resolve().parent
+
+
+def build(app: App, *, settings: DeploySettings, bundles: Bundles) -> None:
+    """The three stacks: what must not be lost, what runs, and what reacts."""
+    state = StateStack(app, settings=settings)
+    compute = ComputeStack(app, settings=settings, state=state, jobs=JOBS, bundles=bundles, root=ROOT)
+    EventsStack(
+        app,
+        settings=settings,
+        state=state,
+        compute=compute,
+        jobs=JOBS,
+        routes=EVENT_ROUTES,
+        code=bundles.functions,
+    )
+
+
+def cdk_flags() -> dict[str, Any]:
+    """The feature flags of cdk.json, which only the CDK CLI reads by itself: `python app.py` must mean the same."""
+    flags: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    return flags
+
+
+def main() -> int:
+    app = App(context=cdk_flags(), outdir=os.environ.get("CDK_OUTDIR") or str(ROOT / "cdk.out"))
+    try:
+        settings = DeploySettings.from_context(app.node.get_all_context())
+        build(app, settings=settings, bundles=build_bundles(ROOT, worker_platform=settings.worker_platform))
+    except SpotproofError as error:
+        sys.stderr.write(f"spotproof: {error}\n")
+        return 3
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Infrastructure: what is deployed. Knows names, never behaviour."""

@@ -1,0 +1,186 @@
+"""Compute stack: the fleet, its queues, and one job definition per declared job."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Size, Stack
+from aws_cdk import aws_batch as batch
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3_assets as assets
+from constructs import Construct
+
+from spotproof import contract
+from stacks.bootstrap_text import bootstrap_text
+from stacks.bundle import Bundles
+from stacks.fleet import Fleet
+from stacks.instance_types import check_types
+from stacks.jobs import JobSpec
+from stacks.permissions import Grant, Targets, statements
+from stacks.settings import DeploySettings
+from stacks.state import StateStack
+
+PUBLIC_IMAGE = "public.ecr.aws/docker/library/python:{python}-slim"
+BOOTSTRAP = Path("batch_jobs") / "bootstrap.py"
+WORKER_MODULE = "batch_jobs.worker_main"
+WORKER_GRANTS = (
+    Grant.SHARDS_READ,
+    Grant.SHARDS_WRITE,
+    Grant.SHARD_WORK,
+    Grant.EVENTS_PUT,
+    Grant.EC2_PRICES,
+)
+ATTEMPTS = 10  # the most Batch allows; the job state change handler replaces workers that used theirs up
+NOBODY = "65534:65534"  # the unprivileged user and group of Debian images
+
+
+class ComputeStack(Stack):
+    """Where workers run."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        settings: DeploySettings,
+        state: StateStack,
+        jobs: Sequence[JobSpec],
+        bundles: Bundles,
+        root: Path,
+    ) -> None:
+        name = settings.stack_name(contract.STACK_COMPUTE)
+        super().__init__(scope, name, stack_name=name, description="Spotproof: Batch on Spot and on-demand")
+        self._settings, self._state, self._bundles = settings, state, bundles
+        self._bootstrap = bootstrap_text(root / BOOTSTRAP)
+        self.fleet = Fleet(self, settings=settings, types=check_types(settings.instance_types, jobs))
+        self._code = assets.Asset(self, "WorkerCode", path=str(bundles.worker.path), asset_hash=bundles.worker.digest)
+        self._log_group = logs.LogGroup(
+            self,
+            "WorkerLogs",
+            retention=log_retention(settings.log_retention_days),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self._job_role = self._role()
+        for job in jobs:
+            self._job_definition(job)
+        self._outputs([job.definition_name(settings.prefix) for job in jobs])
+
+    def _outputs(self, definitions: list[str]) -> None:
+        CfnOutput(self, contract.OUTPUT_SPOT_QUEUE, value=self.fleet.spot_queue.job_queue_name)
+        CfnOutput(self, contract.OUTPUT_ON_DEMAND_QUEUE, value=self.fleet.on_demand_queue.job_queue_name)
+        CfnOutput(self, contract.OUTPUT_LOG_GROUP, value=self._log_group.log_group_name)
+        CfnOutput(self, contract.OUTPUT_JOB_DEFINITIONS, value=",".join(definitions))
+
+    def _role(self) -> iam.Role:
+        role = iam.Role(
+            self,
+            "JobRole",
+            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
+            description="What a Spotproof worker may do",
+        )
+        targets = state_targets(self._state, self._settings)
+        for grant in WORKER_GRANTS:
+            for statement in statements(grant, targets):
+                role.add_to_policy(statement)
+        self._code.grant_read(role)
+        return role
+
+    def _job_definition(self, job: JobSpec) -> batch.EcsJobDefinition:
+        name = job.definition_name(self._settings.prefix)
+        return batch.EcsJobDefinition(
+            self,
+            f"Job-{job.name}",
+            job_definition_name=name,
+            parameters=dict.fromkeys(contract.JOB_PARAMETERS, contract.AUTO),
+            container=self._container(job, name),
+            retry_attempts=ATTEMPTS,
+            retry_strategies=_retry_rules(),
+            timeout=Duration.seconds(job.timeout_s),
+            propagate_tags=True,
+        )
+
+    def _container(self, job: JobSpec, definition: str) -> batch.EcsEc2ContainerDefinition:
+        """The container of a worker.
+
+        Its user is nobody, but its root file system is writable: scratch belongs on the disk, and a tmpfs for it would
+        count against the job's memory and could not hold the shared libraries of the bundle.
+        """
+        image = self._settings.worker_image or PUBLIC_IMAGE.format(python=self._bundles.worker_python)
+        return batch.EcsEc2ContainerDefinition(
+            self,
+            f"Container-{job.name}",
+            image=ecs.ContainerImage.from_registry(image),
+            cpu=job.vcpus,
+            memory=Size.mebibytes(job.memory_mib),
+            command=self._command(job),
+            environment=self._environment(job, definition),
+            job_role=self._job_role,
+            user=NOBODY,
+            # Process 1 ignores SIGTERM unless it handles it; the init process passes it on.
+            linux_parameters=batch.LinuxParameters(self, f"Linux-{job.name}", init_process_enabled=True),
+            logging=ecs.LogDriver.aws_logs(stream_prefix=job.name, log_group=self._log_group),
+        )
+
+    def _command(self, job: JobSpec) -> list[str]:
+        command = ["python3", "-c", self._bootstrap, WORKER_MODULE, "--job", job.name, "--module", job.module]
+        for parameter in contract.JOB_PARAMETERS:
+            command += [f"--{parameter.replace('_', '-')}", f"Ref::{parameter}"]
+        return command
+
+    def _environment(self, job: JobSpec, definition: str) -> dict[str, str]:
+        return {
+            contract.ENV_TABLE: self._state.table.table_name,
+            contract.ENV_WORK_BUCKET: self._state.work_bucket.bucket_name,
+            contract.ENV_DATA_BUCKET: self._state.data_bucket.bucket_name,
+            contract.ENV_STACK: self._settings.prefix,
+            contract.ENV_CODE_URI: self._code.s3_object_url,
+            contract.ENV_EVENT_BUS: "default",
+            contract.ENV_LOG_LEVEL: "INFO",
+            "SPOTPROOF_JOB_DEFINITION": definition,
+            "SPOTPROOF_VCPUS": str(job.vcpus),
+            "AWS_REGION": Aws.REGION,
+            "AWS_DEFAULT_REGION": Aws.REGION,
+            "HOME": "/tmp",  # noqa: S108 - nobody has no home; libraries that want one get the container's own scratch
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def _retry_rules() -> list[batch.RetryStrategy]:
+    """First match wins, and no match would mean retry: so the last rule ends it.
+
+    A reclaimed host leaves no exit code, only a status reason; an interrupted worker exits with its own code.
+    """
+    retry = [
+        batch.Reason.SPOT_INSTANCE_RECLAIMED,
+        batch.Reason.CANNOT_PULL_CONTAINER,
+        batch.Reason.custom(on_exit_code=str(contract.EXIT_INTERRUPTED)),
+        batch.Reason.custom(on_exit_code="143"),  # SIGTERM before the program could listen
+    ]
+    rules = [batch.RetryStrategy.of(batch.Action.RETRY, reason) for reason in retry]
+    return [*rules, batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom(on_reason="*"))]
+
+
+def state_targets(state: StateStack, settings: DeploySettings) -> Targets:
+    """The ARNs that workers' grants are about."""
+    others = tuple(f"arn:{Aws.PARTITION}:s3:::{name}" for name in settings.data_buckets)
+    return Targets(
+        table=state.table.table_arn,
+        work_bucket=state.work_bucket.bucket_arn,
+        data_buckets=(state.data_bucket.bucket_arn, *others),
+        event_bus=f"arn:{Aws.PARTITION}:events:{Aws.REGION}:{Aws.ACCOUNT_ID}:event-bus/default",
+    )
+
+
+def log_retention(days: int) -> logs.RetentionDays:
+    return {
+        1: logs.RetentionDays.ONE_DAY,
+        3: logs.RetentionDays.THREE_DAYS,
+        5: logs.RetentionDays.FIVE_DAYS,
+        7: logs.RetentionDays.ONE_WEEK,
+        14: logs.RetentionDays.TWO_WEEKS,
+        30: logs.RetentionDays.ONE_MONTH,
+        60: logs.RetentionDays.TWO_MONTHS,
+        90: logs.RetentionDays.THREE_MONTHS,
+        180: logs.RetentionDays.SIX_MONTHS,
+        365: logs.RetentionDays.ONE_YEAR,
+    }[days]

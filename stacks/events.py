@@ -1,0 +1,134 @@
+"""Events stack: the route table made real. Per route a rule, a function, and a queue for what could not be delivered."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as event_targets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from spotproof import contract
+from stacks.bundle import Bundle
+from stacks.compute import ComputeStack, log_retention, state_targets
+from stacks.jobs import JobSpec
+from stacks.permissions import Targets, statements
+from stacks.routes import LAMBDA_AGE_S_MAX, EventRoute
+from stacks.settings import DeploySettings
+from stacks.state import StateStack
+
+RUNTIME = lambda_.Runtime.PYTHON_3_14
+DEAD_LETTER_DAYS = 14  # the longest SQS keeps a message
+
+
+class EventsStack(Stack):
+    """What reacts."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        settings: DeploySettings,
+        state: StateStack,
+        compute: ComputeStack,
+        jobs: Sequence[JobSpec],
+        routes: Sequence[EventRoute],
+        code: Bundle,
+    ) -> None:
+        name = settings.stack_name(contract.STACK_EVENTS)
+        super().__init__(scope, name, stack_name=name, description="Spotproof: events and their handlers")
+        self._settings = settings
+        self._queues = (compute.fleet.spot_queue, compute.fleet.on_demand_queue)
+        self._targets = self._all_targets(state, jobs)
+        self._environment = self._function_environment(state)
+        self._code = lambda_.Code.from_asset(str(code.path), asset_hash=code.digest)
+        # Delivered but failed to the end: another thing than never delivered, which each rule's own queue holds.
+        self._failed = self._dead_letters("FailedEvents")
+        for route in routes:
+            self._route(route)
+        CfnOutput(self, "FailedEventsQueueUrl", value=self._failed.queue_url)
+
+    def _all_targets(self, state: StateStack, jobs: Sequence[JobSpec]) -> Targets:
+        arn = f"arn:{Aws.PARTITION}:batch:{Aws.REGION}:{Aws.ACCOUNT_ID}:"
+        names = (job.definition_name(self._settings.prefix) for job in jobs)
+        return replace(
+            state_targets(state, self._settings),
+            queues=tuple(queue.job_queue_arn for queue in self._queues),
+            job_definitions=tuple(f"{arn}job-definition/{name}" for name in names),
+            jobs=f"{arn}job/*",
+        )
+
+    def _function_environment(self, state: StateStack) -> dict[str, str]:
+        spot, on_demand = self._queues
+        return {
+            contract.ENV_TABLE: state.table.table_name,
+            contract.ENV_WORK_BUCKET: state.work_bucket.bucket_name,
+            contract.ENV_DATA_BUCKET: state.data_bucket.bucket_name,
+            contract.ENV_STACK: self._settings.prefix,
+            contract.ENV_SPOT_QUEUE: spot.job_queue_name,
+            contract.ENV_ON_DEMAND_QUEUE: on_demand.job_queue_name,
+            contract.ENV_EVENT_BUS: "default",
+            contract.ENV_LOG_LEVEL: "INFO",
+            "POWERTOOLS_METRICS_NAMESPACE": contract.METRIC_NAMESPACE,
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+
+    def _route(self, route: EventRoute) -> None:
+        function = self._function(route)
+        events.Rule(
+            self,
+            f"{route.name}Rule",
+            event_pattern=None if route.every_minutes else self._pattern(route),
+            schedule=events.Schedule.rate(Duration.minutes(route.every_minutes)) if route.every_minutes else None,
+            targets=[
+                event_targets.LambdaFunction(
+                    function,
+                    dead_letter_queue=self._dead_letters(f"{route.name}Undelivered"),
+                    max_event_age=Duration.seconds(route.age_s_max),
+                    retry_attempts=route.deliveries,
+                )
+            ],
+        )
+
+    def _pattern(self, route: EventRoute) -> events.EventPattern:
+        detail: dict[str, list[str]] = {}
+        if route.states:
+            detail["state"] = list(route.states)
+        if route.job_statuses:
+            detail["status"] = list(route.job_statuses)
+            detail["jobQueue"] = [queue.job_queue_arn for queue in self._queues]
+        return events.EventPattern(source=[route.source], detail_type=[route.detail_type], detail=detail or None)
+
+    def _function(self, route: EventRoute) -> lambda_.Function:
+        function = lambda_.Function(
+            self,
+            route.name,
+            description=f"Spotproof: {route.detail_type or 'scheduled controller'}",
+            runtime=RUNTIME,
+            architecture=lambda_.Architecture.ARM_64,  # cheaper, and the bundle is pure Python
+            handler=route.handler,
+            code=self._code,
+            environment={**self._environment, "POWERTOOLS_SERVICE_NAME": route.handler.split(".")[1]},
+            timeout=Duration.seconds(route.timeout_s),
+            memory_size=route.memory_mib,
+            reserved_concurrent_executions=self._settings.reserved_concurrency or None,
+            max_event_age=Duration.seconds(min(route.age_s_max, LAMBDA_AGE_S_MAX)),
+            retry_attempts=route.retries,
+            on_failure=destinations.SqsDestination(self._failed),
+            log_group=self._logs(route),
+        )
+        for grant in route.grants:
+            for statement in statements(grant, self._targets):
+                function.add_to_role_policy(statement)
+        return function
+
+    def _logs(self, route: EventRoute) -> logs.LogGroup:
+        retention = log_retention(self._settings.log_retention_days)
+        return logs.LogGroup(self, f"{route.name}Logs", retention=retention, removal_policy=RemovalPolicy.DESTROY)
+
+    def _dead_letters(self, name: str) -> sqs.Queue:
+        return sqs.Queue(self, name, enforce_ssl=True, retention_period=Duration.days(DEAD_LETTER_DAYS))

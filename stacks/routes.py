@@ -1,0 +1,94 @@
+"""The event route table: which event reaches which function, what that may do, and how long it is worth trying."""
+
+from dataclasses import dataclass
+
+from spotproof import contract
+from stacks.permissions import Grant
+
+NOTICE_S = 120  # a spot notice is two minutes ahead of the end; after it, the state change event takes over
+HINT_S = 20 * 60  # a rebalance recommendation expires
+DAY_S = 86_400  # the longest EventBridge keeps trying
+LAMBDA_AGE_S_MAX = 21_600  # the longest Lambda keeps an event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRoute:
+    """One kind of event (or a schedule), its handler, and the handler's rights."""
+
+    name: str  # construct id: an external contract, do not rename
+    handler: str
+    grants: tuple[Grant, ...]
+    source: str = ""
+    detail_type: str = ""
+    states: tuple[str, ...] = ()  # detail.state of an instance
+    job_statuses: tuple[str, ...] = ()  # detail.status of a job of our queues
+    every_minutes: int = 0  # a schedule instead of a pattern
+    age_s_max: int  # an older event is dead-lettered instead of delivered
+    deliveries: int  # EventBridge's tries to hand over
+    retries: int = 2  # Lambda's, after one and then two more minutes
+    timeout_s: int = 30
+    memory_mib: int = 256
+
+
+EVENT_ROUTES = (
+    EventRoute(
+        name="SpotInterruption",
+        source="aws.ec2",
+        detail_type=contract.DETAIL_SPOT_WARNING,
+        handler="lambdas.spot_interruption.handler",
+        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.STOP_FILES_WRITE),
+        age_s_max=NOTICE_S,
+        deliveries=10,
+        memory_mib=512,  # more memory is more CPU: two minutes are running
+    ),
+    EventRoute(
+        name="RebalanceRecommendation",
+        source="aws.ec2",
+        detail_type=contract.DETAIL_REBALANCE,
+        handler="lambdas.rebalance_recommendation.handler",
+        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.STOP_FILES_WRITE),
+        age_s_max=HINT_S,
+        deliveries=10,
+    ),
+    EventRoute(
+        name="InstanceStateChange",
+        source="aws.ec2",
+        detail_type=contract.DETAIL_INSTANCE_STATE,
+        states=("shutting-down", "terminated", "stopping", "stopped"),
+        handler="lambdas.instance_state_change.handler",
+        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE),
+        age_s_max=DAY_S,
+        deliveries=185,
+    ),
+    EventRoute(
+        name="JobStateChange",
+        source="aws.batch",
+        detail_type=contract.DETAIL_BATCH_JOB_STATE,
+        job_statuses=("FAILED", "SUCCEEDED"),
+        handler="lambdas.job_state_change.handler",
+        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.BATCH_SUBMIT),
+        age_s_max=DAY_S,
+        deliveries=185,
+    ),
+    EventRoute(
+        name="RunFinished",
+        source=contract.EVENT_SOURCE,
+        detail_type=contract.DETAIL_RUN_FINISHED,
+        handler="lambdas.finalizer.handler",
+        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.OUTPUT_PUBLISH, Grant.EC2_PRICES),
+        age_s_max=DAY_S,
+        deliveries=185,
+        timeout_s=900,
+        memory_mib=512,
+    ),
+    EventRoute(
+        name="Controller",
+        every_minutes=1,
+        handler="lambdas.controller.handler",
+        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.PLANS_READ, Grant.BATCH_SUBMIT, Grant.EVENTS_PUT),
+        age_s_max=60,
+        deliveries=2,
+        retries=0,  # the next minute does it
+        timeout_s=55,
+    ),
+)
