@@ -70,7 +70,9 @@ class AdminApi:
         address = urlsplit(self.endpoint_url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port or 80, timeout=_TIMEOUT_S)
         try:
-            connection.request("POST", f"/_localcloud/{operation}", json.dumps(body), {"Content-Type": "application/json"})
+            connection.request(
+                "POST", f"/_localcloud/{operation}", json.dumps(body), {"Content-Type": "application/json"}
+            )
             response = connection.getresponse()
             text = response.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:

@@ -23,15 +23,20 @@ class SpotproofGroup(LazyGroup):
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
         complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
+        standalone_mode: bool = True,  # noqa: ARG002 - click's signature
+        windows_expand_args: bool = True,  # noqa: ARG002 - as above
         **extra: Any,
     ) -> Any:
         """Run and exit with a documented code."""
         arguments = list(sys.argv[1:] if args is None else args)
         try:
             result = super().main(
-                arguments, prog_name or "spotproof", complete_var, standalone_mode=False, windows_expand_args=False, **extra
+                arguments,
+                prog_name or "spotproof",
+                complete_var,
+                standalone_mode=False,
+                windows_expand_args=False,
+                **extra,
             )
             code = result if isinstance(result, int) else exit_codes.OK
         except Exception as error:  # the outermost frame: whatever it is, the user gets one line

@@ -1,5 +1,6 @@
 """What a command needs from the world, put together once for each call."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from spotproof_cli.deployment import Deployment
 
 
+Connect = Callable[[Target, Clock], "Deployment"]
+
+
 def _connect(target: Target, clock: Clock) -> "Deployment":
     from spotproof_cli.deployment import connect  # loads boto3
 
@@ -31,7 +35,7 @@ class Services:
     clock: Clock = field(default_factory=SystemClock)
     ids: IdSource = field(default_factory=SystemIds)
     env: Mapping[str, str] = field(default_factory=environment)
-    connect: Callable[[Target, Clock], "Deployment"] = _connect
+    connect: "Connect" = _connect
 
 
 class Invocation:
@@ -67,6 +71,6 @@ class Invocation:
 
     def confirm(self, question: str) -> bool:
         """Ask a person on a terminal; with -y, or when nobody can answer, it is a yes."""
-        if self.options.yes or not click.get_text_stream("stdin").isatty():
+        if self.options.yes or not sys.stdin.isatty():
             return True
         return click.confirm(question, err=True)

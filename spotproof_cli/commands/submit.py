@@ -1,0 +1,186 @@
+"""`spotproof submit`: plain Batch SubmitJob, with the parameters a person would give in the console."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from spotproof import contract
+from spotproof.errors import AwsAccessError, AwsMissingError, InputError, RunConflictError
+from spotproof.leases.model import CapacityClass, Run, RunId
+from spotproof.worker.options import format_options, parse_options
+from spotproof_cli import exit_codes, names_given
+from spotproof_cli.global_options import SpotproofCommand
+from spotproof_cli.parameter_types import SECONDS
+from spotproof_cli.services import Invocation
+
+if TYPE_CHECKING:
+    from spotproof_cli.deployment import Deployment
+
+WORKERS_DEFAULT = 8
+WORKERS_MAX = 10_000  # Batch's largest array
+_TEXT_MAX = 500
+
+
+@click.command(cls=SpotproofCommand, help="Submit workers for a run of a job; the same run again joins it.")
+@click.argument("job")
+@click.option("--input", "input_uri", required=True, metavar="S3URI", help="Prefix or object to process.")
+@click.option("--run", "run", metavar="ID", help="Run id; default: <job>-<UTC time>-<chance>.")
+@click.option("--output", "output_uri", metavar="S3URI", help="Where outputs go; default: the data bucket.")
+@click.option("--shard-by", metavar="TEXT", help="How to cut the input, e.g. size:64MiB; default: the job's own way.")
+@click.option("--workers", type=click.IntRange(1, WORKERS_MAX), default=WORKERS_DEFAULT, show_default=True)
+@click.option("--option", "-o", "pairs", multiple=True, metavar="K=V", help="Run option, or one of the job's own.")
+@click.option("--queue", type=click.Choice([each.value for each in CapacityClass]), default="spot", show_default=True)
+@click.option("--wait", is_flag=True, help="Wait until the run has ended; the exit code tells how.")
+@click.option("--timeout", "timeout_s", type=SECONDS, help="With --wait: give up waiting after so many seconds.")
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    job: str,
+    input_uri: str,
+    run: str | None,
+    output_uri: str | None,
+    shard_by: str | None,
+    workers: int,
+    pairs: tuple[str, ...],
+    queue: str,
+    wait: bool,
+    timeout_s: float | None,
+) -> int:
+    """Check everything that can be checked here, submit, and wait if asked to."""
+    if timeout_s is not None and not wait:
+        raise click.UsageError("--timeout needs --wait", context)
+    call = Invocation(context)
+    job = names_given.job_name(job)
+    parameters = job_parameters(input_uri=input_uri, output_uri=output_uri, shard_by=shard_by, pairs=pairs)
+    run_id = (
+        names_given.run_id(run) if run else names_given.new_run_id(job, call.clock.now(), call.services.ids.nonce())
+    )
+    deployment = call.deployment
+    definition = deployment.names.job_definition(job)
+    stored = deployment.store.get_run(run_id)
+    if stored is not None:
+        check_joinable(stored, job=job, parameters=parameters)
+    if stored is not None and stored.state.ended:
+        call.output.say(f"run {run_id} is {stored.state.value} already: nothing to submit")
+        return _report(call, run_id, job_id=None, job=job, workers=0, queue=queue, parameters=parameters, joined=True)
+    check_input(call, deployment, input_uri)
+
+    from spotproof_cli.worker_jobs import WorkerJobs
+
+    jobs = WorkerJobs(batch=deployment.clients.batch, retrier=deployment.retrier, queues=deployment.names.queues)
+    job_id = jobs.submit(
+        run_id=run_id,
+        job=job,
+        definition=definition,
+        workers=workers,
+        queue=CapacityClass(queue),
+        parameters={"run": run_id, **parameters},
+    )
+    verb = "joined" if stored is not None else "submitted"
+    call.output.say(f"{verb} run {run_id} with {workers} workers (Batch job {job_id})")
+    if wait:
+        from spotproof_cli.commands.status import wait_for
+
+        return wait_for(call, run_id, job_ids=(job_id,), timeout_s=timeout_s)
+    call.output.say(f"follow it with: spotproof status {run_id} --wait")
+    return _report(
+        call,
+        run_id,
+        job_id=job_id,
+        job=job,
+        workers=workers,
+        queue=queue,
+        parameters=parameters,
+        joined=stored is not None,
+    )
+
+
+def job_parameters(
+    *, input_uri: str, output_uri: str | None, shard_by: str | None, pairs: tuple[str, ...]
+) -> dict[str, str]:
+    """The parameters of the Batch job besides the run; "auto" lets the worker decide.
+
+    Raises:
+        InputError: one is malformed.
+    """
+    names_given.s3_uri(input_uri, option="--input")
+    if output_uri is not None:
+        names_given.s3_uri(output_uri, option="--output")
+    if shard_by is not None and (not shard_by or len(shard_by) > _TEXT_MAX or not shard_by.isprintable()):
+        raise InputError(f"--shard-by must be 1 to {_TEXT_MAX} printable characters")
+    return {
+        "input": input_uri,
+        "output": output_uri or contract.AUTO,
+        "shard_by": shard_by or contract.AUTO,
+        "options": format_options(names_given.option_pairs(pairs)),
+    }
+
+
+def check_joinable(run: Run, *, job: str, parameters: dict[str, str]) -> None:
+    """Whether a submission means the same run as the stored one, as far as its row tells; the worker checks the rest.
+
+    Raises:
+        RunConflictError: it has another job, input, output or options, or can't be joined any more.
+    """
+    wanted = {"job": job, "input": parameters["input"]}
+    known = {"job": run.job, "input": run.input_uri}
+    if parameters["output"] != contract.AUTO:
+        wanted["output"], known["output"] = parameters["output"].rstrip("/"), run.output_uri.rstrip("/")
+    for name, value in wanted.items():
+        if known[name] != value:
+            raise RunConflictError(
+                f"run {run.run_id} exists with {name} {known[name]!r}, not {value!r}: choose another --run"
+            )
+    if parse_options(parameters["options"]) != run.options:
+        raise RunConflictError(f"run {run.run_id} exists with other options: repeat them, or choose another --run")
+    if run.state.value in ("FAILED", "CANCELLED"):
+        raise RunConflictError(f"run {run.run_id} is {run.state.value} and can't be joined: choose another --run")
+
+
+def check_input(call: Invocation, deployment: "Deployment", input_uri: str) -> None:
+    """Look whether there is anything to process; workers may read what the submitter may not.
+
+    Raises:
+        InputError: the bucket does not exist, or nothing is below the prefix.
+    """
+    bucket, key = names_given.s3_uri(input_uri, option="--input")
+    try:
+        answer = deployment.retrier.call(
+            f"looking at {input_uri}", deployment.clients.s3.list_objects_v2, Bucket=bucket, Prefix=key, MaxKeys=1
+        )
+    except AwsMissingError as error:
+        raise InputError(f"--input: there is no bucket {bucket}") from error
+    except AwsAccessError:
+        call.output.warn(f"you may not list {input_uri}; whether it exists is for the workers to see")
+        return
+    if not answer.get("Contents"):
+        raise InputError(f"--input: nothing is below {input_uri}")
+
+
+def _report(
+    call: Invocation,
+    run_id: RunId,
+    *,
+    job_id: str | None,
+    job: str,
+    workers: int,
+    queue: str,
+    parameters: dict[str, str],
+    joined: bool,
+) -> int:
+    if not call.output.is_json:
+        call.output.line(run_id)
+        return exit_codes.OK
+    call.output.document(
+        {
+            "run": run_id,
+            "job": job,
+            "batch_job": job_id,
+            "workers": workers,
+            "queue": queue,
+            "parameters": parameters,
+            "joined": joined,
+        }
+    )
+    return exit_codes.OK

@@ -1,0 +1,115 @@
+"""The deployed stacks as the command sees them: names from CloudFormation outputs, clients, and the run's table."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import ClientError
+
+from spotproof import contract
+from spotproof.clients import Clients
+from spotproof.clock import Clock
+from spotproof.errors import AwsMissingError, ConfigurationError, InputError
+from spotproof.leases.model import CapacityClass
+from spotproof.leases.store import LeaseStore
+from spotproof.retries import Retrier, RetryPolicy, as_aws_error, error_code
+from spotproof.settings import AwsSettings
+from spotproof_cli.target import Target
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+PATIENCE: Final = RetryPolicy(first_s=0.2, max_s=3.0, patience_s=20.0, attempts_max=8)  # a person is waiting
+_OUTPUT_STACKS: Final = (contract.STACK_STATE, contract.STACK_COMPUTE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What the stacks' outputs say."""
+
+    table: str
+    work_bucket: str
+    data_bucket: str
+    queues: Mapping[CapacityClass, str]
+    log_group: str
+    job_definitions: tuple[str, ...]
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, str]) -> "Names":
+        """Raises ConfigurationError, naming the first output that is missing."""
+
+        def value(name: str) -> str:
+            if not outputs.get(name):
+                raise ConfigurationError(f"the stacks have no output {name}: deploy this version of the stacks")
+            return outputs[name]
+
+        return cls(
+            table=value(contract.OUTPUT_TABLE),
+            work_bucket=value(contract.OUTPUT_WORK_BUCKET),
+            data_bucket=value(contract.OUTPUT_DATA_BUCKET),
+            queues={
+                CapacityClass.SPOT: value(contract.OUTPUT_SPOT_QUEUE),
+                CapacityClass.ON_DEMAND: value(contract.OUTPUT_ON_DEMAND_QUEUE),
+            },
+            log_group=value(contract.OUTPUT_LOG_GROUP),
+            job_definitions=tuple(name.strip() for name in value(contract.OUTPUT_JOB_DEFINITIONS).split(",")),
+        )
+
+    def job_definition(self, job: str) -> str:
+        """The definition of a declared job.
+
+        Raises:
+            InputError: no such job; the text lists the deployed ones.
+        """
+        wanted = f"{contract.JOB_DEFINITION_PREFIX}{job}"
+        if wanted in self.job_definitions:
+            return wanted
+        known = ", ".join(sorted(name.removeprefix(contract.JOB_DEFINITION_PREFIX) for name in self.job_definitions))
+        raise InputError(f"no job {job!r} is deployed; there are: {known}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """Everything a command may use of one deployment."""
+
+    prefix: str
+    aws: AwsSettings
+    names: Names
+    clients: Clients
+    store: LeaseStore
+    retrier: Retrier
+
+
+def connect(target: Target, clock: Clock) -> Deployment:
+    """Find the stacks of `target`.
+
+    Raises:
+        AwsMissingError: a stack is not there.
+        ConfigurationError: a stack lacks an output.
+        AwsAccessError, AwsUnavailableError: as AWS says.
+    """
+    from spotproof.leases.dynamodb import DynamoDBLeaseStore
+
+    clients = Clients(target.aws)
+    retrier = Retrier(clock=clock, rng=random.Random(), policy=PATIENCE)  # noqa: S311 - jitter only
+    outputs: dict[str, str] = {}
+    for suffix in _OUTPUT_STACKS:
+        outputs |= _stack_outputs(clients.cloudformation, retrier, f"{target.prefix}-{suffix}")
+    names = Names.from_outputs(outputs)
+    store = DynamoDBLeaseStore(client=clients.dynamodb, table_name=names.table, clock=clock, retrier=retrier)
+    return Deployment(prefix=target.prefix, aws=target.aws, names=names, clients=clients, store=store, retrier=retrier)
+
+
+def _stack_outputs(cloudformation: "CloudFormationClient", retrier: Retrier, stack: str) -> dict[str, str]:
+    doing = f"looking for the stack {stack}"
+    try:
+        answer = retrier.call(doing, cloudformation.describe_stacks, StackName=stack)
+    except ClientError as error:
+        if error_code(error) == "ValidationError":
+            raise AwsMissingError(
+                f"no stack {stack} in this account and region: deploy it, or choose another with --prefix or --region"
+            ) from error
+        raise as_aws_error(error, doing=doing) from error
+    listed = answer["Stacks"][0].get("Outputs", [])
+    return {item.get("OutputKey", ""): item.get("OutputValue", "") for item in listed}
