@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from demo.statistics import FIELDS, DelayStatistics, Row
 
-
 if TYPE_CHECKING:
     from polars import DataFrame
 

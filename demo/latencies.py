@@ -1,0 +1,54 @@
+"""How fast each channel told the workers, from the moment the notice was given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from demo.hits import Hit
+from demo.lease_history import LeaseLife, next_lease
+from demo.logbook import LogEntry
+from demo.schedule import Kind
+from spotproof import events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A few numbers about a set of durations, seconds."""
+
+    count: int
+    p50_s: float
+    p95_s: float
+    max_s: float
+
+
+def spread(durations_s: Sequence[float]) -> Spread | None:
+    """Nearest-rank percentiles; None for no durations."""
+    if not durations_s:
+        return None
+    ordered = sorted(durations_s)
+    return Spread(count=len(ordered), p50_s=_rank(ordered, 0.50), p95_s=_rank(ordered, 0.95), max_s=ordered[-1])
+
+
+def _rank(ordered: Sequence[float], share: float) -> float:
+    position = -(-len(ordered) * round(share * 100) // 100)  # ceiling
+    return ordered[max(0, position - 1)]
+
+
+def channel_latencies(hits: Sequence[Hit], entries: Sequence[LogEntry]) -> Mapping[str, Sequence[float]]:
+    """Seconds from each notice to each worker seeing it, by channel (imds, stop-file, session …)."""
+    found: dict[str, list[float]] = {}
+    notices = {hit.instance_id: hit.at for hit in hits if hit.step.kind is Kind.NOTICE}
+    for entry in entries:
+        given_at = notices.get(str(entry.fields.get("instance_id", "")))
+        if entry.event == events.STOP_SEEN and given_at is not None and entry.at >= given_at:
+            found.setdefault(str(entry.fields.get("signal", "?")), []).append(entry.at - given_at)
+    return found
+
+
+def release_to_lease(lives: Sequence[LeaseLife]) -> list[float]:
+    """Seconds from each release to the next lease of the same shard."""
+    found = []
+    for life in lives:
+        follower = next_lease(lives, shard=life.shard, after_token=life.fencing_token)
+        if life.ending == events.SHARD_RELEASED and life.ended_at is not None and follower is not None:
+            found.append(max(0.0, follower.leased_at - life.ended_at))
+    return found
