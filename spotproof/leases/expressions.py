@@ -14,8 +14,8 @@ from spotproof.leases.model import RunState, SessionState, ShardState
 
 SCHEMA: Final = 1  # of every item; items of a newer schema are refused
 
-_NAME: Final = re.compile(r"#[A-Za-z_]+")
-_VALUE: Final = re.compile(r":[A-Za-z_]+")
+_NAME: Final = re.compile(r"#[A-Za-z0-9_]+")
+_VALUE: Final = re.compile(r":[A-Za-z0-9_]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
