@@ -18,6 +18,7 @@ SHARD_PUBLISHED: Final = "shard_published"
 CHECKPOINT_SAVED: Final = "checkpoint_saved"
 CHECKPOINT_FAILED: Final = "checkpoint_failed"
 CHECKPOINT_FALLBACK: Final = "checkpoint_fallback"  # an older generation was restored
+CHECKPOINT_CLEANUP_FAILED: Final = "checkpoint_cleanup_failed"  # older generations stay until the next save
 STOP_SEEN: Final = "stop_seen"
 HINT_SEEN: Final = "hint_seen"
 STOP_DECIDED: Final = "stop_decided"
