@@ -50,6 +50,11 @@ def claimable_pk(run_id: str, capacity_class: str) -> str:
     return f"RUN#{run_id}#{capacity_class}"
 
 
+def topups_pk(run_id: str) -> str:
+    """Partition of the markers that make each top-up of the run's workers happen once."""
+    return f"RUN#{run_id}#TOPUPS"
+
+
 RUN_SK: Final = "META"
 STRIPE_SK: Final = "HEAD"
 SHARD_SK_PREFIX: Final = "S#"
@@ -70,8 +75,9 @@ SUCCESS_NAME: Final = "_SUCCESS"
 CHECKPOINT_DONE_TAG: Final = ("spotproof-state", "done")  # lifecycle deletes what carries it
 
 
-def plan_key(run_id: str) -> str:
-    return f"{RUNS_PREFIX}{run_id}/plan"
+def plan_key(run_id: str, parameters_sha256: str) -> str:
+    """One plan per run and parameters: a plan left by a planner that died never serves a corrected submission."""
+    return f"{RUNS_PREFIX}{run_id}/plan-{parameters_sha256[:16]}"
 
 
 def checkpoints_prefix(run_id: str, shard_index: int | None = None) -> str:

@@ -53,5 +53,3 @@ def decide_idle(
             action=IdleAction.WAIT, reason=f"rebalance recommendation, {left_s:.0f} s left", wait_s=min(wait_s, left_s)
         )
     return IdleDecision(action=IdleAction.WAIT, reason="shards are in flight elsewhere", wait_s=wait_s)
-
-

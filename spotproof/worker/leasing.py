@@ -1,9 +1,9 @@
 """Finding work: requeued shards first, then tickets for shards never leased."""
 
 import random
-from collections.abc import Sequence
 
-from spotproof.leases.model import Candidate, CapacityClass, Lease, Run
+from spotproof.leases.model import Candidate, CapacityClass, Lease, Run, SessionId
+from spotproof.leases.sizing import session_bucket
 from spotproof.leases.store import LeaseStore
 from spotproof.worker.session import WorkerSession
 
@@ -12,8 +12,9 @@ CANDIDATES_TRIED = 2
 FRESH_TRIED = 16  # bound of one search: lost races for tickets whose rows somebody repaired
 
 
-def stripes_from(home: int, stripes: int) -> list[int]:
-    """All stripes, the home stripe first: workers spread over the partitions."""
+def stripe_order(session_id: SessionId, stripes: int) -> list[int]:
+    """All stripes, beginning with the session's home: workers spread over the partitions."""
+    home = session_bucket(session_id, stripes)
     return [(home + step) % stripes for step in range(stripes)]
 
 
@@ -33,16 +34,14 @@ class LeaseFinder:
         store: LeaseStore,
         session: WorkerSession,
         run: Run,
-        home: int,
-        classes: Sequence[CapacityClass],
         rng: random.Random,
     ) -> None:
         self._store = store
         self._session = session
         self._run = run
-        self._classes = classes
+        self._classes = classes_for(session.session.host.lifecycle)
         self._rng = rng
-        self._stripes_left = stripes_from(home % run.stripes, run.stripes)
+        self._stripes_left = stripe_order(session.session.session_id, run.stripes)
 
     def next_lease(self) -> Lease | None:
         """A new lease, or None when nothing is claimable now or a stop is on record.

@@ -1,0 +1,134 @@
+"""The worker's entry point: puts the parts together and maps what happened to an exit code for Batch."""
+
+import argparse
+import importlib
+import logging
+import random
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from spotproof import contract, events, json_logs
+from spotproof.clock import Clock, SystemClock
+from spotproof.concurrency import ThreadSpawner
+from spotproof.errors import (
+    AwsError,
+    ConfigurationError,
+    InputError,
+    RunConflictError,
+    SpotproofError,
+)
+from spotproof.ids import SystemIds
+from spotproof.settings import WorkerSettings, environment
+from spotproof.worker.assembly import WorkerAssembly
+from spotproof.worker.options import parse_options
+from spotproof.worker.planning import RunRequest, choose_output_uri, choose_run_id
+from spotproof.worker.registry import find_job
+
+logger = logging.getLogger("spotproof.worker")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one worker; the exit code is Batch's signal (contract.EXIT_*)."""
+    clock = SystemClock()
+    try:
+        arguments = _parse(sys.argv[1:] if argv is None else argv)
+        settings = WorkerSettings.from_env(environment())
+        formatter = _configure_logs(settings, arguments)
+        try:
+            return _work(arguments, settings, clock, formatter)
+        except SpotproofError as error:
+            logger.error(events.WORKER_FAILED, extra={"error": str(error), "exit_code": exit_code_of(error)})
+            return _refuse(error)
+    except SpotproofError as error:
+        return _refuse(error)
+
+
+def exit_code_of(error: SpotproofError) -> int:
+    """Which exit code tells Batch, and the Lambda that classifies, what went wrong."""
+    match error:
+        case InputError():
+            return contract.EXIT_INPUT
+        case ConfigurationError():
+            return contract.EXIT_CONFIGURATION
+        case RunConflictError():
+            return contract.EXIT_CONFLICT
+        case AwsError():
+            return contract.EXIT_AWS
+        case _:
+            return contract.EXIT_UNEXPECTED
+
+
+def _work(
+    arguments: argparse.Namespace, settings: WorkerSettings, clock: Clock, formatter: json_logs.JsonFormatter
+) -> int:
+    importlib.import_module(arguments.module)
+    function = find_job(arguments.job)
+    request = _request(arguments, settings)
+    formatter.bound["run_id"] = request.run_id
+    assembly = WorkerAssembly(
+        settings=settings,
+        request=request,
+        function=function,
+        clock=clock,
+        ids=SystemIds(),
+        spawner=ThreadSpawner(),
+        rng=random.Random(),  # noqa: S311 - spreads load, protects nothing
+        bound=formatter.bound,
+    )
+    return assembly.run()
+
+
+def _request(arguments: argparse.Namespace, settings: WorkerSettings) -> RunRequest:
+    run_id = choose_run_id(arguments.run, parent_job_id=settings.batch.parent_job_id)
+    if arguments.input == contract.AUTO:
+        raise InputError("no input given: submit with --parameters input=s3://bucket/prefix/")
+    return RunRequest(
+        run_id=run_id,
+        job=arguments.job,
+        input_uri=arguments.input,
+        output_uri=choose_output_uri(arguments.output, data_bucket=settings.data_bucket, run_id=run_id),
+        shard_by=arguments.shard_by,
+        options=parse_options(arguments.options),
+        queue=settings.batch.queue,
+        job_definition=settings.job_definition,
+    )
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(prog="worker", description="One Spotproof worker; its job definition starts it.")
+    parser.add_argument("--job", required=True, help="name given to @job")
+    parser.add_argument("--module", required=True, help="module that declares the job")
+    for name in contract.JOB_PARAMETERS:
+        parser.add_argument("--" + name.replace("_", "-"), default=contract.AUTO)
+    return parser.parse_args(argv)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses with our own error type instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(f"worker arguments: {message}")
+
+
+def _configure_logs(settings: WorkerSettings, arguments: argparse.Namespace) -> json_logs.JsonFormatter:
+    batch = settings.batch
+    bound = {
+        "job": arguments.job,
+        "batch_job_id": batch.job_id,
+        "attempt": batch.attempt,
+        "array_index": batch.array_index,
+    }
+    try:
+        return json_logs.configure(level=settings.log_level, bound=bound)
+    except ValueError as error:
+        raise ConfigurationError(f"environment variable {contract.ENV_LOG_LEVEL}: {error}") from error
+
+
+def _refuse(error: SpotproofError) -> int:
+    print(f"spotproof: error: {error}", file=sys.stderr, flush=True)
+    return exit_code_of(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

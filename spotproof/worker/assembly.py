@@ -1,0 +1,222 @@
+"""One worker put together from its settings: the composition root of the container."""
+
+import logging
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from spotproof import contract, events
+from spotproof.checkpoints.engine import CheckpointEngine
+from spotproof.checkpoints.s3 import S3ObjectStore
+from spotproof.clients import Clients
+from spotproof.clock import Clock, to_epoch_ms
+from spotproof.concurrency import Spawner
+from spotproof.ids import IdSource
+from spotproof.interruptions.imds import ImdsSource, InstanceMetadata
+from spotproof.interruptions.model import SignalSource
+from spotproof.interruptions.monitor import Monitor
+from spotproof.interruptions.sigterm import SigtermSource
+from spotproof.interruptions.stop_file import StopFileReader
+from spotproof.leases.dynamodb import DynamoDBLeaseStore
+from spotproof.leases.model import CapacityClass, Host, Lease, Run, Session, SessionId, SessionState
+from spotproof.leases.sizing import session_bucket
+from spotproof.retries import Retrier
+from spotproof.settings import WorkerSettings
+from spotproof.shards.plan_file import PlanReader
+from spotproof.shards.reader import ShardReader
+from spotproof.worker.announcements import RunAnnouncer
+from spotproof.worker.caretaker import Caretaker
+from spotproof.worker.checkpointing import Checkpointing
+from spotproof.worker.host import read_host
+from spotproof.worker.leasing import LeaseFinder
+from spotproof.worker.ledger import LedgerBook
+from spotproof.worker.loop import WorkerLoop
+from spotproof.worker.planning import RunJoiner, RunRequest
+from spotproof.worker.registry import JobFunction
+from spotproof.worker.session import WorkerSession
+from spotproof.worker.shard_handle import ShardHandle
+from spotproof.worker.shard_run import ShardRun
+from spotproof.worker.sink import S3OutputSink
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class WorkerAssembly:
+    """Everything one worker process needs; `run` is its life."""
+
+    settings: WorkerSettings
+    request: RunRequest
+    function: JobFunction
+    clock: Clock
+    ids: IdSource
+    spawner: Spawner
+    rng: random.Random
+    bound: dict[str, Any]  # fields of every log line, extended as they become known
+
+    def __post_init__(self) -> None:
+        self.clients = Clients(self.settings.aws)
+        self.retrier = self._retrier()
+        self.store = self._store(self.retrier)
+        self.objects = S3ObjectStore(client=self.clients.s3, bucket=self.settings.work_bucket, retrier=self.retrier)
+        self.ledger = LedgerBook(self.clock)
+        self.metadata = InstanceMetadata(base_url=self.settings.imds_url, clock=self.clock)
+
+    def run(self) -> int:
+        """Join the run, open a session, work until there is a reason to leave; the exit code.
+
+        Raises:
+            SpotproofError: the worker can't work at all; its type says why.
+        """
+        sigterm = SigtermSource(clock=self.clock)
+        sigterm.install()
+        host = read_host(self.metadata, self.settings.batch)
+        self.bound |= {"instance_id": host.instance_id, "instance_type": host.instance_type}
+        self.bound |= {"zone": host.zone, "lifecycle": host.lifecycle}
+        logger.info(events.WORKER_STARTED, extra={"shard_by": self.request.shard_by, "input": self.request.input_uri})
+        run = self._joiner().join(self.request)
+        if run.state.ended:
+            logger.info(events.WORKER_FINISHED, extra={"exit_code": 0, "reason": f"run is {run.state}"})
+            return contract.EXIT_DONE
+        monitor = self._monitor(host, run, sigterm)
+        monitor.start()
+        session = self._session(host, run, monitor)
+        try:
+            return self._loop(run, session, monitor).work()
+        finally:
+            session.close()
+            monitor.close()
+
+    def _retrier(self) -> Retrier:
+        return Retrier(clock=self.clock, rng=self.rng)
+
+    def _store(self, retrier: Retrier) -> DynamoDBLeaseStore:
+        return DynamoDBLeaseStore(
+            client=self.clients.dynamodb, table_name=self.settings.table, clock=self.clock, retrier=retrier
+        )
+
+    def _joiner(self) -> RunJoiner:
+        return RunJoiner(
+            store=self.store,
+            s3=self.clients.s3,
+            retrier=self.retrier,
+            clock=self.clock,
+            work_bucket=self.settings.work_bucket,
+        )
+
+    def _monitor(self, host: Host, run: Run, sigterm: SigtermSource) -> Monitor:
+        sources: list[SignalSource] = []
+        if host.instance_id:
+            sources.append(
+                StopFileReader(
+                    client=self.clients.s3,
+                    bucket=self.settings.work_bucket,
+                    instance_id=host.instance_id,
+                    clock=self.clock,
+                )
+            )
+        if host.lifecycle != CapacityClass.ON_DEMAND:
+            sources.append(
+                ImdsSource(self.metadata, hint_s=run.options.hint_s, notice_lead_s=self.settings.notice_lead_s)
+            )
+        return Monitor(
+            sources=sources, free_sources=[sigterm], clock=self.clock, spawner=self.spawner, poll_s=run.options.poll_s
+        )
+
+    def _session(self, host: Host, run: Run, monitor: Monitor) -> WorkerSession:
+        batch = self.settings.batch
+        home = f"{host.instance_id or 'host-unknown'}.{batch.job_id or 'local'}.{batch.attempt}"
+        session_id = SessionId(f"{home}.{self.ids.nonce()}")
+        self.bound["session_id"] = session_id
+        now = to_epoch_ms(self.clock.now())
+        session = Session(
+            session_id=session_id,
+            run_id=run.run_id,
+            bucket=session_bucket(session_id, run.session_buckets),
+            host=host,
+            state=SessionState.ALIVE,
+            until=now + round(run.options.ttl_s * 1000),
+            seq=0,
+            held=None,
+            stop=None,
+            hint_until=None,
+            started_at=now,
+        )
+        opened = WorkerSession(
+            session=session,
+            run=run,
+            store=self.store,
+            heartbeat_store=self._store(self._retrier()),
+            monitor=monitor,
+            ledger=self.ledger,
+            clock=self.clock,
+            spawner=self.spawner,
+        )
+        opened.open()
+        return opened
+
+    def _loop(self, run: Run, session: WorkerSession, monitor: Monitor) -> WorkerLoop:
+        plan = PlanReader(
+            s3=self.clients.s3,
+            retrier=self.retrier,
+            bucket=self.settings.work_bucket,
+            key=run.plan_key,
+            sha256=run.plan_sha256,
+        )
+        return WorkerLoop(
+            run=run,
+            store=self.store,
+            session=session,
+            finder=LeaseFinder(store=self.store, session=session, run=run, rng=self.rng),
+            caretaker=Caretaker(
+                store=self.store,
+                announcer=RunAnnouncer(client=self.clients.events, retrier=self.retrier),
+                clock=self.clock,
+            ),
+            monitor=monitor,
+            ledger=self.ledger,
+            clock=self.clock,
+            rng=self.rng,
+            run_shard=lambda lease: self._shard_run(lease, run, plan, session, monitor).execute(),
+        )
+
+    def _shard_run(
+        self, lease: Lease, run: Run, plan: PlanReader, session: WorkerSession, monitor: Monitor
+    ) -> ShardRun:
+        planned = plan.shard(lease.index)
+        sink = S3OutputSink(
+            lease=lease, run=run, objects=self.objects, clients=self.clients, scratch_dir=self.settings.scratch_dir
+        )
+        engine = CheckpointEngine(objects=self.objects, lease=lease, clock=self.clock, ids=self.ids)
+        handle = ShardHandle(
+            index=lease.index,
+            shard_id=planned.shard_id,
+            options=run.options.job,
+            reader=ShardReader(planned, plan.header, s3=self.clients.s3, retrier=self.retrier),
+            output=sink.writer,
+            monitor=monitor,
+        )
+        checkpointing = Checkpointing(
+            engine=engine,
+            objects=self.objects,
+            lease=lease,
+            options=run.options,
+            store=self.store,
+            retrier=self.retrier,
+            ledger=self.ledger,
+            clock=self.clock,
+        )
+        return ShardRun(
+            lease=lease,
+            run=run,
+            function=self.function,
+            handle=handle,
+            sink=sink,
+            engine=engine,
+            checkpointing=checkpointing,
+            store=self.store,
+            session=session,
+            monitor=monitor,
+            ledger=self.ledger,
+            clock=self.clock,
+        )

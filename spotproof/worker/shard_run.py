@@ -1,0 +1,220 @@
+"""One lease from restore to commit: the only place where a user's function runs."""
+
+import logging
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from datetime import timedelta
+from types import GeneratorType
+from typing import Any, Protocol, TypeVar
+
+from spotproof import events
+from spotproof.checkpoints.engine import CheckpointEngine, Restored
+from spotproof.checkpoints.state import State
+from spotproof.clock import Clock, to_epoch_ms
+from spotproof.errors import (
+    AwsAccessError,
+    AwsError,
+    AwsMissingError,
+    CheckpointError,
+    CheckpointTooNewError,
+    LeaseLostError,
+    ScratchFullError,
+    SessionLostError,
+    UserCodeError,
+)
+from spotproof.interruptions.monitor import Monitor
+from spotproof.leases.model import Lease, OutputPointer, Run, ShardState
+from spotproof.leases.store import LeaseStore
+from spotproof.worker.checkpointing import Checkpointing, StopAction
+from spotproof.worker.ledger import LedgerBook, Spent
+from spotproof.worker.outcome import ShardOutcome
+from spotproof.worker.registry import JobFunction
+from spotproof.worker.session import WorkerSession
+from spotproof.worker.shard_handle import ShardHandle
+from spotproof.worker.user_errors import Failure, classify_failure, retry_after_s
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class OutputSink(Protocol):
+    """Turns what a function returned and wrote into a committed output."""
+
+    def stage(self, value: Any) -> OutputPointer:
+        """Encode and upload under our own token; durable when it returns."""
+        ...
+
+    def publish(self, pointer: OutputPointer) -> None:
+        """Copy the committed output to its final keys."""
+        ...
+
+    def discard(self) -> None:
+        """Remove local scratch files."""
+        ...
+
+
+class LetGoError(Exception):
+    """A stop ended our work on the shard; what could be saved is saved."""
+
+
+@dataclass
+class ShardRun:
+    """Everything one lease needs; used once."""
+
+    lease: Lease
+    run: Run
+    function: JobFunction
+    handle: ShardHandle
+    sink: OutputSink
+    engine: CheckpointEngine
+    checkpointing: Checkpointing
+    store: LeaseStore
+    session: WorkerSession
+    monitor: Monitor
+    ledger: LedgerBook
+    clock: Clock
+
+    def execute(self) -> ShardOutcome:
+        """Run the function on the shard and commit its output, or hand the shard back with its progress.
+
+        Raises:
+            CheckpointTooNewError: a newer worker's checkpoint; the shard is handed back.
+            AwsAccessError, AwsMissingError: the worker itself can't go on; the shard is handed back.
+        """
+        self._log(events.SHARD_LEASED, failures=self.lease.failures, interruptions=self.lease.interruptions)
+        try:
+            return self._attempt()
+        except LetGoError as stop:
+            return self._release(interrupted=True, reason=str(stop))
+        except UserCodeError as error:
+            return self._fail(classify_failure(error.__cause__ or error))
+        except ScratchFullError as error:
+            return self._fail(classify_failure(error))
+        except (LeaseLostError, SessionLostError) as error:
+            return self._lose(error)
+        except (CheckpointTooNewError, AwsAccessError, AwsMissingError) as error:
+            self._release(interrupted=False, reason=str(error))
+            raise
+        except AwsError as error:
+            return self._release(interrupted=False, reason=str(error))
+        finally:
+            self.sink.discard()
+
+    def _attempt(self) -> ShardOutcome:
+        with self.ledger.span(Spent.CHECKPOINT):
+            restored = self.engine.restore(self.lease.checkpoint)
+        if self.lease.checkpoint is not None:
+            self._report_restored(restored)
+        self.checkpointing.begin()
+        return self._commit(self._drive(restored.state))
+
+    def _drive(self, state: State) -> Any:
+        with self.ledger.span(Spent.WORK):
+            steps = self._guarded(lambda: self.function(self.handle, state))
+        if not isinstance(steps, GeneratorType):
+            return steps  # a function without `yield`: no safe points, committed once all the same
+        finished: list[Any] = []
+        while not finished:
+            with self.ledger.span(Spent.WORK):
+                finished = self._guarded(lambda: _advance(steps))
+            if not finished:
+                self._at_safe_point(state)
+        return finished[0]
+
+    def _guarded(self, step: Callable[[], T]) -> T:
+        """Run user code; whatever it raises, SystemExit included, is the shard's failure and not the worker's."""
+        try:
+            return step()
+        except (Exception, SystemExit) as error:
+            raise UserCodeError(f"the function of job {self.run.job} raised {type(error).__name__}") from error
+
+    def _at_safe_point(self, state: State) -> None:
+        if self.session.lost:
+            raise SessionLostError("this session was fenced by somebody else")
+        stop, fraction_done = self.monitor.stop(), self.handle.fraction_done
+        if stop is None:
+            self.checkpointing.offer(state, hint=self.monitor.hint(), fraction_done=fraction_done)
+        elif self.checkpointing.on_stop(state, stop, fraction_done=fraction_done) is StopAction.LET_GO:
+            raise LetGoError(f"{stop.kind} by {stop.channel}")
+
+    def _commit(self, value: Any) -> ShardOutcome:
+        pointer = self.sink.stage(value)
+        self.store.commit(self.lease, pointer)
+        self._log(
+            events.SHARD_COMMITTED,
+            size_bytes=pointer.size_bytes,
+            records=pointer.records,
+            output_sha256=pointer.sha256,
+            work_ms=self.ledger.snapshot().work_ms,
+        )
+        # The shard is done whatever happens now: the finalizer repeats what fails here.
+        try:
+            self.sink.publish(pointer)
+            self._log(events.SHARD_PUBLISHED, files=len(pointer.files))
+            self.checkpointing.delete_all()
+        except (AwsError, CheckpointError) as error:
+            self._log(events.SHARD_PUBLISHED, files=0, error=str(error))
+        return ShardOutcome.COMMITTED
+
+    def _release(self, *, interrupted: bool, reason: str) -> ShardOutcome:
+        lost_s = self.checkpointing.at_risk_s
+        self.ledger.move(lost_s, source=Spent.WORK, target=Spent.REDONE)
+        try:
+            self.store.release(self.lease, interrupted=interrupted)
+        except (LeaseLostError, SessionLostError) as error:
+            return self._lose(error)
+        except AwsError as error:
+            # The session's expiry frees the shard instead.
+            self._log(events.LEASE_LOST, error=str(error), lost_ms=round(lost_s * 1000))
+            return ShardOutcome.LOST
+        self._log(events.SHARD_RELEASED, reason=reason, interrupted=interrupted, lost_ms=round(lost_s * 1000))
+        return ShardOutcome.RELEASED
+
+    def _fail(self, failure: Failure) -> ShardOutcome:
+        if failure.blameless:
+            return self._release(interrupted=False, reason=failure.text)
+        self.ledger.move(self.checkpointing.at_risk_s, source=Spent.WORK, target=Spent.REDONE)
+        failures_max = 1 if failure.hopeless else self.run.options.failures_max
+        retry_at = self.clock.now() + timedelta(seconds=retry_after_s(self.lease.failures + 1))
+        error = f"{failure.kind}: {failure.text}"
+        try:
+            row = self.store.fail(self.lease, error=error, retry_at=to_epoch_ms(retry_at), failures_max=failures_max)
+        except LeaseLostError as lost:
+            return self._lose(lost)
+        quarantined = row.state is ShardState.QUARANTINED
+        self._log(
+            events.SHARD_QUARANTINED if quarantined else events.SHARD_FAILED,
+            kind=failure.kind,
+            error=failure.text,
+            failures=row.failures,
+        )
+        return ShardOutcome.QUARANTINED if quarantined else ShardOutcome.FAILED
+
+    def _lose(self, error: Exception) -> ShardOutcome:
+        lost_s = self.checkpointing.at_risk_s
+        self.ledger.move(lost_s, source=Spent.WORK, target=Spent.REDONE)
+        self._log(events.LEASE_LOST, error=str(error), lost_ms=round(lost_s * 1000))
+        return ShardOutcome.LOST
+
+    def _report_restored(self, restored: Restored) -> None:
+        self._log(
+            events.SHARD_RESUMED,
+            seq=restored.seq,
+            size_bytes=restored.size_bytes,
+            requests=restored.requests,
+            duration_ms=round(restored.duration_s * 1000),
+            fell_back=restored.fell_back,
+        )
+
+    def _log(self, event: str, **fields: Any) -> None:
+        shard = {"shard": self.lease.index, "fencing_token": self.lease.fencing_token}
+        logger.info(event, extra={**shard, **fields})
+
+
+def _advance(steps: Generator[None, None, Any]) -> list[Any]:
+    """One step of the function; a list with its returned value once it has returned, else an empty one."""
+    try:
+        next(steps)
+    except StopIteration as stop:
+        return [stop.value]
+    return []
