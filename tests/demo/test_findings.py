@@ -120,7 +120,7 @@ def test_redone_work_is_kept_apart_by_kind() -> None:
 
     redone = redone_by_kind(hits, lease_lives(in_order([*KILLED, *NOTICED])))
 
-    assert redone[Kind.KILL] == (pytest.approx(0.75),)
+    assert list(redone[Kind.KILL]) == [pytest.approx(0.75)]
     assert redone[Kind.NOTICE] == (0.0,)
     assert redone[Kind.PAUSE] == ()
 
