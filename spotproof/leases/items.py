@@ -95,7 +95,13 @@ def key_of(pk: str, sk: str) -> Item:
 
 
 def run_to_item(run: Run) -> Item:
-    """A new run's item, in the active index."""
+    """A new run's item, in the active index.
+
+    Raises:
+        ValueError: the run id holds the separator of our keys.
+    """
+    if not run.run_id or "#" in run.run_id:
+        raise ValueError(f"run id {run.run_id!r} must be non-empty and without '#'")
     return to_item(
         {
             contract.PARTITION_KEY: contract.run_pk(run.run_id),
