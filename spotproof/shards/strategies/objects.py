@@ -1,0 +1,20 @@
+"""One shard per input object, whatever is in it."""
+
+from collections.abc import Iterator
+
+from spotproof.shards.model import InputFormat, PlannedShard
+from spotproof.shards.sources.planned_input import PlannedInput
+from spotproof.shards.spec import ShardingSpec
+from spotproof.shards.strategies.base import Cut
+from spotproof.shards.strategies.size import shard_of_parts
+
+
+def cut_by_object(spec: ShardingSpec, source: PlannedInput) -> Cut:  # noqa: ARG001 - a strategy's signature
+    """Empty objects count as shards only among opaque files: elsewhere they hold no record."""
+    items = [item for item in source.items if item.pin.size_bytes or source.format is InputFormat.ANY]
+
+    def shards() -> Iterator[PlannedShard]:
+        for index, item in enumerate(items):
+            yield shard_of_parts(index, (item.part,))
+
+    return Cut(shards=shards)
