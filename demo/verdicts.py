@@ -1,0 +1,139 @@
+"""The demo's claims, each checked against what really happened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from demo.hits import Hit
+from demo.latencies import Spread
+from demo.schedule import STEPS, Delivery, Kind
+from demo.statistics import DelayStatistics, first_difference
+from spotproof.leases.model import Run, RunState, Shard, ShardState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A claim, whether it holds, and what was seen. A promise that does not hold fails the demo; a bar is only shown."""
+
+    claim: str
+    holds: bool
+    seen: str
+    promise: bool = True
+
+
+def committed_once(run: Run, shards: Mapping[int, Shard], committed_in_log: Sequence[int]) -> Verdict:
+    """Every shard has exactly one row that is DONE, and nobody logged a second commit."""
+    open_shards = [index for index in range(run.shards) if not _is_done(shards.get(index))]
+    twice = sorted({index for index in committed_in_log if committed_in_log.count(index) > 1})
+    unknown = sorted(index for index in shards if not 0 <= index < run.shards)
+    done = run.shards - len(open_shards)
+    problems = [
+        f"{what}: {', '.join(map(str, which))}"
+        for what, which in (("not committed", open_shards), ("committed twice", twice), ("not planned", unknown))
+        if which
+    ]
+    complete = run.state is RunState.COMPLETE
+    return Verdict(
+        claim="every shard committed exactly once",
+        holds=complete and not problems,
+        seen="; ".join(problems) or f"{done} of {run.shards} shards, run {run.state}",
+    )
+
+
+def _is_done(shard: Shard | None) -> bool:
+    return shard is not None and shard.state is ShardState.DONE
+
+
+def same_bytes(undisturbed: Mapping[str, str], disturbed: Mapping[str, str]) -> Verdict:
+    """Both runs published the same objects with the same SHA-256."""
+    names = sorted(undisturbed.keys() | disturbed.keys())
+    different = [name for name in names if undisturbed.get(name) != disturbed.get(name)]
+    return Verdict(
+        claim="output identical to the undisturbed run, byte for byte",
+        holds=bool(names) and not different,
+        seen=f"different or missing: {', '.join(different[:5])}" if different else f"{len(names)} objects by SHA-256",
+    )
+
+
+def manifest_fits(listed: Mapping[str, str], published: Mapping[str, str]) -> Verdict:
+    """`_SUCCESS` names every published object with its hash, and nothing else."""
+    wrong = sorted(name for name in listed.keys() | published.keys() if listed.get(name) != published.get(name))
+    return Verdict(
+        claim="_SUCCESS lists every object with its hash",
+        holds=bool(listed) and not wrong,
+        seen=f"does not fit: {', '.join(wrong[:5])}" if wrong else f"{len(listed)} objects",
+    )
+
+
+def equals_reference(expected: DelayStatistics, actual: DelayStatistics) -> Verdict:
+    """The combined output equals a straight computation by another library."""
+    difference = first_difference(expected, actual)
+    rows = len(expected.carriers) + len(expected.routes)
+    return Verdict(
+        claim="output equal to one straight polars process",
+        holds=difference is None,
+        seen=difference or f"{rows} rows over {expected.flights:,} flights",
+    )
+
+
+def all_carried_out(hits: Sequence[Hit]) -> Verdict:
+    """Every kind of disturbance took place as often as promised, with one event doubled and one lost."""
+    counts = {kind: sum(hit.step.kind is kind for hit in hits) for kind in Kind}
+    deliveries = [hit.step.delivery for hit in hits]
+    short = [f"{kind} {counts[kind]} of {wanted}" for kind, wanted in STEPS.items() if counts[kind] < wanted]
+    short += [f"no event {each}" for each in (Delivery.TWICE, Delivery.LOST) if each not in deliveries]
+    done = "3 notices (1 event twice, 1 lost), 2 kills, 1 rebalance, 1 pause"
+    return Verdict(claim="the adversary did all it planned", holds=not short, seen=", ".join(short) or done)
+
+
+def zombie_refused(*, log_says: str | None, replay_refused: bool) -> Verdict:
+    """The paused worker was refused when it went on, and its commit is refused by the store itself.
+
+    Args:
+        log_says: the event with which the worker noticed that it is no longer entitled; None if it never did.
+        replay_refused: whether the table refused a commit with the worker's own lease.
+    """
+    seen = f"worker: {log_says or 'nothing'}; its commit at the table: {'refused' if replay_refused else 'ACCEPTED'}"
+    return Verdict(claim="the zombie's commit is refused", holds=replay_refused and log_says is not None, seen=seen)
+
+
+def redone_within(
+    redone: Mapping[Kind, Sequence[float]], *, interval_s: float, step_s: float
+) -> tuple[Verdict, Verdict]:
+    """At most one checkpoint interval again after a kill, nothing after a notice.
+
+    Args:
+        interval_s: the run's checkpoint interval.
+        step_s: the longest way between two safe points, and the save: a checkpoint waits for both.
+    """
+    kills, notices = redone[Kind.KILL], redone[Kind.NOTICE]
+    bound_s = interval_s + step_s
+    return (
+        Verdict(
+            claim=f"at most one checkpoint interval ({interval_s:g} s + one step) redone per kill",
+            holds=all(each <= bound_s for each in kills),
+            seen=_seconds(kills) + f", step {step_s:.1f} s",
+        ),
+        Verdict(
+            claim="nothing redone after a notice",
+            holds=all(each <= 0.0005 for each in notices),
+            seen=_seconds(notices),
+        ),
+    )
+
+
+def _seconds(durations: Sequence[float]) -> str:
+    return ", ".join(f"{each:.2f} s" for each in durations) or "none"
+
+
+def within_bar(claim: str, measured: Spread | None, *, bar_s: float, worst: bool = False) -> Verdict:
+    """A latency against its bar: shown, but a slow machine does not break a promise."""
+    if measured is None:
+        return Verdict(claim=claim, holds=False, seen="never seen", promise=False)
+    value = measured.max_s if worst else measured.p95_s
+    seen = f"p50 {measured.p50_s:.2f} s, p95 {measured.p95_s:.2f} s, max {measured.max_s:.2f} s, n {measured.count}"
+    return Verdict(claim=claim, holds=value <= bar_s, seen=seen, promise=False)
+
+
+def count_within(claim: str, value: float, *, bar: float) -> Verdict:
+    """A count against its bar."""
+    return Verdict(claim=claim, holds=value <= bar, seen=f"{value:.2f} (bar {bar:g})", promise=False)
