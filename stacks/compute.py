@@ -82,7 +82,9 @@ class ComputeStack(Stack):
         for grant in WORKER_GRANTS:
             for statement in statements(grant, targets):
                 role.add_to_policy(statement)
-        self._code.grant_read(role)
+        # Any bundle, not only this one: a retried worker of an older revision fetches the one it was submitted with.
+        bundles = f"arn:{Aws.PARTITION}:s3:::{self._code.s3_bucket_name}/*.zip"
+        role.add_to_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[bundles]))
         return role
 
     def _job_definition(self, job: JobSpec) -> batch.EcsJobDefinition:

@@ -49,7 +49,7 @@ def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
     table = [targets.table, f"{targets.table}/index/*"]
     match grant:
         case Grant.SHARDS_READ:
-            return [_allow(["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"], table)]
+            return [_allow(["dynamodb:GetItem", "dynamodb:Query"], table)]
         case Grant.SHARDS_WRITE:
             return [_allow(["dynamodb:PutItem", "dynamodb:UpdateItem"], [targets.table])]
         case Grant.PLANS_READ:

