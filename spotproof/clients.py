@@ -35,6 +35,8 @@ class Clients:
     def _session(self) -> Any:
         import boto3
 
+        if self.settings.profile is None and self.settings.access_key_id is None:
+            return boto3  # its default session: service models are loaded once in a process
         return boto3.Session(
             profile_name=self.settings.profile,
             aws_access_key_id=self.settings.access_key_id,

@@ -33,11 +33,12 @@ class Names:
     data_bucket: str
     queues: Mapping[CapacityClass, str]
     log_group: str
-    job_definitions: tuple[str, ...]
+    job_definitions: Mapping[str, str]  # by job
 
     @classmethod
-    def from_outputs(cls, outputs: Mapping[str, str]) -> "Names":
+    def from_outputs(cls, outputs: Mapping[str, str], *, prefix: str) -> "Names":
         """Raises ConfigurationError, naming the first output that is missing."""
+        start = contract.JOB_DEFINITION_PREFIX if prefix == contract.DEFAULT_STACK_PREFIX else f"{prefix.lower()}-"
 
         def value(name: str) -> str:
             if not outputs.get(name):
@@ -53,7 +54,9 @@ class Names:
                 CapacityClass.ON_DEMAND: value(contract.OUTPUT_ON_DEMAND_QUEUE),
             },
             log_group=value(contract.OUTPUT_LOG_GROUP),
-            job_definitions=tuple(name.strip() for name in value(contract.OUTPUT_JOB_DEFINITIONS).split(",")),
+            job_definitions={
+                name.removeprefix(start): name for name in value(contract.OUTPUT_JOB_DEFINITIONS).split(",")
+            },
         )
 
     def job_definition(self, job: str) -> str:
@@ -62,11 +65,10 @@ class Names:
         Raises:
             InputError: no such job; the text lists the deployed ones.
         """
-        wanted = f"{contract.JOB_DEFINITION_PREFIX}{job}"
-        if wanted in self.job_definitions:
-            return wanted
-        known = ", ".join(sorted(name.removeprefix(contract.JOB_DEFINITION_PREFIX) for name in self.job_definitions))
-        raise InputError(f"no job {job!r} is deployed; there are: {known}")
+        definition = self.job_definitions.get(job)
+        if definition is None:
+            raise InputError(f"no job {job!r} is deployed; there are: {', '.join(sorted(self.job_definitions))}")
+        return definition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,12 @@ class Deployment:
 
 
 def connect(target: Target, clock: Clock) -> Deployment:
-    """Find the stacks of `target`.
+    """The deployment that `target` names; errors as `find_deployment`."""
+    return find_deployment(Clients(target.aws), prefix=target.prefix, clock=clock)
+
+
+def find_deployment(clients: Clients, *, prefix: str, clock: Clock) -> Deployment:
+    """Look up the stacks `<prefix>-State` and `<prefix>-Compute`.
 
     Raises:
         AwsMissingError: a stack is not there.
@@ -91,14 +98,13 @@ def connect(target: Target, clock: Clock) -> Deployment:
     """
     from spotproof.leases.dynamodb import DynamoDBLeaseStore
 
-    clients = Clients(target.aws)
     retrier = Retrier(clock=clock, rng=random.Random(), policy=PATIENCE)  # noqa: S311 - jitter only
     outputs: dict[str, str] = {}
     for suffix in _OUTPUT_STACKS:
-        outputs |= _stack_outputs(clients.cloudformation, retrier, f"{target.prefix}-{suffix}")
-    names = Names.from_outputs(outputs)
+        outputs |= _stack_outputs(clients.cloudformation, retrier, f"{prefix}-{suffix}")
+    names = Names.from_outputs(outputs, prefix=prefix)
     store = DynamoDBLeaseStore(client=clients.dynamodb, table_name=names.table, clock=clock, retrier=retrier)
-    return Deployment(prefix=target.prefix, aws=target.aws, names=names, clients=clients, store=store, retrier=retrier)
+    return Deployment(prefix=prefix, aws=clients.settings, names=names, clients=clients, store=store, retrier=retrier)
 
 
 def _stack_outputs(cloudformation: "CloudFormationClient", retrier: Retrier, stack: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Final
 from spotproof.errors import InputError
 from spotproof.leases.model import RunId
 
-_RUN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _JOB: Final = re.compile(r"[a-z0-9-]{1,100}")
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _INSTANCE_ID: Final = re.compile(r"i-[0-9a-f]{8,17}")
@@ -19,10 +19,10 @@ def run_id(text: str) -> RunId:
     """A run id.
 
     Raises:
-        InputError: it has other characters than letters, digits, `.`, `_`, `-`, or more than 64.
+        InputError: it can't be one.
     """
-    if not _RUN_ID.fullmatch(text) or not text.strip("."):
-        raise InputError(f"run id {text!r} must be 1 to 64 letters, digits, '.', '_' or '-'")
+    if not _RUN_ID.fullmatch(text):
+        raise InputError(f"run id {text!r} must be 1 to 64 of A-Z a-z 0-9 . _ - and start with a letter or digit")
     return RunId(text)
 
 

@@ -41,7 +41,7 @@ class Output:
         self._data(json.dumps({"schema": SCHEMA_VERSION, **fields}, indent=2))
 
     def json_line(self, fields: Mapping[str, Any]) -> None:
-        """One of many JSON documents, on one line."""
+        """One of many JSON documents, on one line, each with the schema version."""
         self._data(json.dumps({"schema": SCHEMA_VERSION, **fields}))
 
     def line(self, text: str) -> None:

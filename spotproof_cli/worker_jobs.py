@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
+from spotproof import contract
 from spotproof.leases.model import CapacityClass
 from spotproof.retries import Retrier, as_aws_error
 
@@ -18,6 +19,7 @@ TAG_RUN: Final = "spotproof:run"
 TAG_JOB: Final = "spotproof:job"
 ARRAY_SIZE_MAX: Final = 10_000  # Batch: arrays of 2 to 10,000
 _DESCRIBE_MAX: Final = 100  # Batch: ids in one DescribeJobs
+_JOB_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PAGES_MAX: Final = 20  # of 1000 jobs; a queue with more is listed as far as that
 _JOB_NAME_MAX: Final = 128
 _NOT_STARTED: Final = frozenset({"SUBMITTED", "PENDING", "RUNNABLE", "STARTING"})
@@ -105,6 +107,8 @@ class WorkerJobs:
             )
         }
         ids |= self._active_ids()
+        if _JOB_ID.fullmatch(run_id):  # submitted without a run id: the job's own id serves
+            ids.add(run_id)
         return [job for job in self.describe(sorted(ids)) if job.run_id == run_id]
 
     def active(self) -> list[WorkerJob]:
@@ -166,9 +170,11 @@ class WorkerJobs:
 def _worker_job(detail: Mapping[str, Any]) -> WorkerJob:
     array = detail.get("arrayProperties", {})
     exit_code = detail.get("container", {}).get("exitCode")
+    job_id = str(detail["jobId"])
+    run_id = str(detail.get("parameters", {}).get("run", ""))
     return WorkerJob(
-        job_id=str(detail["jobId"]),
-        run_id=str(detail.get("parameters", {}).get("run", "")),
+        job_id=job_id,
+        run_id=job_id if run_id == contract.AUTO else run_id,
         queue=str(detail.get("jobQueue", "")),
         status=str(detail.get("status", "")),
         reason=str(detail.get("statusReason", "")),

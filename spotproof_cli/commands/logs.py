@@ -94,6 +94,6 @@ def _follow(call: Invocation, reader: "WorkerLogs", wanted: "LogFilter", since_m
 
 def _write(output: Output, line: "LogLine") -> None:
     if output.is_json:
-        output.json_line(line.fields)
+        output.json_line({"line": line.fields})
     else:
         output.line(line.text)

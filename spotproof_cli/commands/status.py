@@ -1,6 +1,6 @@
 """`spotproof status`: what a run is doing, or which runs there are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spotproof_cli.worker_jobs import WorkerJobs
 
 LIMIT_DEFAULT = 20
-_PLANS_LISTED_MAX = 10_000  # newest of so many plan objects; older ones need their id
+_PLAN_PAGES_MAX = 20  # of 1000 objects
 
 
 @click.command(cls=SpotproofCommand, help="Show a run's shards, workers and interruptions; without RUN, list the runs.")
@@ -114,11 +114,11 @@ def worker_jobs(deployment: "Deployment") -> "WorkerJobs":
     return WorkerJobs(batch=deployment.clients.batch, retrier=deployment.retrier, queues=deployment.names.queues)
 
 
-def recent_run_ids(deployment: "Deployment") -> Iterator[RunId]:
-    """Run ids by their plan objects, newest first."""
-    plans: list[tuple[float, str]] = []
+def recent_run_ids(deployment: "Deployment") -> list[RunId]:
+    """Run ids by the time of their newest plan, newest first."""
+    planned_at: dict[str, float] = {}
     token: dict[str, str] = {}
-    while len(plans) < _PLANS_LISTED_MAX:
+    for _ in range(_PLAN_PAGES_MAX):
         answer = deployment.retrier.call(
             "listing runs",
             deployment.clients.s3.list_objects_v2,
@@ -128,12 +128,11 @@ def recent_run_ids(deployment: "Deployment") -> Iterator[RunId]:
         )
         for item in answer.get("Contents", []):
             run_id = item["Key"].removeprefix(contract.RUNS_PREFIX).partition("/")[0]
-            if item["Key"] == contract.plan_key(run_id):
-                plans.append((item["LastModified"].timestamp(), run_id))
+            planned_at[run_id] = max(planned_at.get(run_id, 0.0), item["LastModified"].timestamp())
         if not answer.get("NextContinuationToken"):
             break
         token = {"ContinuationToken": answer["NextContinuationToken"]}
-    return (RunId(run_id) for _, run_id in sorted(plans, reverse=True))
+    return [RunId(run_id) for run_id in sorted(planned_at, key=lambda each: (-planned_at[each], each))]
 
 
 def _list(call: Invocation, limit: int) -> int:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import click
 
 from spotproof import contract
-from spotproof.errors import AwsAccessError, AwsMissingError, InputError, RunConflictError
-from spotproof.leases.model import CapacityClass, Run, RunId
+from spotproof.errors import AwsAccessError, AwsMissingError, ConfigurationError, InputError, RunConflictError
+from spotproof.leases.model import CapacityClass, Run, RunId, RunState
+from spotproof.shards.spec import parse_shard_by
 from spotproof.worker.options import format_options, parse_options
 from spotproof_cli import exit_codes, names_given
 from spotproof_cli.global_options import SpotproofCommand
@@ -14,11 +15,11 @@ from spotproof_cli.parameter_types import SECONDS
 from spotproof_cli.services import Invocation
 
 if TYPE_CHECKING:
+    from spotproof.worker.planning import RunRequest
     from spotproof_cli.deployment import Deployment
 
 WORKERS_DEFAULT = 8
 WORKERS_MAX = 10_000  # Batch's largest array
-_TEXT_MAX = 500
 
 
 @click.command(cls=SpotproofCommand, help="Submit workers for a run of a job; the same run again joins it.")
@@ -60,7 +61,7 @@ def command(
     definition = deployment.names.job_definition(job)
     stored = deployment.store.get_run(run_id)
     if stored is not None:
-        check_joinable(stored, job=job, parameters=parameters)
+        check_joinable(stored, job=job, parameters=parameters, data_bucket=deployment.names.data_bucket)
     if stored is not None and stored.state.ended:
         call.output.say(f"run {run_id} is {stored.state.value} already: nothing to submit")
         return _report(call, run_id, job_id=None, job=job, workers=0, queue=queue, parameters=parameters, joined=True)
@@ -107,8 +108,10 @@ def job_parameters(
     names_given.s3_uri(input_uri, option="--input")
     if output_uri is not None:
         names_given.s3_uri(output_uri, option="--output")
-    if shard_by is not None and (not shard_by or len(shard_by) > _TEXT_MAX or not shard_by.isprintable()):
-        raise InputError(f"--shard-by must be 1 to {_TEXT_MAX} printable characters")
+    try:
+        parse_shard_by(shard_by or contract.AUTO)
+    except ConfigurationError as error:
+        raise InputError(f"--shard-by: {error}") from error
     return {
         "input": input_uri,
         "output": output_uri or contract.AUTO,
@@ -117,25 +120,38 @@ def job_parameters(
     }
 
 
-def check_joinable(run: Run, *, job: str, parameters: dict[str, str]) -> None:
-    """Whether a submission means the same run as the stored one, as far as its row tells; the worker checks the rest.
+def check_joinable(run: Run, *, job: str, parameters: dict[str, str], data_bucket: str) -> None:
+    """Whether a submission means the same run as the stored one: the very comparison that each worker makes.
 
     Raises:
-        RunConflictError: it has another job, input, output or options, or can't be joined any more.
+        RunConflictError: it has another job, input, output, sharding or options, or can't be joined any more.
     """
-    wanted = {"job": job, "input": parameters["input"]}
-    known = {"job": run.job, "input": run.input_uri}
-    if parameters["output"] != contract.AUTO:
-        wanted["output"], known["output"] = parameters["output"].rstrip("/"), run.output_uri.rstrip("/")
-    for name, value in wanted.items():
-        if known[name] != value:
-            raise RunConflictError(
-                f"run {run.run_id} exists with {name} {known[name]!r}, not {value!r}: choose another --run"
-            )
-    if parse_options(parameters["options"]) != run.options:
-        raise RunConflictError(f"run {run.run_id} exists with other options: repeat them, or choose another --run")
-    if run.state.value in ("FAILED", "CANCELLED"):
+    from spotproof.worker.planning import RunRequest, choose_output_uri
+
+    request = RunRequest(
+        run_id=run.run_id,
+        job=job,
+        input_uri=parameters["input"],
+        output_uri=choose_output_uri(parameters["output"], data_bucket=data_bucket, run_id=run.run_id),
+        shard_by=parameters["shard_by"],
+        options=parse_options(parameters["options"]),
+        queue="",
+        job_definition="",
+    )
+    if request.parameters_sha256 != run.parameters_sha256:
+        raise RunConflictError(f"run {run.run_id} exists with {_difference(run, request)}: choose another --run")
+    if run.state in (RunState.FAILED, RunState.CANCELLED):
         raise RunConflictError(f"run {run.run_id} is {run.state.value} and can't be joined: choose another --run")
+
+
+def _difference(run: Run, request: "RunRequest") -> str:
+    """The first difference that the run's row shows; the sharding is in its hash only."""
+    stored = {"job": run.job, "input": run.input_uri, "output": run.output_uri}
+    given = {"job": request.job, "input": request.input_uri, "output": request.output_uri}
+    for name, value in stored.items():
+        if value != given[name]:
+            return f"{name} {value!r}, not {given[name]!r}"
+    return "other options" if run.options != request.options else "another --shard-by"
 
 
 def check_input(call: Invocation, deployment: "Deployment", input_uri: str) -> None:

@@ -1,0 +1,165 @@
+"""`spotproof submit`."""
+
+import pytest
+
+from spotproof.leases.model import FailurePolicy, RunOptions
+from tests.cli.conftest import World
+
+INPUT = ("--input", "s3://data-bucket/in/")
+
+
+def test_submit_sends_what_a_person_would_give_in_the_console(world: World) -> None:
+    result = world.run(
+        "submit", "flight-delays", *INPUT, "--run", "r1", "--output", "s3://data-bucket/mine", "--shard-by", "hash:carrier:8",
+        "--workers", "6", "-o", "ttl_s=60", "--option", "year=2013", "--queue", "on-demand",
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.output
+    assert world.batch.submitted == [
+        {
+            "jobName": "r1",
+            "jobQueue": "on-demand-queue",
+            "jobDefinition": "spotproof-flight-delays",
+            "parameters": {
+                "run": "r1",
+                "input": "s3://data-bucket/in/",
+                "output": "s3://data-bucket/mine",
+                "shard_by": "hash:carrier:8",
+                "options": "ttl_s=60,year=2013",
+            },
+            "tags": {"spotproof:run": "r1", "spotproof:job": "flight-delays"},
+            "propagateTags": True,
+            "arrayProperties": {"size": 6},
+        }
+    ]
+    assert result.stdout == "r1\n"
+    assert "spotproof status r1 --wait" in result.stderr
+
+
+def test_one_worker_is_submitted_without_an_array(world: World) -> None:
+    world.run("submit", "flight-delays", *INPUT, "--workers", "1")
+
+    assert "arrayProperties" not in world.batch.submitted[0]
+
+
+def test_a_run_id_of_its_own_says_job_time_and_chance(world: World) -> None:
+    document = world.json("submit", "flight-delays", *INPUT)
+
+    assert document["run"] == "flight-delays-20261122T120000Z-000001"
+    assert world.batch.submitted[0]["parameters"]["run"] == document["run"]
+
+
+def test_what_is_not_given_is_left_to_the_worker(world: World) -> None:
+    document = world.json("submit", "flight-delays", *INPUT)
+
+    assert {document["parameters"][name] for name in ("output", "shard_by", "options")} == {"auto"}
+
+
+def test_json_has_these_keys_in_this_order(world: World) -> None:
+    document = world.json("submit", "flight-delays", *INPUT, "--run", "r1")
+
+    assert list(document) == ["schema", "run", "job", "batch_job", "workers", "queue", "parameters", "joined"]
+
+
+def test_a_dot_in_the_run_id_does_not_reach_the_name_of_the_batch_job(world: World) -> None:
+    world.run("submit", "flight-delays", *INPUT, "--run", "2026.11.21")
+
+    assert world.batch.submitted[0]["jobName"] == "2026-11-21"
+
+
+def test_submitting_the_same_run_again_joins_it(world: World) -> None:
+    world.put_run("r1")
+
+    result = world.run("submit", "flight-delays", *INPUT, "--run", "r1", "--workers", "2")
+
+    assert result.exit_code == 0
+    assert "joined run r1" in result.stderr
+    assert len(world.batch.submitted) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("submit", "other", *INPUT), "job"),
+        (("submit", "flight-delays", "--input", "s3://data-bucket/elsewhere/"), "input"),
+        (("submit", "flight-delays", *INPUT, "--output", "s3://data-bucket/elsewhere"), "output"),
+        (("submit", "flight-delays", *INPUT, "-o", "failures_max=9"), "options"),
+        (("submit", "flight-delays", *INPUT, "--shard-by", "size:1MiB"), "--shard-by"),
+    ],
+)
+def test_the_same_run_with_other_parameters_is_a_conflict(world: World, arguments: tuple[str, ...], word: str) -> None:
+    world.put_run("r1")
+
+    result = world.run(*arguments, "--run", "r1")
+
+    assert result.exit_code == 5
+    assert word in result.stderr
+    assert not world.batch.submitted
+
+
+def test_equal_options_join_however_they_are_written(world: World) -> None:
+    options = RunOptions(failures_max=9, on_failure=FailurePolicy.FAIL, job={"year": "2013"})
+    world.put_run("r1", options=options)
+
+    result = world.run(
+        "submit",
+        "flight-delays",
+        *INPUT,
+        "--run",
+        "r1",
+        "-o",
+        "year=2013",
+        "-o",
+        "on_failure=fail",
+        "-o",
+        "failures_max=9",
+    )
+
+    assert result.exit_code == 0, result.output
+
+
+def test_a_cancelled_run_is_not_joined(world: World) -> None:
+    run = world.put_run("r1")
+    world.store.cancel_run(run.run_id, reason="enough")
+
+    result = world.run("submit", "flight-delays", *INPUT, "--run", "r1")
+
+    assert result.exit_code == 5
+    assert "choose another --run" in result.stderr
+    assert not world.batch.submitted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("submit", "no-such-job", *INPUT), "there are: flight-delays, other"),
+        (("submit", "Flight", *INPUT), "job name"),
+        (("submit", "flight-delays", "--input", "s3://data-bucket/nothing/"), "nothing is below"),
+        (("submit", "flight-delays", "--input", "s3://no-such-bucket/x"), "no bucket no-such-bucket"),
+        (("submit", "flight-delays", "--input", "/tmp/file"), "s3://bucket/prefix"),
+        (("submit", "flight-delays"), "--input"),
+        (("submit", "flight-delays", *INPUT, "--workers", "0"), "--workers"),
+        (("submit", "flight-delays", *INPUT, "--workers", "10001"), "--workers"),
+        (("submit", "flight-delays", *INPUT, "--run", "a/b"), "run id"),
+        (("submit", "flight-delays", *INPUT, "--run", "x" * 65), "run id"),
+        (("submit", "flight-delays", *INPUT, "--run", ".."), "run id"),
+        (("submit", "flight-delays", *INPUT, "-o", "ttl_s=soon"), "ttl_s"),
+        (("submit", "flight-delays", *INPUT, "-o", "novalue"), "name=value"),
+        (("submit", "flight-delays", *INPUT, "-o", "a=1", "-o", "a=2"), "twice"),
+        (("submit", "flight-delays", *INPUT, "--output", "out"), "--output"),
+        (("submit", "flight-delays", *INPUT, "--shard-by", "a\nb"), "--shard-by"),
+        (("submit", "flight-delays", *INPUT, "--timeout", "5"), "--wait"),
+        (("submit", "flight-delays", *INPUT, "--wait", "--timeout", "nan"), "--timeout"),
+        (("submit", "flight-delays", *INPUT, "--queue", "cheap"), "--queue"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it_and_nothing_is_submitted(
+    world: World, arguments: tuple[str, ...], words: str
+) -> None:
+    result = world.run(*arguments)
+
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+    assert words in result.stderr
+    assert not world.batch.submitted
