@@ -9,7 +9,8 @@ SEED ?= 1
 SHARD_BY ?= time
 PY := .venv/bin/python
 SETUP = @python="$$(tools/find-python)" && PYTHONDONTWRITEBYTECODE=1 exec "$$python" -m tools.setup
-NODE_PATH = PATH="$$($(PY) -m tools.node_runtime):$$PATH"
+# Node first, then the environment's own programs (uv, the AWS command line), then the system's.
+WITH_TOOLS = PATH="$$($(PY) -m tools.node_runtime):$(CURDIR)/.venv/bin:$$PATH"
 
 .PHONY: help setup setup-dev setup-demo setup-synth demo test check fast format synth lock clean
 
@@ -18,24 +19,24 @@ help: ## show this list
 	    while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
 demo: setup-demo ## deploy locally, run real flights on Spot, interrupt it, compare (SEED=1 SHARD_BY=time|hash|range)
-	@exec $(PY) -m demo --seed "$(SEED)" --shard-by "$(SHARD_BY)"
+	@$(WITH_TOOLS) exec $(PY) -m demo --seed "$(SEED)" --shard-by "$(SHARD_BY)"
 
 test: setup-dev ## every test, the ones on the local account included
-	@$(NODE_PATH) $(PY) -m pytest tests
+	@$(WITH_TOOLS) $(PY) -m pytest tests
 
 check: setup-dev ## format, lint, import layers, types, fast tests
 	@echo "format …" && $(PY) -m ruff format --check --quiet .
 	@echo "lint …" && $(PY) -m ruff check --quiet .
 	@echo "import layers …" && .venv/bin/lint-imports --no-cache > .build/lint-imports.log || { cat .build/lint-imports.log; exit 1; }
 	@echo "types …" && $(PY) -m mypy
-	@echo "fast tests …" && $(NODE_PATH) $(PY) -m pytest tests -q -n 2 -m "not local and not slow"
+	@echo "fast tests …" && $(WITH_TOOLS) $(PY) -m pytest tests -q -n 2 -m "not local and not slow"
 
 format: setup-dev ## put the code into its one format
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
 synth: setup-synth ## synthesize the stacks into cdk.out (no AWS account, no credentials)
-	@$(NODE_PATH) CDK_OUTDIR=cdk.out $(PY) app.py
+	@$(WITH_TOOLS) CDK_OUTDIR=cdk.out $(PY) app.py
 	@echo "synthesized: $$(ls cdk.out/*.template.json | wc -l | tr -d ' ') templates in cdk.out"
 
 setup: setup-dev ## install everything for development into .venv (the other commands do it themselves)

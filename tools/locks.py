@@ -8,13 +8,18 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 # Each is compiled under the constraints it names with `-c`, so the order is from the bottom up.
-GROUPS: Final = ("setup", "base", "node", "local", "demo", "dev")
+GROUPS: Final = ("setup", "base", "node", "local", "demo", "dev", "worker", "functions")
+_PLACES: Final = {
+    "base": "requirements.txt",
+    "worker": "batch_jobs/requirements.txt",  # travels in the worker's bundle
+    "functions": "lambdas/requirements.txt",  # travels in the Lambdas' bundle
+}
 _STAMP: Final = "# inputs-sha256: "
 
 
 def lock_path(group: str, root: Path = ROOT) -> Path:
     """The lock file of a group of requirements."""
-    return root / ("requirements.txt" if group == "base" else f"requirements-{group}.txt")
+    return root / _PLACES.get(group, f"requirements-{group}.txt")
 
 
 def input_path(group: str, root: Path = ROOT) -> Path:
@@ -25,11 +30,11 @@ def input_path(group: str, root: Path = ROOT) -> Path:
 def inputs_digest(group: str, root: Path = ROOT) -> str:
     """SHA-256 over the group's input and over every lock that constrains it, hexadecimal."""
     digest = hashlib.sha256()
-    source = input_path(group, root).read_bytes()
-    digest.update(source)
-    for line in source.decode().splitlines():
+    source = input_path(group, root)
+    digest.update(source.read_bytes())
+    for line in source.read_text().splitlines():
         if line.startswith("-c "):
-            digest.update((root / line.removeprefix("-c ").strip()).read_bytes())
+            digest.update((source.parent / line.removeprefix("-c ").strip()).read_bytes())
     return digest.hexdigest()
 
 
@@ -51,10 +56,10 @@ def compile_lock(group: str, root: Path = ROOT) -> None:
     Raises:
         subprocess.CalledProcessError: uv refused; its own text is on standard error.
     """
-    lock = lock_path(group, root)
+    lock, source = lock_path(group, root), input_path(group, root)
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
-    command += ["--generate-hashes", "--no-header", "--no-emit-index-url", "--output-file", lock.name]
-    subprocess.run([*command, input_path(group, root).name], cwd=root, check=True)
+    command += ["--generate-hashes", "--no-header", "--no-emit-index-url", "--output-file", str(lock.relative_to(root))]
+    subprocess.run([*command, str(source.relative_to(root))], cwd=root, check=True)
     lock.write_text(
         f"{_STAMP}{inputs_digest(group, root)}\n# Compiled by `make lock`; edit the .in file.\n" + _body(lock)
     )
@@ -69,7 +74,7 @@ def _body(lock: Path) -> str:
 def main() -> int:
     """`python -m tools.locks`: compile every lock again."""
     for group in GROUPS:
-        print(f"locking {input_path(group).name} …", flush=True)
+        print(f"locking {input_path(group).relative_to(ROOT)} …", flush=True)
         compile_lock(group)
         print(f"  {len(packages(group))} packages", flush=True)
     return 0

@@ -12,7 +12,7 @@ from tools import locks
 
 @pytest.mark.parametrize("group", locks.GROUPS)
 def test_the_lock_was_compiled_from_its_input(group: str) -> None:
-    assert locks.is_in_step(group), f"run `make lock`: {locks.lock_path(group).name} is older than its .in file"
+    assert locks.is_in_step(group), f"run `make lock`: {locks.lock_path(group)} is older than its .in file"
 
 
 def test_an_edited_input_is_noticed(tmp_path: Path) -> None:
