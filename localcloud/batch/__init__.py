@@ -1,0 +1,1 @@
+"""AWS Batch: the API of botocore's model over the fleet."""

@@ -1,0 +1,109 @@
+"""AWS Batch put together: stores, scheduler, API."""
+
+from localcloud.batch.api import BatchApi
+from localcloud.batch.attempts import Attempts
+from localcloud.batch.job import Job
+from localcloud.batch.operations import JobOperations
+from localcloud.batch.resources import Resources
+from localcloud.batch.scheduler import Scheduler
+from localcloud.batch.store import BatchStore, ComputeEnvironment
+from localcloud.batch.transitions import Transitions
+from localcloud.clock import Clock
+from localcloud.ec2_records import Ec2Records
+from localcloud.event_bus import EventBus
+from localcloud.executor import Executor
+from localcloud.fleet import Fleet
+from localcloud.instance import Instance
+from localcloud.journal import Journal
+from localcloud.log_shipper import LogShipper
+from localcloud.market import Market
+from localcloud.metadata import Metadata
+from localcloud.reactor import Reactor
+from localcloud.seams import Seams
+
+
+class BatchService:
+    """The parts of Batch, wired to one fleet."""
+
+    def __init__(
+        self,
+        *,
+        seams: Seams,
+        endpoint: str,
+        clock: Clock,
+        reactor: Reactor,
+        journal: Journal,
+        events: EventBus,
+        fleet: Fleet,
+        market: Market,
+        records: Ec2Records,
+        executor: Executor,
+        metadata: Metadata,
+        logs: LogShipper,
+    ) -> None:
+        self.stores: dict[tuple[str, str], BatchStore] = {}
+        self._reactor = reactor
+        self._fleet = fleet
+        transitions = Transitions(
+            clock=clock, journal=journal, events=events, store_of=lambda job: self.store(job.account, job.region)
+        )
+        attempts = Attempts(
+            endpoint=endpoint,
+            clock=clock,
+            reactor=reactor,
+            journal=journal,
+            fleet=fleet,
+            executor=executor,
+            metadata=metadata,
+            logs=logs,
+            transitions=transitions,
+        )
+        scheduler = Scheduler(
+            stores=lambda: self.stores.values(),
+            clock=clock,
+            reactor=reactor,
+            fleet=fleet,
+            market=market,
+            records=records,
+            attempts=attempts,
+            transitions=transitions,
+        )
+        self.jobs = JobOperations(clock=clock, transitions=transitions, scheduler=scheduler, attempts=attempts)
+        self.api = BatchApi(
+            seams=seams,
+            reactor=reactor,
+            store_for=self.store,
+            resources=Resources(records=records, retire=self._retire),
+            jobs=self.jobs,
+        )
+        fleet.on_running = scheduler.instance_running
+        fleet.on_leaving = scheduler.instance_leaving
+        fleet.min_vcpus_of = self._min_vcpus
+        reactor.on_change(scheduler.settle)
+
+    def store(self, account: str, region: str) -> BatchStore:
+        """What this account holds in this region."""
+        return self.stores.setdefault((account, region), BatchStore(account=account, region=region))
+
+    def all_jobs(self) -> list[Job]:
+        """Every job of every account."""
+        return [job for store in self.stores.values() for job in store.jobs.values()]
+
+    def reset_jobs(self) -> int:
+        """Fail every job that has not ended, for a test that wants to begin with none.
+
+        Returns:
+            How many jobs were still alive.
+        """
+        with self._reactor.changing():
+            return sum(self.jobs.stop_everything(store, "reset") for store in self.stores.values())
+
+    def _retire(self, environment: ComputeEnvironment) -> None:
+        for instance in list(self._fleet.instances.values()):
+            if instance.request.cluster == environment.cluster:
+                self._fleet.terminate(instance, why="compute environment deleted")
+
+    def _min_vcpus(self, instance: Instance) -> int:
+        store = self.store(instance.request.account, instance.request.region)
+        environment = store.environments.get(instance.request.environment)
+        return environment.min_vcpus if environment else 0

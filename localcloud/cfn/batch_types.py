@@ -1,0 +1,181 @@
+"""CloudFormation types of AWS Batch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from botocore.model import Shape
+
+from localcloud.batch.api import BatchApi
+from localcloud.batch.parameters import ClientException, service_model
+from localcloud.seams import Seams
+
+Properties = dict[str, Any]
+Created = tuple[str, dict[str, str]]  # physical id, attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchType:
+    """How one CloudFormation type maps to the API."""
+
+    name: str
+    name_property: str  # in the API's spelling
+    create: str
+    update: str | None  # None: an update registers a new revision
+    delete: str
+    reference: str  # parameter that names the resource in update and delete
+    arn_field: str
+    attribute: str
+    replacing: tuple[str, ...]
+    ignored: tuple[str, ...] = ()  # CloudFormation's own properties
+    disable_before_delete: bool = False
+
+
+TYPES = (
+    BatchType(
+        name="AWS::Batch::ComputeEnvironment",
+        name_property="computeEnvironmentName",
+        create="CreateComputeEnvironment",
+        update="UpdateComputeEnvironment",
+        delete="DeleteComputeEnvironment",
+        reference="computeEnvironment",
+        arn_field="computeEnvironmentArn",
+        attribute="ComputeEnvironmentArn",
+        replacing=("ComputeEnvironmentName", "Type", "EksConfiguration"),
+        ignored=("ReplaceComputeEnvironment", "UpdatePolicy"),
+        disable_before_delete=True,
+    ),
+    BatchType(
+        name="AWS::Batch::JobQueue",
+        name_property="jobQueueName",
+        create="CreateJobQueue",
+        update="UpdateJobQueue",
+        delete="DeleteJobQueue",
+        reference="jobQueue",
+        arn_field="jobQueueArn",
+        attribute="JobQueueArn",
+        replacing=("JobQueueName", "JobQueueType"),
+        disable_before_delete=True,
+    ),
+    BatchType(
+        name="AWS::Batch::JobDefinition",
+        name_property="jobDefinitionName",
+        create="RegisterJobDefinition",
+        update=None,
+        delete="DeregisterJobDefinition",
+        reference="jobDefinition",
+        arn_field="jobDefinitionArn",
+        attribute="JobDefinitionArn",
+        replacing=("JobDefinitionName",),
+    ),
+    BatchType(
+        name="AWS::Batch::SchedulingPolicy",
+        name_property="name",
+        create="CreateSchedulingPolicy",
+        update="UpdateSchedulingPolicy",
+        delete="DeleteSchedulingPolicy",
+        reference="arn",
+        arn_field="arn",
+        attribute="Arn",
+        replacing=("Name",),
+    ),
+)
+
+
+def register_batch_types(seams: Seams, api: BatchApi) -> None:
+    """Teach CloudFormation the Batch types."""
+    for kind in TYPES:
+        handler = _Handler(seams, api, kind)
+        seams.provisioners._RESOURCE_HANDLERS[kind.name] = {
+            "create": handler.create,
+            "update": handler.update,
+            "update_with_logical_id": True,
+            "delete": handler.delete,
+        }
+        seams.provisioners._REPLACING_PROPERTIES[kind.name] = kind.replacing
+
+
+class _Handler:
+    def __init__(self, seams: Seams, api: BatchApi, kind: BatchType) -> None:
+        self._seams = seams
+        self._api = api
+        self._kind = kind
+
+    def create(self, logical_id: str, properties: Properties, stack: str) -> Created:
+        kind = self._kind
+        given = self._given(kind.create, properties)
+        given.setdefault(kind.name_property, self._seams.provisioners._physical_name(stack, logical_id))
+        arn = str(self._call(kind.create, given)[kind.arn_field])
+        self._set_update_policy(arn, properties)
+        return arn, {kind.attribute: arn, "Arn": arn}
+
+    def update(
+        self, physical_id: str, _old: Properties, new: Properties, stack: str, logical_id: str | None = None
+    ) -> Created:
+        kind = self._kind
+        if kind.update is None:
+            return self._new_revision(physical_id, new, stack, logical_id)
+        given = self._given(kind.update, new, drop_unknown=True)
+        self._call(kind.update, {**given, kind.reference: physical_id})
+        self._set_update_policy(physical_id, new)
+        return physical_id, {kind.attribute: physical_id, "Arn": physical_id}
+
+    def delete(self, physical_id: str, _properties: Properties) -> None:
+        kind = self._kind
+        try:
+            if kind.disable_before_delete and kind.update is not None:
+                self._api.call(kind.update, {kind.reference: physical_id, "state": "DISABLED"})
+            self._api.call(kind.delete, {kind.reference: physical_id})
+        except ClientException as error:
+            if not str(error).startswith(("Object does not exist", "JobDefinition not found")):
+                raise ValueError(f'Resource handler returned message: "{error}"') from error
+
+    def _new_revision(self, physical_id: str, new: Properties, stack: str, logical_id: str | None) -> Created:
+        name = physical_id.rpartition("/")[2].partition(":")[0]
+        arn, attributes = self.create(logical_id or name, {**new, "JobDefinitionName": name}, stack)
+        if not new.get("SkipDeregisterOnUpdate"):
+            self.delete(physical_id, new)
+        return arn, attributes
+
+    def _set_update_policy(self, arn: str, properties: Properties) -> None:
+        if self._kind.update == "UpdateComputeEnvironment" and properties.get("UpdatePolicy"):
+            given = self._given(self._kind.update, {"UpdatePolicy": properties["UpdatePolicy"]}, keep_ignored=True)
+            self._call(self._kind.update, {**given, self._kind.reference: arn})
+
+    def _given(
+        self, operation: str, properties: Properties, *, drop_unknown: bool = False, keep_ignored: bool = False
+    ) -> Properties:
+        ignored = () if keep_ignored else self._kind.ignored
+        kept = {key: value for key, value in properties.items() if key not in ignored}
+        shape = service_model().operation_model(operation).input_shape
+        assert shape is not None
+        spelled: Properties = spell_as_api(kept, shape, drop_unknown=drop_unknown)
+        return spelled
+
+    def _call(self, operation: str, given: Properties) -> dict[str, Any]:
+        try:
+            return self._api.call(operation, given)
+        except ClientException as error:
+            raise ValueError(f'Resource handler returned message: "{error}"') from error
+
+
+def spell_as_api(value: Any, shape: Shape, *, drop_unknown: bool) -> Any:
+    """CloudFormation's capitalised property names as the API's; keys of maps stay as they are."""
+    descend = partial(spell_as_api, drop_unknown=drop_unknown)
+    if shape.type_name == "structure" and isinstance(value, Mapping):
+        members: Mapping[str, Shape] = shape.members  # type: ignore[attr-defined]
+        spelling = {name.lower(): name for name in members}
+        spelled = {}
+        for key, item in value.items():
+            name = spelling.get(str(key).lower())
+            if name is not None:
+                spelled[name] = descend(item, members[name])
+            elif not drop_unknown:
+                spelled[str(key)] = item
+        return spelled
+    if shape.type_name == "list" and isinstance(value, list):
+        return [descend(item, shape.member) for item in value]  # type: ignore[attr-defined]
+    if shape.type_name == "map" and isinstance(value, Mapping):
+        return {key: descend(item, shape.value) for key, item in value.items()}  # type: ignore[attr-defined]
+    return value

@@ -1,0 +1,76 @@
+"""CloudFormation properties that the emulator accepts and drops."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from localcloud.cfn.lifecycle_xml import lifecycle_xml
+from localcloud.seams import Seams
+
+Properties = dict[str, Any]
+Repair = Callable[[str, Properties], None]  # physical id, properties
+
+
+def install_property_repairs(seams: Seams) -> None:
+    """Wrap the handlers, so that what they drop is set right after them."""
+    repairs: dict[str, Repair] = {
+        "AWS::S3::Bucket": lambda name, properties: _set_lifecycle(seams, name, properties),
+        "AWS::DynamoDB::Table": lambda name, properties: _set_table(seams, name, properties),
+        "AWS::DynamoDB::GlobalTable": lambda name, properties: _set_table(seams, name, properties),
+        "AWS::Lambda::Function": lambda name, properties: _set_function(seams, name, properties),
+    }
+    handlers = seams.provisioners._RESOURCE_HANDLERS
+    for kind, repair in repairs.items():
+        handlers[kind] = _repaired(handlers[kind], repair)
+
+
+def _repaired(handler: Mapping[str, Any], repair: Repair) -> dict[str, Any]:
+    def create(logical_id: str, properties: Properties, stack: str) -> Any:
+        created = handler["create"](logical_id, properties, stack)
+        repair(created[0], properties)
+        return created
+
+    def update(physical_id: str, old: Properties, new: Properties, stack: str, *logical_id: Any) -> Any:
+        updated = handler["update"](physical_id, old, new, stack, *logical_id)
+        repair(updated[0], new)
+        return updated
+
+    wrapped = {**handler, "create": create}
+    return {**wrapped, "update": update} if "update" in handler else wrapped
+
+
+def _set_lifecycle(seams: Seams, bucket: str, properties: Properties) -> None:
+    rules = (properties.get("LifecycleConfiguration") or {}).get("Rules")
+    if not rules:
+        seams.s3._bucket_lifecycle.pop(bucket, None)
+        return
+    status, _, body = seams.s3._put_bucket_lifecycle(bucket, lifecycle_xml(rules))
+    if status >= 300:
+        raise ValueError(f"LifecycleConfiguration of {bucket}: {body.decode(errors='replace')}")
+
+
+def _set_table(seams: Seams, table: str, properties: Properties) -> None:
+    ttl = properties.get("TimeToLiveSpecification")
+    if ttl:
+        specification = {"Enabled": _truth(ttl.get("Enabled")), "AttributeName": ttl.get("AttributeName", "")}
+        seams.dynamodb._update_ttl({"TableName": table, "TimeToLiveSpecification": specification})
+    replicas = properties.get("Replicas") or [properties]
+    recovery = replicas[0].get("PointInTimeRecoverySpecification")
+    if recovery:
+        specification = {**recovery, "PointInTimeRecoveryEnabled": _truth(recovery.get("PointInTimeRecoveryEnabled"))}
+        seams.dynamodb._update_continuous_backups(
+            {"TableName": table, "PointInTimeRecoverySpecification": specification}
+        )
+
+
+def _set_function(seams: Seams, name: str, properties: Properties) -> None:
+    function = seams.lambda_svc._functions.get(name)
+    if function is None:
+        return
+    if "DeadLetterConfig" in properties:
+        function["config"]["DeadLetterConfig"] = properties["DeadLetterConfig"]
+    if properties.get("ReservedConcurrentExecutions") is not None:
+        function["concurrency"] = int(properties["ReservedConcurrentExecutions"])
+
+
+def _truth(value: Any) -> bool:
+    return str(value).lower() == "true"
