@@ -1,64 +1,91 @@
-"""When to save: pure decisions with their reason.
-
-Symbols as in the literature: C seconds one save stalls the work, lambda interruptions per second, p the probability that
-a warning leads to a final save in time.
-"""
+"""When a save is worth it: pure decisions from costs, risk and hints."""
 
 import math
 from dataclasses import dataclass
 from typing import Final
 
-INTERVAL_S_MIN: Final = 1.0
-INTERVAL_S_MAX: Final = 3600.0
-SAVE_SHARE_MAX: Final = 0.05  # saving may take at most this share of the time, whatever the interval says
-DIRTY_BYTES_MAX: Final = 64 * 1024**2  # changed data that a final save could still carry in a small part of its window
+INTERVAL_FLOOR_S: Final = 5.0
+INTERVAL_CAP_S: Final = 600.0
+SAVE_SHARE_MAX: Final = 0.1  # of the time since the last save that another one may cost, unless something presses
+DIRTY_BYTES_MAX: Final = 256 * 2**20  # about what one connection carries in 90 s at half of a slow host's bandwidth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveDecision:
+    """Whether to save at this safe point, and why."""
+
     save: bool
     reason: str
 
 
 def decide_save(
-    *, interval_s: float, since_save_s: float, save_cost_s: float, dirty_bytes: int, hint_pending: bool
+    *,
+    interval_s: float,
+    since_save_s: float,
+    save_cost_s: float,
+    dirty_bytes: int,
+    dirty_bytes_max: int = DIRTY_BYTES_MAX,
+    hint_pending: bool = False,
+    output_started: bool = False,
 ) -> SaveDecision:
-    """Whether a safe point without a stop is the moment to save.
+    """Whether a safe point becomes a checkpoint.
 
     Args:
-        interval_s: wanted seconds between saves, > 0.
+        interval_s: seconds between saves that the run asks for, > 0.
         since_save_s: seconds since the last save, or since the shard was restored.
-        save_cost_s: seconds the last save took; 0 while unknown.
-        dirty_bytes: changed data that a save would carry, about.
-        hint_pending: a rebalance recommendation was not yet answered by a save.
+        save_cost_s: what a save cost lately; 0 while unknown.
+        dirty_bytes: about what a save would carry.
+        dirty_bytes_max: what still fits into the window of a notice; beyond it saving does not wait for the interval.
+        hint_pending: a rebalance recommendation came that no save has answered yet.
+        output_started: the function has opened an output file. Files are no part of the state, so going on from a
+            checkpoint behind that point would lose what they hold: the shard is replayed from before it instead.
     """
+    if output_started:
+        return SaveDecision(save=False, reason="output files are open: progress is durable again with the commit")
     if hint_pending:
-        return SaveDecision(save=True, reason="rebalance recommendation")
-    if since_save_s < save_cost_s / SAVE_SHARE_MAX:
-        return SaveDecision(save=False, reason=f"a save takes {save_cost_s:.1f} s: too soon for the next")
-    if dirty_bytes >= DIRTY_BYTES_MAX:
-        return SaveDecision(save=True, reason=f"{dirty_bytes} bytes changed")
-    if since_save_s >= interval_s:
-        return SaveDecision(save=True, reason=f"interval of {interval_s:g} s")
-    return SaveDecision(save=False, reason="within the interval")
+        return SaveDecision(save=True, reason="a rebalance recommendation came")
+    if dirty_bytes >= dirty_bytes_max:
+        return SaveDecision(save=True, reason=f"{dirty_bytes} changed bytes reach the budget of {dirty_bytes_max}")
+    if since_save_s < interval_s:
+        return SaveDecision(save=False, reason=f"{since_save_s:.1f} s since the last save, interval {interval_s:.1f} s")
+    if save_cost_s > SAVE_SHARE_MAX * since_save_s:
+        return SaveDecision(
+            save=False, reason=f"a save costs {save_cost_s:.1f} s, too much after only {since_save_s:.1f} s"
+        )
+    return SaveDecision(save=True, reason=f"{since_save_s:.1f} s since the last save reach {interval_s:.1f} s")
 
 
-def next_interval_s(*, save_s: float, mtbf_s: float, warned: float = 0.0) -> float:
-    """Seconds of work between checkpoints that minimise expected loss, from INTERVAL_S_MIN to INTERVAL_S_MAX.
+def next_interval_s(
+    *,
+    save_cost_s: float,
+    interruptions_per_hour: float,
+    warned_share: float,
+    floor_s: float = INTERVAL_FLOOR_S,
+    cap_s: float = INTERVAL_CAP_S,
+) -> float:
+    """Seconds of work between saves that minimise expected loss, within floor and cap.
 
-    sqrt(2 * save_s * mtbf_s / (1 - warned)). Without warnings the first-order optimum of Young 1974 (doi
-    10.1145/361147.361115; refined by Daly 2006, doi 10.1016/j.future.2004.11.016), with them the recall form of Aupy,
-    Robert, Vivien and Zaidouni (arXiv 1302.3752). Valid while save_s << mtbf_s.
+    T* = sqrt(2 C / (L (1 - p))). With p = 0 it is Young's first-order optimum (1974, "A first order approximation to
+    the optimum checkpoint interval", doi 10.1145/361147.361115; Daly 2006, doi 10.1016/j.future.2004.11.016, adds
+    higher orders). The form with predicted interruptions is due to Aupy, Robert, Vivien and Zaidouni (arXiv 1302.3752).
+    Valid while C is small against 1 / L.
 
     Args:
-        save_s: seconds one save stalls the work, > 0.
-        mtbf_s: mean seconds between interruptions of one worker, > 0.
-        warned: probability that an interruption is announced early enough for a final save, 0 to 1.
+        save_cost_s: C, seconds that one save takes, >= 0.
+        interruptions_per_hour: L, >= 0.
+        warned_share: p, the share of interruptions whose warning leads to a durable last save, 0 to 1.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: an argument is out of range, or the floor exceeds the cap.
     """
-    if save_s <= 0 or mtbf_s <= 0 or not 0 <= warned <= 1:
-        raise ValueError(f"save_s and mtbf_s must be > 0 and warned in 0..1, got {save_s}, {mtbf_s}, {warned}")
-    unwarned = max(1.0 - warned, 1e-9)
-    return min(INTERVAL_S_MAX, max(INTERVAL_S_MIN, math.sqrt(2 * save_s * mtbf_s / unwarned)))
+    if save_cost_s < 0 or interruptions_per_hour < 0 or not 0 <= warned_share <= 1:
+        raise ValueError(
+            f"need save_cost_s >= 0, interruptions_per_hour >= 0 and warned_share in 0..1, "
+            f"got {save_cost_s}, {interruptions_per_hour}, {warned_share}"
+        )
+    if not 0 < floor_s <= cap_s:
+        raise ValueError(f"floor_s must be above 0 and at most cap_s={cap_s}, got {floor_s}")
+    unwarned_per_s = interruptions_per_hour / 3600 * (1 - warned_share)
+    if unwarned_per_s == 0:
+        return cap_s
+    return min(cap_s, max(floor_s, math.sqrt(2 * save_cost_s / unwarned_per_s)))
