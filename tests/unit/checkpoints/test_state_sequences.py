@@ -145,7 +145,8 @@ class ShardLife(RuleBasedStateMachine):
     @rule(data=st.data())
     def crash_with_a_damaged_generation(self, data: st.DataObject) -> None:
         assert self.pointer is not None
-        own = {key for key in self.objects.objects if f"{self.pointer.seq:012d}-" in key} - self.damaged
+        save_id = self.pointer.manifest_key.rpartition("/")[2]
+        own = {key for key in self.objects.objects if f"/{save_id}" in key} - self.damaged
         key = data.draw(st.sampled_from(sorted(own) or [self.pointer.manifest_key]))
         if key in self.damaged:
             return
