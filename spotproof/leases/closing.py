@@ -130,7 +130,7 @@ class StripeCloser:
     def _repair_orphan(self, work: "_Pass", shard: Shard, sessions: Sessions) -> None:
         owner = sessions.get(shard.owner) if shard.owner else None
         if owner is None or not _is_gone(owner):
-            return  # unknown owners are sessions too new for the index-free, eventually consistent reading
+            return  # an unknown owner is a session that opened after the eventually consistent reading
         cause = expiry_cause(owner)
         losses_max = work.run.options.losses_max
         taken = self._store.requeue(work.run, shard.index, owner=owner.session_id, cause=cause, losses_max=losses_max)
