@@ -1,18 +1,19 @@
 """Whether it fits: what a stop means for the work at hand, and how long a save will take."""
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 SMALL_BYTES: Final = 64 * 2**10  # below it a save's duration tells about latency, above about bandwidth
 WEIGHT: Final = 0.3  # of the newest observation
-SAFETY: Final = 2.0  # a stop must not be surprised by one slow save
+SAVE_MARGIN: Final = 2.0  # a stop must not be surprised by one slow save
 
 
 class StopChoice(StrEnum):
-    FINISH = "finish"
-    SAVE = "save"
-    LET_GO = "let-go"
+    FINISH = "finish"  # the shard ends in time
+    SAVE = "save"  # save what changed, then let go
+    LET_GO = "let-go"  # not even a save fits: the last checkpoint stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,27 +34,27 @@ def decide_on_stop(
 ) -> StopDecision:
     """Finish the shard if it fits, else save the delta if that fits, else let go of what was saved before.
 
+    Decided anew at every safe point.
+
     Args:
         window_s: seconds until the host is gone; infinite without a deadline, negative when it has passed.
         reserve_s: of the window, kept for the release and the exit.
         remaining_s: estimated seconds of work left in the shard; None if unknown.
-        save_estimate_s: estimated seconds that a save takes.
+        save_estimate_s: seconds that the next save is expected to take; 0 while unknown.
         can_save: False while output files are open, which no checkpoint carries.
     """
     usable_s = window_s - reserve_s
-    if remaining_s is not None and remaining_s <= usable_s:
-        return StopDecision(choice=StopChoice.FINISH, reason=f"{remaining_s:.1f} s of work fit into {usable_s:.1f} s")
-    left = "an unknown rest" if remaining_s is None else f"{remaining_s:.1f} s of work"
+    save_s = save_estimate_s * SAVE_MARGIN if can_save else 0.0
+    left = "an unknown rest of work" if remaining_s is None else f"{remaining_s:.1f} s of work"
+    # Finishing leaves room for changing one's mind: a shard that turns out slower is still saved. Without a deadline
+    # somebody wants us to go, so nothing is finished that was not saved.
+    if remaining_s is not None and remaining_s + save_s <= usable_s and (window_s != math.inf or not can_save):
+        return StopDecision(choice=StopChoice.FINISH, reason=f"{left} fit into {usable_s:.1f} s")
     if not can_save:
         return StopDecision(choice=StopChoice.LET_GO, reason=f"{left} left, and open output files can't be saved")
-    if save_estimate_s <= usable_s:
-        return StopDecision(
-            choice=StopChoice.SAVE, reason=f"{left} left; a save of {save_estimate_s:.1f} s fits into {usable_s:.1f} s"
-        )
-    return StopDecision(
-        choice=StopChoice.LET_GO,
-        reason=f"neither {left} nor a save of {save_estimate_s:.1f} s fit into {usable_s:.1f} s",
-    )
+    if save_s < usable_s:
+        return StopDecision(choice=StopChoice.SAVE, reason=f"{left} left, a save fits into {usable_s:.1f} s")
+    return StopDecision(choice=StopChoice.LET_GO, reason=f"a save of {save_s:.1f} s does not fit into {usable_s:.1f} s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +72,8 @@ class SaveEstimate:
         return replace(self, bytes_per_s=_blend(self.bytes_per_s, size_bytes / carrying_s))
 
     def seconds(self, size_bytes: int) -> float:
-        """What a save of `size_bytes` will take, with a safety factor."""
-        return SAFETY * (self.latency_s + size_bytes / self.bytes_per_s)
+        """What a save of `size_bytes` is expected to take."""
+        return self.latency_s + size_bytes / self.bytes_per_s
 
 
 def _blend(old: float, new: float) -> float:

@@ -6,8 +6,8 @@ from typing import Final
 
 INTERVAL_FLOOR_S: Final = 5.0
 INTERVAL_CAP_S: Final = 600.0
-SAVE_SHARE_MAX: Final = 0.1  # of the time since the last save that another one may cost, unless something presses
-DIRTY_BYTES_MAX: Final = 256 * 2**20  # about what one connection carries in 90 s at half of a slow host's bandwidth
+SAVE_SHARE_MAX: Final = 0.05  # saving may take at most this share of the time, whatever the interval says
+DIRTY_BYTES_MAX: Final = 64 * 2**20  # changed data that a last save could still carry in a small part of its window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,7 @@ def decide_save(
     since_save_s: float,
     save_cost_s: float,
     dirty_bytes: int,
-    dirty_bytes_max: int = DIRTY_BYTES_MAX,
-    hint_pending: bool = False,
+    hint_pending: bool,
     output_started: bool = False,
 ) -> SaveDecision:
     """Whether a safe point becomes a checkpoint.
@@ -35,7 +34,6 @@ def decide_save(
         since_save_s: seconds since the last save, or since the shard was restored.
         save_cost_s: what a save cost lately; 0 while unknown.
         dirty_bytes: about what a save would carry.
-        dirty_bytes_max: what still fits into the window of a notice; beyond it saving does not wait for the interval.
         hint_pending: a rebalance recommendation came that no save has answered yet.
         output_started: the function has opened an output file. Files are no part of the state, so going on from a
             checkpoint behind that point would lose what they hold: the shard is replayed from before it instead.
@@ -44,15 +42,13 @@ def decide_save(
         return SaveDecision(save=False, reason="output files are open: progress is durable again with the commit")
     if hint_pending:
         return SaveDecision(save=True, reason="a rebalance recommendation came")
-    if dirty_bytes >= dirty_bytes_max:
-        return SaveDecision(save=True, reason=f"{dirty_bytes} changed bytes reach the budget of {dirty_bytes_max}")
-    if since_save_s < interval_s:
-        return SaveDecision(save=False, reason=f"{since_save_s:.1f} s since the last save, interval {interval_s:.1f} s")
-    if save_cost_s > SAVE_SHARE_MAX * since_save_s:
-        return SaveDecision(
-            save=False, reason=f"a save costs {save_cost_s:.1f} s, too much after only {since_save_s:.1f} s"
-        )
-    return SaveDecision(save=True, reason=f"{since_save_s:.1f} s since the last save reach {interval_s:.1f} s")
+    if since_save_s < save_cost_s / SAVE_SHARE_MAX:
+        return SaveDecision(save=False, reason=f"a save takes {save_cost_s:.1f} s: too soon for the next")
+    if dirty_bytes >= DIRTY_BYTES_MAX:
+        return SaveDecision(save=True, reason=f"{dirty_bytes} bytes changed")
+    if since_save_s >= interval_s:
+        return SaveDecision(save=True, reason=f"interval of {interval_s:g} s")
+    return SaveDecision(save=False, reason="within the interval")
 
 
 def next_interval_s(

@@ -33,6 +33,14 @@ def test_without_a_deadline_it_saves() -> None:
     assert decide(window_s=math.inf, remaining_s=5).choice is StopChoice.SAVE
 
 
+def test_with_open_output_files_the_shard_is_finished_or_let_go_but_never_saved() -> None:
+    for remaining_s, choice in ((104, StopChoice.FINISH), (106, StopChoice.LET_GO), (None, StopChoice.LET_GO)):
+        decision = decide_on_stop(
+            window_s=120, reserve_s=15, remaining_s=remaining_s, save_estimate_s=1, can_save=False
+        )
+        assert decision.choice is choice
+
+
 @given(st.floats(0, 1e4), st.floats(0, 1e4), st.none() | st.floats(0, 1e4), st.floats(0, 1e4))
 def test_nothing_is_ever_begun_that_is_not_expected_to_end_before_the_reserve(
     window_s: float, reserve_s: float, remaining_s: float | None, save_s: float

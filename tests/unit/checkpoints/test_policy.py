@@ -1,26 +1,33 @@
-"""When to save, and what a stop means."""
+"""When a save pays, and how long it takes."""
 
 import math
 from typing import Any
 
 import pytest
 
-from spotproof.checkpoints.budget import SaveEstimate, StopChoice, decide_on_stop
-from spotproof.checkpoints.policy import decide_save, next_interval_s
+from spotproof.checkpoints.budget import SaveEstimate
+from spotproof.checkpoints.policy import DIRTY_BYTES_MAX, decide_save, next_interval_s
 
-QUIET: dict[str, Any] = {"interval_s": 60.0, "since_save_s": 10.0, "save_cost_s": 0.2, "dirty_bytes": 100}
+QUIET: dict[str, Any] = {
+    "interval_s": 60.0,
+    "since_save_s": 10.0,
+    "save_cost_s": 0.2,
+    "dirty_bytes": 100,
+    "hint_pending": False,
+}
 
 
 @pytest.mark.parametrize(
     ("changes", "save", "reason"),
     [
-        ({}, False, "10.0 s since the last save, interval 60.0 s"),
-        ({"since_save_s": 60.0}, True, "reach 60.0 s"),
-        ({"since_save_s": 60.0, "save_cost_s": 6.1}, False, "costs 6.1 s, too much"),
-        ({"since_save_s": 61.0, "save_cost_s": 6.1}, True, "since the last save"),
+        ({}, False, "within the interval"),
+        ({"since_save_s": 59.9}, False, "within the interval"),
+        ({"since_save_s": 60.0}, True, "interval of 60 s"),
+        ({"since_save_s": 60.0, "save_cost_s": 4}, False, "takes 4.0 s: too soon"),
+        ({"since_save_s": 81.0, "save_cost_s": 4}, True, "interval"),
         ({"hint_pending": True}, True, "rebalance"),
-        ({"hint_pending": True, "save_cost_s": 50.0}, True, "rebalance"),
-        ({"dirty_bytes": 5000, "dirty_bytes_max": 5000}, True, "5000 changed bytes"),
+        ({"hint_pending": True, "since_save_s": 0.0, "save_cost_s": 50.0}, True, "rebalance"),
+        ({"dirty_bytes": DIRTY_BYTES_MAX}, True, "bytes changed"),
         ({"hint_pending": True, "since_save_s": 99.0, "output_started": True}, False, "output files are open"),
     ],
 )
@@ -71,33 +78,6 @@ def test_numbers_out_of_range_are_refused(bad: dict[str, Any]) -> None:
         next_interval_s(**{"save_cost_s": 1, "interruptions_per_hour": 1, "warned_share": 0, **bad})
 
 
-@pytest.mark.parametrize(
-    ("remaining_s", "save_estimate_s", "window_s", "can_save", "choice"),
-    [
-        (100, 5, 120, True, StopChoice.FINISH),
-        (105, 5, 120, True, StopChoice.FINISH),
-        (106, 5, 120, True, StopChoice.SAVE),
-        (None, 5, 120, True, StopChoice.SAVE),
-        (None, 106, 120, True, StopChoice.LET_GO),
-        (None, 5, 10, True, StopChoice.LET_GO),
-        (None, 0, -3, True, StopChoice.LET_GO),
-        (1e9, 5, math.inf, True, StopChoice.FINISH),
-        (None, 5, math.inf, True, StopChoice.SAVE),
-        (None, 5, 120, False, StopChoice.LET_GO),
-        (100, 5, 120, False, StopChoice.FINISH),
-    ],
-)
-def test_a_stop_finishes_saves_or_lets_go_whichever_fits_first(
-    remaining_s: float | None, save_estimate_s: float, window_s: float, can_save: bool, choice: StopChoice
-) -> None:
-    decision = decide_on_stop(
-        window_s=window_s, reserve_s=15, remaining_s=remaining_s, save_estimate_s=save_estimate_s, can_save=can_save
-    )
-
-    assert decision.choice is choice
-    assert decision.reason
-
-
 def test_the_estimate_learns_latency_from_small_saves_and_bandwidth_from_big_ones() -> None:
     estimate = SaveEstimate()
     for _ in range(30):
@@ -106,10 +86,10 @@ def test_the_estimate_learns_latency_from_small_saves_and_bandwidth_from_big_one
 
     assert estimate.latency_s == pytest.approx(0.1, rel=0.01)
     assert estimate.bytes_per_s == pytest.approx(50e6, rel=0.01)
-    assert estimate.seconds(100_000_000) == pytest.approx(2 * 2.1, rel=0.02)
+    assert estimate.seconds(100_000_000) == pytest.approx(2.1, rel=0.02)
 
 
 def test_before_any_save_the_estimate_is_cautious_but_lets_small_states_through() -> None:
-    assert 0.5 < SaveEstimate().seconds(1000) < 5
-    assert SaveEstimate().seconds(10**9) > 100
+    assert 0.5 <= SaveEstimate().seconds(1000) < 2
+    assert SaveEstimate().seconds(10**9) > 60
     assert SaveEstimate().observe(size_bytes=10**6, duration_s=0.0).seconds(10) > 0

@@ -52,7 +52,10 @@ def same(left: Any, right: Any) -> bool:
             right.replace(tzinfo=None), right.utcoffset(), right.fold, str(right.tzinfo)
         )  # fmt: skip
     if isinstance(left, float):
-        return math.copysign(1, left) == math.copysign(1, right) and (left == right or left != left)
+        return (math.isnan(left) and math.isnan(right)) or (left, math.copysign(1, left)) == (
+            right,
+            math.copysign(1, right),
+        )
     if isinstance(left, Decimal):
         return str(left) == str(right)
     return bool(left == right)
