@@ -1,0 +1,401 @@
+"""One lease from restore to commit, over the real store, engine and policies in memory."""
+
+import errno
+import random
+from collections.abc import Generator, Iterator
+from datetime import timedelta
+from typing import IO, Any
+
+import pytest
+
+from spotproof.checkpoints.engine import CheckpointEngine
+from spotproof.checkpoints.in_memory import InMemoryObjectStore
+from spotproof.clock import to_epoch_ms
+from spotproof.contract import checkpoints_prefix
+from spotproof.errors import AwsUnavailableError, CheckpointTooNewError, InputChangedError
+from spotproof.interruptions.model import Channel, Signal, SignalKind
+from spotproof.interruptions.monitor import Monitor
+from spotproof.leases.in_memory import InMemoryLeaseStore
+from spotproof.leases.model import (
+    Candidate,
+    CheckpointPointer,
+    Host,
+    Lease,
+    OutputPointer,
+    RequeueCause,
+    Run,
+    RunId,
+    RunOptions,
+    RunState,
+    Session,
+    SessionId,
+    SessionState,
+    Shard,
+    ShardState,
+)
+from spotproof.retries import Retrier
+from spotproof.worker.checkpointing import Checkpointing
+from spotproof.worker.ledger import LedgerBook, Spent
+from spotproof.worker.outcome import ShardOutcome
+from spotproof.worker.registry import JobFunction
+from spotproof.worker.session import WorkerSession
+from spotproof.worker.shard_handle import ShardHandle
+from spotproof.worker.shard_run import ShardRun
+from tests.fakes.clock import FakeClock
+from tests.fakes.ids import CountingIds
+from tests.fakes.spawner import HeldSpawner
+
+STEPS = 10
+STEP_S = 1.0
+RUN = Run(
+    run_id=RunId("r"),
+    state=RunState.RUNNING,
+    job="sum",
+    plan_key="p",
+    plan_sha256="0",
+    parameters_sha256="0",
+    input_uri="s3://b/in/",
+    output_uri="s3://b/out/",
+    shards=1,
+    stripes=1,
+    session_buckets=1,
+    options=RunOptions(ttl_s=90, heartbeat_s=30, checkpoint_interval_s=3, failures_max=2),
+    closed=frozenset(),
+    created_at=0,
+)
+
+
+class CountingReader:
+    """A shard of STEPS batches; the batch after cursor n is n + 1."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.error: Exception | None = None
+
+    @property
+    def fraction_done(self) -> float:
+        return self.position / STEPS
+
+    def batches(self, after: Any = None, records: int = 1000) -> Iterator[int]:
+        for number in range((after or 0) + 1, STEPS + 1):
+            if self.error is not None and number == 5:
+                raise self.error
+            self.position = number
+            yield number
+
+    def objects(self) -> Iterator[tuple[str, IO[bytes]]]:
+        raise NotImplementedError
+
+
+class KeptOutput:
+    """Keeps what was staged and published; publishing counts only for a DONE row."""
+
+    def __init__(self) -> None:
+        self.staged: list[Any] = []
+        self.published: list[Any] = []
+
+    def stage(self, value: Any) -> OutputPointer:
+        self.staged.append(value)
+        return OutputPointer(files=(), manifest_key=None, sha256=str(value), size_bytes=1, records=1)
+
+    def publish(self, pointer: OutputPointer) -> None:
+        self.published.append(pointer.sha256)
+
+    def discard(self) -> None:
+        """Nothing on disk."""
+
+    def open(self, name: str) -> Any:
+        raise NotImplementedError
+
+
+class World:
+    """One table and one bucket; `worker` makes one worker's run of the single shard."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.retrier = Retrier(clock=self.clock, rng=random.Random(1))
+        self.store = InMemoryLeaseStore(clock=self.clock, retrier=self.retrier)
+        self.objects = InMemoryObjectStore()
+        self.ids = CountingIds()
+        self.output = KeptOutput()
+        self.reader = CountingReader()
+        self.workers = 0
+        self.store.create_run(RUN)
+
+    def lease(self) -> tuple[Lease, WorkerSession, Monitor, LedgerBook]:
+        self.workers += 1
+        spawner = HeldSpawner()
+        monitor = Monitor(sources=[], clock=self.clock, spawner=spawner, poll_s=2)
+        ledger = LedgerBook(self.clock)
+        now = to_epoch_ms(self.clock.now())
+        session = WorkerSession(
+            session=Session(
+                session_id=SessionId(f"worker-{self.workers}"),
+                run_id=RUN.run_id,
+                bucket=0,
+                host=Host(instance_id=""),
+                state=SessionState.ALIVE,
+                until=now + 90_000,
+                seq=0,
+                held=None,
+                stop=None,
+                hint_until=None,
+                started_at=now,
+            ),
+            run=RUN,
+            store=self.store,
+            heartbeat_store=self.store,
+            monitor=monitor,
+            ledger=ledger,
+            clock=self.clock,
+            spawner=spawner,
+        )
+        session.open()
+        assert session.hold(0)
+        row = self.row()
+        if row is None:
+            lease = self.store.claim_fresh(RUN, 0, session.session)
+        else:
+            candidate = Candidate(index=0, fencing_token=row.fencing_token, drained=False)
+            lease = self.store.claim_requeued(RUN, candidate, session.session)
+        assert lease is not None
+        return lease, session, monitor, ledger
+
+    def worker(self, function: JobFunction) -> ShardRun:
+        lease, session, monitor, ledger = self.lease()
+        engine = CheckpointEngine(objects=self.objects, lease=lease, clock=self.clock, ids=self.ids)
+        self.reader.position = 0
+        return ShardRun(
+            lease=lease,
+            run=RUN,
+            function=function,
+            handle=ShardHandle(
+                index=0, shard_id="s", options={}, reader=self.reader, output=self.output, monitor=monitor
+            ),
+            sink=self.output,
+            engine=engine,
+            checkpointing=Checkpointing(
+                engine=engine,
+                objects=self.objects,
+                lease=lease,
+                options=RUN.options,
+                store=self.store,
+                retrier=self.retrier,
+                ledger=ledger,
+                clock=self.clock,
+            ),
+            store=self.store,
+            session=session,
+            monitor=monitor,
+            ledger=ledger,
+            clock=self.clock,
+        )
+
+    def row(self) -> Shard | None:
+        return self.store.get_shard(RUN, 0)
+
+    def known_row(self) -> Shard:
+        row = self.row()
+        assert row is not None
+        return row
+
+    def job(self, at_step: dict[int, Any] | None = None) -> JobFunction:
+        """Adds up batch numbers, a second each; `at_step` maps a batch number to something to do before it counts."""
+        actions = dict(at_step or {})
+
+        def total(shard: ShardHandle, state: Any) -> Generator[None, None, Any]:
+            sums = state.map("sums")
+            for number in shard.batches(after=state.get("cursor")):
+                actions.pop(number, lambda: None)()
+                self.clock.advance(STEP_S)
+                sums["total"] = sums.get("total", 0) + number
+                state["cursor"] = number
+                yield
+            return sums["total"]
+
+        return total
+
+
+TOTAL = sum(range(1, STEPS + 1))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def notice(world: World, *, in_s: float) -> Signal:
+    return Signal(kind=SignalKind.NOTICE, channel=Channel.IMDS, deadline=world.clock.now() + timedelta(seconds=in_s))
+
+
+def test_an_undisturbed_shard_is_committed_and_published(world: World) -> None:
+    assert world.worker(world.job()).execute() is ShardOutcome.COMMITTED
+
+    assert world.output.published == [str(TOTAL)]
+    assert world.known_row().state is ShardState.DONE
+
+
+def test_a_committed_shard_leaves_no_checkpoints(world: World) -> None:
+    world.worker(world.job()).execute()
+
+    assert list(world.objects.list(checkpoints_prefix("r", 0))) == []
+
+
+def test_a_notice_saves_releases_and_the_next_worker_goes_on_where_it_stopped(world: World) -> None:
+    first = world.worker(world.job())
+    first.function = world.job({5: lambda: first.monitor.offer(notice(world, in_s=4))})
+
+    assert first.execute() is ShardOutcome.RELEASED
+    assert world.known_row().state is ShardState.READY
+    assert world.known_row().interruptions == 1
+    assert first.ledger.seconds(Spent.REDONE) == 0
+
+    second = world.worker(world.job())
+    assert second.execute() is ShardOutcome.COMMITTED
+    assert second.ledger.seconds(Spent.WORK) == STEPS - 5
+    assert world.output.published == [str(TOTAL)]
+
+
+def test_a_shard_that_fits_into_the_window_is_finished(world: World) -> None:
+    worker = world.worker(world.job())
+    worker.function = world.job({5: lambda: worker.monitor.offer(notice(world, in_s=120))})
+
+    assert worker.execute() is ShardOutcome.COMMITTED
+
+
+def test_a_notice_that_leaves_no_time_lets_go_of_what_was_saved(world: World) -> None:
+    worker = world.worker(world.job())
+    worker.function = world.job({6: lambda: worker.monitor.offer(notice(world, in_s=0.5))})
+
+    assert worker.execute() is ShardOutcome.RELEASED
+
+    # Saved every 3 s: step 6 is lost with the two before it.
+    assert worker.ledger.seconds(Spent.REDONE) == 3
+    assert world.worker(world.job()).execute() is ShardOutcome.COMMITTED
+    assert world.output.published == [str(TOTAL)]
+
+
+def test_without_notice_the_next_worker_redoes_at_most_one_interval(world: World) -> None:
+    class KilledError(BaseException):
+        """Stands for SIGKILL: nothing of the worker runs any more."""
+
+    def kill() -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        world.worker(world.job({8: kill})).execute()
+    dead_owner = world.known_row().owner
+    assert dead_owner is not None
+    world.store.requeue(RUN, 0, owner=dead_owner, cause=RequeueCause.LOST, losses_max=4)
+
+    survivor = world.worker(world.job())
+    assert survivor.execute() is ShardOutcome.COMMITTED
+    assert survivor.ledger.seconds(Spent.WORK) - (STEPS - 7) <= RUN.options.checkpoint_interval_s
+    assert world.output.published == [str(TOTAL)]
+
+
+def test_a_zombie_whose_shard_was_given_away_commits_and_publishes_nothing(world: World) -> None:
+    zombie = world.worker(world.job())
+
+    def give_away() -> None:
+        owner = world.known_row().owner
+        assert owner is not None
+        world.store.requeue(RUN, 0, owner=owner, cause=RequeueCause.TERMINATED, losses_max=4)
+        assert world.worker(world.job()).execute() is ShardOutcome.COMMITTED
+
+    zombie.function = world.job({STEPS: give_away})
+
+    assert zombie.execute() is ShardOutcome.LOST
+    assert world.output.published == [str(TOTAL)]
+
+
+def test_a_raising_function_is_tried_again_and_quarantined_at_the_limit(world: World) -> None:
+    def fail() -> None:
+        raise ValueError("bad carrier")
+
+    assert world.worker(world.job({2: fail})).execute() is ShardOutcome.FAILED
+    assert "bad carrier" in (world.known_row().last_error or "")
+    world.clock.advance(3600)
+
+    assert world.worker(world.job({2: fail})).execute() is ShardOutcome.QUARANTINED
+    assert world.output.staged == []
+
+
+def test_a_function_that_calls_exit_fails_its_shard_and_not_the_worker(world: World) -> None:
+    def leave() -> None:
+        raise SystemExit(0)
+
+    assert world.worker(world.job({2: leave})).execute() is ShardOutcome.FAILED
+
+
+def test_changed_input_is_quarantined_at_once_with_the_objects_name(world: World) -> None:
+    world.reader.error = InputChangedError("s3://b/in/x.csv changed")
+
+    assert world.worker(world.job()).execute() is ShardOutcome.QUARANTINED
+    assert "s3://b/in/x.csv" in (world.known_row().last_error or "")
+
+
+def test_when_s3_stays_down_the_shard_is_handed_back_without_blame(world: World) -> None:
+    world.reader.error = AwsUnavailableError("S3 503")
+
+    assert world.worker(world.job()).execute() is ShardOutcome.RELEASED
+    row = world.known_row()
+    assert (row.failures, row.interruptions, row.state) == (0, 0, ShardState.READY)
+
+
+def test_a_full_scratch_disk_is_a_failure_that_says_so(world: World) -> None:
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert world.worker(world.job({2: fill})).execute() is ShardOutcome.FAILED
+    assert "disk" in (world.known_row().last_error or "")
+
+
+def test_a_value_that_cannot_be_saved_fails_the_shard_by_its_key(world: World) -> None:
+    def job(shard: ShardHandle, state: Any) -> Generator[None, None, Any]:
+        state["socket"] = object()
+        yield
+
+    assert world.worker(job).execute() is ShardOutcome.FAILED
+    assert "socket" in (world.known_row().last_error or "")
+
+
+def test_a_function_without_yield_is_committed_once(world: World) -> None:
+    def job(shard: ShardHandle, state: Any) -> Any:
+        return 7
+
+    assert world.worker(job).execute() is ShardOutcome.COMMITTED
+    assert world.output.published == ["7"]
+
+
+def test_a_rebalance_recommendation_saves_once_and_work_goes_on(world: World) -> None:
+    worker = world.worker(world.job())
+    hint = Signal(kind=SignalKind.REBALANCE, channel=Channel.IMDS, expires_at=world.clock.now() + timedelta(minutes=20))
+    worker.function = world.job({1: lambda: worker.monitor.offer(hint)})
+
+    assert worker.execute() is ShardOutcome.COMMITTED
+
+
+def test_a_checkpoint_of_a_newer_worker_ends_this_one_and_keeps_the_shard(world: World) -> None:
+    worker = world.worker(world.job())
+
+    def refuse(pointer: CheckpointPointer | None) -> Any:
+        raise CheckpointTooNewError("schema 99; upgrade the worker")
+
+    worker.engine.restore = refuse  # type: ignore[method-assign]
+
+    with pytest.raises(CheckpointTooNewError):
+        worker.execute()
+    assert world.known_row().state is ShardState.READY
+    assert world.known_row().failures == 0
+
+
+def test_a_save_that_fails_costs_nothing_but_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(key: str, data: bytes) -> None:
+        raise AwsUnavailableError("S3 503")
+
+    monkeypatch.setattr(world.objects, "put", refuse)
+    monkeypatch.setattr(world.objects, "put_if_absent", lambda *a, **k: refuse("", b""))
+
+    assert world.worker(world.job()).execute() is ShardOutcome.COMMITTED
+    assert world.output.published == [str(TOTAL)]
