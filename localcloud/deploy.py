@@ -1,5 +1,6 @@
 """Deploying a cloud assembly into the local account: by boto3 (fast), or by the real CDK CLI."""
 
+import hashlib
 import json
 import subprocess
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localcloud.assembly import FileAsset, StackArtifact, read_assembly
+from localcloud.bootstrap import asset_bucket
 from localcloud.errors import LocalcloudError
 from localcloud.node import cdk_command
 from localcloud.settings import ROOT_SECRET
@@ -43,7 +45,12 @@ def deploy(running: Running, assembly: Path, *, say: Say = lambda _text: None) -
     stacks = read_assembly(assembly, account=running.account, region=running.region)
     client = _clients(running)
     _publish(client("s3"), [asset for stack in stacks for asset in stack.assets], say)
-    return [_deploy_stack(client("cloudformation"), stack, say) for stack in stacks]
+    bucket = asset_bucket(running.account, running.region)
+    deployed = []
+    for stack in stacks:
+        url = _publish_template(client("s3"), stack, bucket, running.region)
+        deployed.append(_deploy_stack(client("cloudformation"), stack, url, say))
+    return deployed
 
 
 def deploy_with_cdk(
@@ -93,11 +100,21 @@ def _publish(s3: Any, assets: list[FileAsset], say: Say) -> None:
     say(f"assets: {sent} published, {len(assets) - sent} there already")
 
 
-def _deploy_stack(cloudformation: "CloudFormationClient", stack: StackArtifact, say: Say) -> DeployedStack:
+def _publish_template(s3: Any, stack: StackArtifact, bucket: str, region: str) -> str:
+    """Put the template where CloudFormation reads it, since 51,200 bytes are the limit of one in the request."""
+    body = stack.template_path.read_bytes()
+    key = f"templates/{hashlib.sha256(body).hexdigest()}.json"
+    s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return f"https://s3.{region}.amazonaws.com/{bucket}/{key}"
+
+
+def _deploy_stack(
+    cloudformation: "CloudFormationClient", stack: StackArtifact, template_url: str, say: Say
+) -> DeployedStack:
     started = time.monotonic()
     request: dict[str, Any] = {
         "StackName": stack.name,
-        "TemplateBody": stack.template_path.read_text(),
+        "TemplateURL": template_url,
         "Capabilities": CAPABILITIES,
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in stack.parameters.items()],
         "Tags": [{"Key": key, "Value": value} for key, value in stack.tags.items()],
@@ -118,15 +135,15 @@ def _send(cloudformation: "CloudFormationClient", request: dict[str, Any]) -> st
         cloudformation.delete_stack(StackName=request["StackName"])
         _wait_for(cloudformation, request["StackName"], lambda now: now is None or now.startswith("DELETE_"))
         status = None
-    if status is None:
-        cloudformation.create_stack(**request)
-        return "created"
     try:
+        if status is None:
+            cloudformation.create_stack(**request)
+            return "created"
         cloudformation.update_stack(**request)
     except cloudformation.exceptions.ClientError as error:
         if "No updates are to be performed" in str(error):
             return "unchanged"
-        raise LocalcloudError(f"stack {request['StackName']}: {error}") from error
+        raise LocalcloudError(f"stack {request['StackName']}: {' '.join(str(error).split())[:500]}") from error
     return "updated"
 
 

@@ -1,5 +1,6 @@
 """CloudFormation types of AWS Batch."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ class BatchType:
     attribute: str
     replacing: tuple[str, ...]
     ignored: tuple[str, ...] = ()  # CloudFormation's own properties
+    update_only: tuple[tuple[str, ...], ...] = ()  # paths of properties that only the update operation takes
     disable_before_delete: bool = False
 
 
@@ -43,7 +45,8 @@ TYPES = (
         arn_field="computeEnvironmentArn",
         attribute="ComputeEnvironmentArn",
         replacing=("ComputeEnvironmentName", "Type", "EksConfiguration"),
-        ignored=("ReplaceComputeEnvironment", "UpdatePolicy"),
+        ignored=("ReplaceComputeEnvironment",),
+        update_only=(("UpdatePolicy",), ("ComputeResources", "UpdateToLatestImageVersion")),
         disable_before_delete=True,
     ),
     BatchType(
@@ -104,10 +107,12 @@ class _Handler:
 
     def create(self, logical_id: str, properties: Properties, stack: str) -> Created:
         kind = self._kind
-        given = self._given(kind.create, properties)
+        at_once, afterwards = split_off(properties, kind.update_only)
+        given = self._given(kind.create, at_once)
         given.setdefault(kind.name_property, self._seams.provisioners._physical_name(stack, logical_id))
         arn = str(self._call(kind.create, given)[kind.arn_field])
-        self._set_update_policy(arn, properties)
+        if afterwards and kind.update is not None:
+            self._call(kind.update, {**self._given(kind.update, afterwards), kind.reference: arn})
         return arn, {kind.attribute: arn, "Arn": arn}
 
     def update(
@@ -118,7 +123,6 @@ class _Handler:
             return self._new_revision(physical_id, new, stack, logical_id)
         given = self._given(kind.update, new, drop_unknown=True)
         self._call(kind.update, {**given, kind.reference: physical_id})
-        self._set_update_policy(physical_id, new)
         return physical_id, {kind.attribute: physical_id, "Arn": physical_id}
 
     def delete(self, physical_id: str, _properties: Properties) -> None:
@@ -138,16 +142,8 @@ class _Handler:
             self.delete(physical_id, new)
         return arn, attributes
 
-    def _set_update_policy(self, arn: str, properties: Properties) -> None:
-        if self._kind.update == "UpdateComputeEnvironment" and properties.get("UpdatePolicy"):
-            given = self._given(self._kind.update, {"UpdatePolicy": properties["UpdatePolicy"]}, keep_ignored=True)
-            self._call(self._kind.update, {**given, self._kind.reference: arn})
-
-    def _given(
-        self, operation: str, properties: Properties, *, drop_unknown: bool = False, keep_ignored: bool = False
-    ) -> Properties:
-        ignored = () if keep_ignored else self._kind.ignored
-        kept = {key: value for key, value in properties.items() if key not in ignored}
+    def _given(self, operation: str, properties: Properties, *, drop_unknown: bool = False) -> Properties:
+        kept = {key: value for key, value in properties.items() if key not in self._kind.ignored}
         shape = service_model().operation_model(operation).input_shape
         assert shape is not None
         spelled: Properties = spell_as_api(kept, shape, drop_unknown=drop_unknown)
@@ -158,6 +154,21 @@ class _Handler:
             return self._api.call(operation, given)
         except ClientException as error:
             raise ValueError(f'Resource handler returned message: "{error}"') from error
+
+
+def split_off(properties: Properties, paths: tuple[tuple[str, ...], ...]) -> tuple[Properties, Properties]:
+    """The properties without those at `paths`, and those alone, nested as they were."""
+    rest: Properties = copy.deepcopy(properties)
+    taken: Properties = {}
+    for *parents, name in paths:
+        source, target = rest, taken
+        for parent in parents:
+            source = source.get(parent) or {}
+        if name in source:
+            for parent in parents:
+                target = target.setdefault(parent, {})
+            target[name] = source.pop(name)
+    return rest, taken
 
 
 def spell_as_api(value: Any, shape: Shape, *, drop_unknown: bool) -> Any:
