@@ -16,6 +16,7 @@ DEFAULT_DIRECTORY: Final = ".localcloud"
 _ANNOUNCEMENT: Final = "server.json"
 _ROOT_SECRET: Final = "test"  # noqa: S105 - opens nothing outside this machine
 _TIMEOUT_S: Final = 10.0
+_HEADERS: Final = {"Content-Type": "application/json", "X-Localcloud": "1"}  # what a web page can't send
 _START_IT: Final = "start it with `localcloud up`"
 
 
@@ -70,9 +71,7 @@ class AdminApi:
         address = urlsplit(self.endpoint_url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port or 80, timeout=_TIMEOUT_S)
         try:
-            connection.request(
-                "POST", f"/_localcloud/{operation}", json.dumps(body), {"Content-Type": "application/json"}
-            )
+            connection.request("POST", f"/_localcloud/{operation}", json.dumps(body), _HEADERS)
             response = connection.getresponse()
             text = response.read().decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
@@ -91,6 +90,6 @@ def _answer(operation: str, status: int, text: str) -> dict[str, Any]:
         answer = None
     if status == 200 and isinstance(answer, dict):
         return answer
-    said = answer.get("error", text) if isinstance(answer, dict) else text
+    said = answer.get("error", text) if isinstance(answer, dict) else text[:200]
     kind = InputError if 400 <= status < 500 else SpotproofError
     raise kind(f"the local account refused to {operation} (HTTP {status}): {said}")

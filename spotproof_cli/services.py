@@ -1,5 +1,6 @@
 """What a command needs from the world, put together once for each call."""
 
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ class Invocation:
 
     def __init__(self, context: click.Context) -> None:
         self.options = GlobalOptions.of(context)
+        # The library's own log events are for workers and Lambdas; here they would be noise between the lines.
+        logging.getLogger("spotproof").addHandler(logging.NullHandler())
         services = context.find_object(Services)
         self.services = services if services is not None else Services()
 

@@ -6,6 +6,7 @@ import click
 
 from spotproof.errors import AwsError, InputError, RunConflictError, RunNotFoundError
 from spotproof.leases.model import Run, RunId, RunState
+from spotproof.leases.requeue import Requeuer
 from spotproof_cli import exit_codes, names_given
 from spotproof_cli.commands.status import worker_jobs
 from spotproof_cli.global_options import SpotproofCommand
@@ -51,7 +52,7 @@ def _cancel_in_table(call: Invocation, run_id: RunId, reason: str) -> Run | None
         RunConflictError: it ended in another way.
     """
     store = call.deployment.store
-    cancelled = store.cancel_run(run_id, reason=reason)
+    cancelled = Requeuer(store).cancel_run(run_id, reason=reason)
     if cancelled is not None:
         return cancelled
     stored = store.get_run(run_id)

@@ -11,6 +11,11 @@ from spotproof_cli.local_account import AdminApi
 from spotproof_cli.services import Invocation
 
 COUNT_MAX = 1000
+_WORDS = {
+    "interrupt": "rebalance recommendation and notice sent",
+    "kill": "taken away without notice",
+    "rebalance": "rebalance recommended",
+}
 
 
 @click.command(cls=SpotproofCommand, help="Interrupt workers of a run on purpose, in the local account.")
@@ -40,13 +45,13 @@ def command(
         instances = instances_of(call.deployment.store, chosen_run)[:count]
     else:
         instances = [str(chosen_instance)]
-    kind = "rebalance" if rebalance else ("reclaim" if no_notice else "notice")
+    operation = "rebalance" if rebalance else ("kill" if no_notice else "interrupt")
     api = AdminApi(aws.endpoint_url)
     for each in instances:
-        api.post("interrupt", {"instance_id": each, "kind": kind})
+        api.post(operation, {"instance": each})
     if len(instances) < count and chosen_run is not None:
         call.output.say(f"only {len(instances)} instances were alive")
-    return _report(call, kind, instances)
+    return _report(call, operation, instances)
 
 
 def instances_of(store: LeaseStore, run_id: RunId) -> list[str]:
@@ -69,12 +74,11 @@ def _interest(session: Session) -> tuple[bool, bool, int]:
     return (session.stop is not None, session.held is None, session.started_at)
 
 
-def _report(call: Invocation, kind: str, instances: list[str]) -> int:
+def _report(call: Invocation, operation: str, instances: list[str]) -> int:
     if call.output.is_json:
-        call.output.document({"kind": kind, "instances": instances})
+        call.output.document({"kind": operation, "instances": instances})
         return exit_codes.OK
     for each in instances:
         call.output.line(each)
-    words = {"notice": "notice given", "reclaim": "reclaimed without notice", "rebalance": "rebalance recommended"}
-    call.output.say(f"{words[kind]}: {len(instances)} instances")
+    call.output.say(f"{_WORDS[operation]}: {len(instances)} instances")
     return exit_codes.OK

@@ -17,6 +17,7 @@ from spotproof_cli.services import Invocation
 
 if TYPE_CHECKING:
     from spotproof_cli.deployment import Deployment
+    from spotproof_cli.run_view import RunReader
     from spotproof_cli.worker_jobs import WorkerJobs
 
 LIMIT_DEFAULT = 20
@@ -44,18 +45,17 @@ def command(
     run_id = names_given.run_id(run)
     if wait:
         return wait_for(call, run_id, job_ids=(), timeout_s=timeout_s)
-    code = show(call, run_id)
+    code = show(call, run_id, run_reader(call))
     return code if exit_code else exit_codes.OK
 
 
-def show(call: Invocation, run_id: RunId) -> int:
+def show(call: Invocation, run_id: RunId, reader: "RunReader") -> int:
     """Print one reading of the run; the code of its state.
 
     Raises:
         RunNotFoundError: neither a run nor a Batch job of it exists.
     """
     from spotproof_cli.run_reports import print_unplanned, print_view, view_fields
-    from spotproof_cli.run_view import RunReader
 
     deployment = call.deployment
     run = deployment.store.get_run(run_id)
@@ -67,7 +67,7 @@ def show(call: Invocation, run_id: RunId) -> int:
             raise RunNotFoundError(f"no run {run_id}, and no Batch job of it: list the runs with `spotproof status`")
         print_unplanned(call.output, run_id, found, waiting)
         return exit_codes.RUN_NOT_FINISHED
-    view = RunReader(store=deployment.store, clock=call.clock).view(run, details=True)
+    view = reader.view(run, details=True)
     if call.output.is_json:
         call.output.document(view_fields(view, waiting))
     else:
@@ -79,12 +79,12 @@ def wait_for(call: Invocation, run_id: RunId, *, job_ids: Sequence[str], timeout
     """Follow the run to its end, print its last reading, and return the code of how it ended."""
     from spotproof_cli.following import Follower
     from spotproof_cli.progress import progress_display
-    from spotproof_cli.run_view import RunReader
 
     deployment = call.deployment
     display = progress_display(call.output, call.clock)
+    reader = run_reader(call)
     follower = Follower(
-        reader=RunReader(store=deployment.store, clock=call.clock),
+        reader=reader,
         jobs=worker_jobs(deployment),
         clock=call.clock,
         display=display,
@@ -103,8 +103,15 @@ def wait_for(call: Invocation, run_id: RunId, *, job_ids: Sequence[str], timeout
     elif ending.code != exit_codes.OK:
         call.output.error(f"run {run_id} {_ended_words(ending.code)}{f': {ending.reason}' if ending.reason else ''}")
     if ending.run is not None:
-        show(call, run_id)
+        show(call, run_id, reader)
     return ending.code
+
+
+def run_reader(call: Invocation) -> "RunReader":
+    """A reader of the deployment's runs."""
+    from spotproof_cli.run_view import RunReader
+
+    return RunReader(store=call.deployment.store, clock=call.clock)
 
 
 def worker_jobs(deployment: "Deployment") -> "WorkerJobs":

@@ -1,5 +1,6 @@
 """A deployment in moto, and a way to call the command on it."""
 
+import dataclasses
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +16,10 @@ from moto import mock_aws
 from spotproof import contract
 from spotproof.clients import Clients
 from spotproof.clock import Clock, to_epoch_ms
-from spotproof.leases.dynamodb import DynamoDBLeaseStore
+from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.model import Host, Run, RunId, RunOptions, RunState, Session, SessionId, SessionState
 from spotproof.leases.store import LeaseStore
 from spotproof.retries import Retrier
-from spotproof.settings import AwsSettings
 from spotproof.worker.planning import RunRequest
 from spotproof_cli.deployment import Deployment, find_deployment
 from spotproof_cli.main import main
@@ -28,7 +28,6 @@ from spotproof_cli.target import Target
 from tests.cli.fake_batch import FakeBatch
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import CountingIds
-from tests.fakes.table import create_table
 
 REGION = "eu-central-1"
 STATE_OUTPUTS = {
@@ -58,27 +57,42 @@ class FakeStacks:
         return {"Stacks": [{"StackName": StackName, "Outputs": listed}]}
 
 
+class ScriptedClock(FakeClock):
+    """A clock on which things happen while somebody sleeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.planned: list[tuple[float, Callable[[], object]]] = []
+
+    def after(self, seconds: float, happen: Callable[[], object]) -> None:
+        """Call `happen` when `seconds` have passed."""
+        self.planned.append((self.monotonic() + seconds, happen))
+        self.planned.sort(key=lambda each: each[0])
+
+    def advance(self, seconds: float) -> None:
+        end = self.monotonic() + seconds
+        while self.planned and self.planned[0][0] <= end:
+            moment, happen = self.planned.pop(0)
+            super().advance(max(0.0, moment - self.monotonic()))
+            happen()
+        super().advance(end - self.monotonic())
+
+
 @dataclass
 class World:
     """One deployed account, and the command in it."""
 
-    clock: FakeClock
+    clock: ScriptedClock
     batch: FakeBatch = field(default_factory=FakeBatch)
     stacks: FakeStacks = field(default_factory=FakeStacks)
     ids: CountingIds = field(default_factory=CountingIds)
     env: dict[str, str] = field(default_factory=lambda: {"AWS_REGION": REGION})
     on_connect: Callable[[Clients], None] = lambda clients: None
-    _store: LeaseStore | None = None
+    real_table: bool = False  # use the deployed table instead of the one in memory
 
-    @property
-    def store(self) -> LeaseStore:
-        if self._store is None:
-            clients = Clients(AwsSettings.from_env(self.env))
-            retrier = Retrier(clock=self.clock, rng=random.Random(0))
-            self._store = DynamoDBLeaseStore(
-                client=clients.dynamodb, table_name="table", clock=self.clock, retrier=retrier
-            )
-        return self._store
+    def __post_init__(self) -> None:
+        retrier = Retrier(clock=self.clock, rng=random.Random(0))
+        self.store: LeaseStore = InMemoryLeaseStore(clock=self.clock, retrier=retrier)
 
     def s3(self) -> Any:
         return boto3.client("s3", region_name=REGION)
@@ -155,7 +169,8 @@ class World:
         clients = Clients(target.aws)
         vars(clients).update(batch=self.batch, cloudformation=self.stacks)
         self.on_connect(clients)
-        return find_deployment(clients, prefix=target.prefix, clock=clock)
+        deployment = find_deployment(clients, prefix=target.prefix, clock=clock)
+        return deployment if self.real_table else dataclasses.replace(deployment, store=self.store)
 
 
 @pytest.fixture
@@ -166,13 +181,12 @@ def bare_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with mock_aws():
-        yield World(clock=FakeClock())
+        yield World(clock=ScriptedClock())
 
 
 @pytest.fixture
 def world(bare_aws: World) -> World:
     """An account with the stacks' resources and outputs."""
-    create_table(boto3.client("dynamodb", region_name=REGION), "table")
     for bucket in ("work-bucket", "data-bucket"):
         bare_aws.s3().create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     bare_aws.s3().put_object(Bucket="data-bucket", Key="in/a.csv", Body=b"a,b\n1,2\n")

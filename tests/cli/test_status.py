@@ -1,0 +1,370 @@
+"""`spotproof status`, with and without --wait."""
+
+import dataclasses
+import json
+
+import pytest
+
+from spotproof.leases.model import (
+    CapacityClass,
+    Ledger,
+    OutputPointer,
+    RequeueCause,
+    Run,
+    RunState,
+    Session,
+    Stop,
+    StopKind,
+    StripeWalk,
+)
+from spotproof.leases.requeue import Requeuer, key_of
+from tests.cli.conftest import World
+
+NOTHING = OutputPointer(files=(), manifest_key=None, sha256="0" * 64, size_bytes=0, records=0)
+
+
+def lease_and_commit(world: World, run: Run, session: Session, *, stripe: int) -> None:
+    index = world.store.take_ticket(run, stripe)
+    assert index is not None
+    lease = world.store.claim_fresh(run, index, session)
+    assert lease is not None
+    world.store.commit(lease, NOTHING)
+
+
+def hold_one(world: World, run: Run, session: Session, *, stripe: int = 0) -> int:
+    index = world.store.take_ticket(run, stripe)
+    assert index is not None
+    world.store.hold(session, index, seq=1, until=session.until)
+    assert world.store.claim_fresh(run, index, session) is not None
+    return index
+
+
+def complete(world: World, run: Run) -> None:
+    """Commit every shard and end the run."""
+    session = world.open_session(run, "closer")
+    for stripe in range(run.stripes):
+        for _ in range(run.shards_in_stripe(stripe)):
+            lease_and_commit(world, run, session, stripe=stripe)
+    end(world, run, RunState.COMPLETE)
+
+
+def end(world: World, run: Run, state: RunState, reason: str | None = None) -> None:
+    for stripe in range(run.stripes):
+        run = world.store.close_stripe(run.run_id, stripe)
+    taken = world.store.take_finalizer(run, finalizer="f", ttl_s=60)
+    assert taken is not None
+    assert world.store.end_run(taken, state=state, quarantined=0, reason=reason)
+
+
+def test_status_counts_shards_by_state(world: World) -> None:
+    run = world.put_run(shards=5)
+    session = world.open_session(run, "w1")
+    lease_and_commit(world, run, session, stripe=0)
+    hold_one(world, run, session)
+    world.clock.advance(10)
+
+    document = world.json("status", "run-1")
+
+    assert document["shards"] == {"total": 5, "ready": 3, "leased": 1, "done": 1, "quarantined": 0}
+    assert document["progress"] == 0.2
+    assert document["eta_s"] == 40.0
+
+
+def test_status_counts_a_ticket_without_a_row_as_ready(world: World) -> None:
+    run = world.put_run(shards=5)
+    world.store.take_ticket(run, 0)
+
+    assert world.json("status", "run-1")["shards"]["ready"] == 5
+
+
+def test_status_shows_live_workers_and_what_they_hold(world: World) -> None:
+    run = world.put_run()
+    hold_one(world, run, world.open_session(run, "w1", instance_id="i-00000000000000aa"))
+    stopped = world.open_session(run, "w2", instance_id="i-00000000000000bb")
+    world.store.mark_stop(key_of(stopped), Stop(kind=StopKind.NOTICE, deadline=stopped.until))
+    world.store.end_session(world.open_session(run, "w3"), ledger=Ledger())
+
+    workers = world.json("status", "run-1")["workers"]
+
+    assert [(each["instance"], each["shard"], each["stop"]) for each in workers] == [
+        ("i-00000000000000aa", 0, None),
+        ("i-00000000000000bb", None, "notice"),
+    ]
+
+
+def test_status_marks_a_worker_past_its_expiry_as_silent(world: World) -> None:
+    world.open_session(world.put_run(), "w1")
+    world.clock.advance(91)
+
+    assert [each["silent"] for each in world.json("status", "run-1")["workers"]] == [True]
+
+
+def test_status_tells_interruptions_with_notice_from_losses(world: World) -> None:
+    run = world.put_run()
+    noticed = world.open_session(run, "w1", instance_id="i-00000000000000aa")
+    hold_one(world, run, noticed)
+    requeuer = Requeuer(world.store)
+    requeuer.drain_instance("i-00000000000000aa", noticed.until)
+    requeuer.requeue_instance("i-00000000000000aa")
+    hold_one(world, run, world.open_session(run, "w2", instance_id="i-00000000000000bb"), stripe=1)
+    world.clock.advance(100)
+    requeuer.rescue_expired(run, noticed.until + 10_000)
+
+    assert world.json("status", "run-1")["interruptions"] == {
+        "workers_stopped": 1,
+        "workers_lost": 1,
+        "shards_interrupted": 1,
+        "shards_lost": 1,
+    }
+
+
+def quarantine(world: World, run: Run, error: str) -> None:
+    session = world.open_session(run, "w1")
+    index = hold_one(world, run, session)
+    lease = world.store.claim_fresh(run, index, session)
+    assert lease is not None  # its own lost reply
+    world.store.fail(lease, error=error, retry_at=0, failures_max=1)
+
+
+def test_status_shows_quarantined_shards_with_their_errors(world: World) -> None:
+    run = world.put_run()
+    quarantine(world, run, "ValueError: no such carrier")
+
+    document = world.json("status", "run-1")
+    people = world.run("status", "run-1").stdout
+
+    assert document["quarantined"] == [{"shard": 0, "failures": 1, "losses": 0, "error": "ValueError: no such carrier"}]
+    assert "ValueError: no such carrier" in people
+
+
+def test_terminal_escapes_in_an_error_do_not_reach_the_terminal(world: World) -> None:
+    run = world.put_run()
+    quarantine(world, run, "\x1b[2Jgone\x1b]0;title\x07 \u202etxt.exe\r\nsecond\x9b31m line")
+
+    result = world.run("status", "run-1")
+
+    assert "gone txt.exe second line" in result.stdout
+    assert not set(result.stdout) & set("\x1b\x07\x9b\u202e\r")
+
+
+def test_json_has_these_keys_in_this_order(world: World) -> None:
+    world.put_run()
+
+    document = world.json("status", "run-1")
+
+    assert list(document) == [
+        "schema", "run", "shards", "progress", "eta_s", "interruptions", "workers", "waiting", "quarantined",
+    ]  # fmt: skip
+    assert list(document["run"]) == [
+        "id", "job", "state", "reason", "input", "output", "shards", "created_at", "ended_at",
+    ]  # fmt: skip
+
+
+def test_status_says_why_workers_wait(world: World) -> None:
+    world.put_run()
+    parent = world.batch.add("run-1", size=3, status="PENDING")
+    reason = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - no m7i.large"
+    world.batch.children[parent] = [
+        {"jobId": f"{parent}:{n}", "status": "RUNNABLE", "statusReason": reason} for n in range(3)
+    ]
+
+    assert world.json("status", "run-1")["waiting"] == [{"workers": 3, "reason": reason}]
+    assert f"3 × {reason}" in world.run("status", "run-1").stdout
+
+
+def test_a_run_that_no_worker_planned_yet_is_shown_as_submitted(world: World) -> None:
+    world.batch.add("run-1", status="RUNNABLE", statusReason="MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT")
+
+    document = world.json("status", "run-1")
+
+    assert document["run"] == {"id": "run-1", "state": "SUBMITTED"}
+    assert document["waiting"] == [{"workers": 1, "reason": "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"}]
+    assert "SUBMITTED" in world.run("status", "run-1").stdout
+
+
+def test_a_job_submitted_without_a_run_id_is_found_by_its_own(world: World) -> None:
+    job_id = "0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f"
+    world.batch.jobs[job_id] = {
+        "jobId": job_id, "jobName": "x", "jobQueue": "spot-queue", "status": "RUNNABLE", "parameters": {"run": "auto"},
+    }  # fmt: skip
+
+    assert world.json("status", job_id)["run"]["id"] == job_id
+
+
+def test_status_without_run_lists_active_recent_and_submitted_runs(world: World) -> None:
+    complete(world, world.put_run("old"))
+    world.clock.advance(60)
+    world.put_run("new")
+    world.batch.add("coming", size=3, status="PENDING")
+    world.batch.add("new", status="RUNNING")
+
+    document = world.json("status")
+
+    assert [(run["id"], run["state"]) for run in document["runs"]] == [("new", "RUNNING"), ("old", "COMPLETE")]
+    assert document["submitted"] == [{"id": "coming", "state": "SUBMITTED", "workers": 3}]
+    assert world.run("status", "--plain").stdout.splitlines()[1].split("\t")[:3] == ["new", "RUNNING", "flight-delays"]
+
+
+def test_status_of_an_empty_account_says_how_to_start(world: World) -> None:
+    result = world.run("status")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "spotproof submit" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [(RunState.COMPLETE, 0), (RunState.FAILED, 100), (RunState.CANCELLED, 103), (RunState.RUNNING, 101)],
+)
+def test_exit_code_tells_the_state_only_when_asked(world: World, state: RunState, code: int) -> None:
+    run = world.put_run()
+    if state is RunState.CANCELLED:
+        world.store.cancel_run(run.run_id, reason="enough")
+    elif state is not RunState.RUNNING:
+        end(world, run, state)
+
+    assert world.run("status", "run-1").exit_code == 0
+    assert world.run("status", "run-1", "--exit-code").exit_code == code
+
+
+@pytest.mark.parametrize("arguments", [("status", "nobody"), ("status", "nobody", "--wait"), ("logs", "nobody")])
+def test_an_unknown_run_is_102(world: World, arguments: tuple[str, ...]) -> None:
+    result = world.run(*arguments)
+
+    assert result.exit_code == 102
+    assert "no run nobody" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "words"), [(RunState.COMPLETE, 0, ""), (RunState.FAILED, 100, "too many quarantined")]
+)
+def test_wait_ends_with_the_run(world: World, state: RunState, code: int, words: str) -> None:
+    run = world.put_run()
+    world.clock.after(30, lambda: end(world, run, state, words or None))
+
+    result = world.run("status", "run-1", "--wait")
+
+    assert result.exit_code == code
+    assert words in result.stderr
+
+
+def test_wait_for_a_run_cancelled_meanwhile_is_103(world: World) -> None:
+    run = world.put_run()
+    world.clock.after(30, lambda: world.store.cancel_run(run.run_id, reason="enough"))
+
+    result = world.run("status", "run-1", "--wait")
+
+    assert result.exit_code == 103
+    assert "enough" in result.stderr
+
+
+def test_wait_gives_up_after_the_timeout_and_says_that_the_run_goes_on(world: World) -> None:
+    world.put_run()
+    started = world.clock.monotonic()
+
+    result = world.run("status", "run-1", "--wait", "--timeout", "45")
+
+    assert result.exit_code == 124
+    assert world.clock.monotonic() - started == pytest.approx(45)
+    assert "the run goes on; re-attach with: spotproof status run-1 --wait" in result.stderr
+
+
+def test_ctrl_c_while_waiting_leaves_the_run_alone_and_says_how_to_come_back(world: World) -> None:
+    run = world.put_run()
+
+    def press_ctrl_c() -> None:
+        raise KeyboardInterrupt
+
+    world.clock.after(30, press_ctrl_c)
+    result = world.run("status", "run-1", "--wait")
+
+    stored = world.store.get_run(run.run_id)
+    assert result.exit_code == 130
+    assert "the run goes on; re-attach with: spotproof status run-1 --wait" in result.stderr
+    assert stored is not None
+    assert stored.state is RunState.RUNNING
+
+
+def test_wait_prints_a_line_per_change_and_no_more_than_one_in_three_seconds(world: World) -> None:
+    run = world.put_run(shards=40)
+    session = world.open_session(run, "w1")
+    for second in range(20):
+        world.clock.after(second, lambda: lease_and_commit(world, run, session, stripe=0))
+    world.clock.after(60, lambda: end(world, run, RunState.FAILED))
+
+    result = world.run("status", "run-1", "--wait")
+
+    lines = [line for line in result.stderr.splitlines() if "shards done" in line]
+    assert 4 <= len(lines) <= 9  # 20 changes in 20 s, then 40 s without any
+    assert "20/40 shards done" in lines[-1]
+    assert "\x1b" not in result.stderr
+
+
+def test_wait_ends_when_all_workers_end_before_anybody_planned(world: World) -> None:
+    result = world.run("submit", "flight-delays", "--input", "s3://data-bucket/in/", "--run", "r1", "--workers", "1")
+    assert result.exit_code == 0
+    job = next(iter(world.batch.jobs.values()))
+    world.clock.after(
+        25,
+        lambda: job.update(
+            status="FAILED", statusReason="Essential container in task exited", container={"exitCode": 2}
+        ),
+    )
+
+    waited = world.run("status", "r1", "--wait")
+
+    assert waited.exit_code == 100
+    assert "exit code 2" in waited.stderr
+    assert "spotproof logs" in waited.stderr
+
+
+def test_submit_wait_follows_to_the_end_and_prints_the_run(world: World) -> None:
+    world.clock.after(20, lambda: complete(world, world.put_run("r1")))
+
+    result = world.run("submit", "flight-delays", "--input", "s3://data-bucket/in/", "--run", "r1", "--wait", "--json")
+
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["run"]["state"] == "COMPLETE"
+    assert document["shards"]["done"] == 4
+    assert "waiting for the first worker" in result.stderr
+
+
+def test_a_complete_stripe_is_not_walked_again_while_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = world.put_run(shards=4, stripes=2)
+    session = world.open_session(run, "w1")
+    for _ in range(2):
+        lease_and_commit(world, run, session, stripe=0)
+    walked: list[int] = []
+    walk = world.store.walk_stripe
+
+    def noting_walk(run: Run, stripe: int) -> StripeWalk:
+        walked.append(stripe)
+        return walk(run, stripe)
+
+    monkeypatch.setattr(world.store, "walk_stripe", noting_walk)
+
+    world.run("status", "run-1", "--wait", "--timeout", "20")
+
+    assert walked.count(0) == 1
+    assert walked.count(1) > 3
+
+
+def test_submitting_a_complete_run_again_starts_nothing(world: World) -> None:
+    complete(world, world.put_run("r1"))
+
+    result = world.run("submit", "flight-delays", "--input", "s3://data-bucket/in/", "--run", "r1")
+
+    assert result.exit_code == 0
+    assert "COMPLETE already" in result.stderr
+    assert not world.batch.submitted
+
+
+def test_a_requeued_shard_counts_as_ready(world: World) -> None:
+    run = dataclasses.replace(world.put_run(shards=2))
+    session = world.open_session(run, "w1")
+    index = hold_one(world, run, session)
+    world.store.requeue(run, index, owner=session.session_id, cause=RequeueCause.TERMINATED, losses_max=4)
+
+    assert world.json("status", "run-1")["shards"]["ready"] == 2
+    assert world.store.candidates(run, CapacityClass.SPOT, limit=5)
