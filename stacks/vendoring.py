@@ -50,7 +50,7 @@ def _has_uv() -> bool:
 
 
 def _uv_command(lock: Path, target: Path, platform: Platform) -> list[str]:
-    command = ["uv", "pip", "install", "--quiet", "--no-config", "--python", sys.executable, "--target", str(target)]
+    command = ["uv", "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target)]
     command += ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)]
     if platform.tag != HOST:
         kernel_and_libc = "x86_64-" + platform.tag.removesuffix("_x86_64")
@@ -80,6 +80,7 @@ def _older_tags(tag: str) -> list[str]:
 # libarrow_python is there three times, because a wheel holds no symbolic links; the one that is linked to stays.
 UNUSED = (
     "bin",
+    ".lock",  # uv's
     "**/__pycache__",
     "*.dist-info/RECORD",  # names the installer and its files: not the same on every machine
     "*.dist-info/INSTALLER",
