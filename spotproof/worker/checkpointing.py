@@ -4,7 +4,7 @@ import logging
 from enum import StrEnum
 
 from spotproof import events
-from spotproof.checkpoints.budget import StopChoice, decide_on_stop
+from spotproof.checkpoints.budget import SaveEstimate, StopChoice, decide_on_stop
 from spotproof.checkpoints.engine import CheckpointEngine, Saved
 from spotproof.checkpoints.policy import decide_save
 from spotproof.checkpoints.state import State
@@ -62,7 +62,8 @@ class Checkpointing:
         self._work_at_save_s = 0.0
         self._fraction_at_start: float | None = None  # at the first safe point, as is _work_at_start_s
         self._saved_at = clock.monotonic()
-        self._save_cost_s = 0.0
+        self._save_cost_s = 0.0  # of the last save; 0 while unknown
+        self._estimate = SaveEstimate()
         self._hint_served: Signal | None = None
         self._deadline: float | None = None
         self._reserve_s = 0.0
@@ -78,7 +79,7 @@ class Checkpointing:
         """Work since the last durable checkpoint, seconds: what a stop now would cost."""
         return self._ledger.seconds(Spent.WORK) - self._work_at_save_s
 
-    def offer(self, state: State, *, hint: Signal | None, fraction_done: float) -> None:
+    def offer(self, state: State, *, hint: Signal | None, fraction_done: float, output_started: bool) -> None:
         """At a safe point: save if the policy says so. A failed save costs nothing but time.
 
         Raises:
@@ -92,6 +93,7 @@ class Checkpointing:
             save_cost_s=self._save_cost_s,
             dirty_bytes=state.dirty_bytes,
             hint_pending=hint is not None and self._hint_served is None,
+            output_started=output_started,
         )
         if not decision.save:
             return
@@ -102,7 +104,7 @@ class Checkpointing:
             self._saved_at = self._clock.monotonic()  # not again at the very next safe point
             self._report_failure(error)
 
-    def on_stop(self, state: State, stop: Signal, *, fraction_done: float) -> StopAction:
+    def on_stop(self, state: State, stop: Signal, *, fraction_done: float, output_started: bool) -> StopAction:
         """At a safe point under a hard stop: finish if it fits, else save if that fits, else let go of what is saved.
 
         Raises:
@@ -116,7 +118,8 @@ class Checkpointing:
             window_s=window_s,
             reserve_s=self._reserve_s,
             remaining_s=self._remaining_s(fraction_done),
-            save_estimate_s=self._save_cost_s,
+            save_estimate_s=self._estimate.seconds(self._engine.pending_bytes(state)),
+            can_save=not output_started,
         )
         logger.info(
             events.STOP_DECIDED,
@@ -184,8 +187,8 @@ class Checkpointing:
         if saved.skipped:
             return
         self._saved_any = True
-        # The dearer of the last two saves: a stop must not be surprised.
-        self._save_cost_s = max(saved.duration_s, self._save_cost_s / 2)
+        self._save_cost_s = saved.duration_s
+        self._estimate = self._estimate.observe(size_bytes=saved.size_bytes, duration_s=saved.duration_s)
         logger.info(
             events.CHECKPOINT_SAVED,
             extra={

@@ -40,6 +40,11 @@ T = TypeVar("T")
 class OutputSink(Protocol):
     """Turns what a function returned and wrote into a committed output."""
 
+    @property
+    def started(self) -> bool:
+        """Whether the function has opened an output file: those are no part of the state, so no save may follow."""
+        ...
+
     def stage(self, value: Any) -> OutputPointer:
         """Encode and upload under our own token; durable when it returns."""
         ...
@@ -131,10 +136,12 @@ class ShardRun:
     def _at_safe_point(self, state: State) -> None:
         if self.session.lost:
             raise SessionLostError("this session was fenced by somebody else")
-        stop, fraction_done = self.monitor.stop(), self.handle.fraction_done
+        stop, done, started = self.monitor.stop(), self.handle.fraction_done, self.sink.started
         if stop is None:
-            self.checkpointing.offer(state, hint=self.monitor.hint(), fraction_done=fraction_done)
-        elif self.checkpointing.on_stop(state, stop, fraction_done=fraction_done) is StopAction.LET_GO:
+            self.checkpointing.offer(state, hint=self.monitor.hint(), fraction_done=done, output_started=started)
+            return
+        action = self.checkpointing.on_stop(state, stop, fraction_done=done, output_started=started)
+        if action is StopAction.LET_GO:
             raise LetGoError(f"{stop.kind} by {stop.channel}")
 
     def _commit(self, value: Any) -> ShardOutcome:

@@ -93,6 +93,7 @@ class KeptOutput:
     def __init__(self) -> None:
         self.staged: list[Any] = []
         self.published: list[Any] = []
+        self.started = False
 
     def stage(self, value: Any) -> OutputPointer:
         self.staged.append(value)
@@ -366,6 +367,20 @@ def test_a_function_without_yield_is_committed_once(world: World) -> None:
 
     assert world.worker(job).execute() is ShardOutcome.COMMITTED
     assert world.output.published == ["7"]
+
+
+def test_behind_an_open_output_file_nothing_is_saved_and_the_shard_is_replayed_from_before_it(world: World) -> None:
+    worker = world.worker(world.job())
+
+    def open_file() -> None:
+        world.output.started = True
+
+    worker.function = world.job({5: open_file, 9: lambda: worker.monitor.offer(notice(world, in_s=1))})
+
+    assert worker.execute() is ShardOutcome.RELEASED
+    pointer = world.known_row().checkpoint
+    assert pointer is not None
+    assert pointer.seq == 1  # of step 3; the one due at step 6 was not made
 
 
 def test_a_rebalance_recommendation_saves_once_and_work_goes_on(world: World) -> None:
