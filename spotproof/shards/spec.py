@@ -160,7 +160,7 @@ def _parse_time(text: str, rest: str) -> ShardingSpec:
         zone = last
         column, _, window = head.rpartition(":")
     if not _WINDOW.fullmatch(window):
-        wrong = window or last
+        wrong = window if _is_zone(last) else last
         raise _wrong(text, f"window {wrong!r} is not one of 15min, 6h, 1d, 1w, 1mo and the like")
     return ShardingSpec(
         strategy=StrategyName.TIME,
@@ -184,13 +184,18 @@ def _parse_window(text: str, window: str) -> Window:
     return parsed
 
 
-def _checked_zone(text: str, zone: str) -> str:
+def _is_zone(name: str) -> bool:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise _wrong(
-            text, f"no time zone {zone!r} here (IANA names such as Europe/Berlin; `pip install tzdata` if none works)"
-        ) from error
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _checked_zone(text: str, zone: str) -> str:
+    if not _is_zone(zone):
+        hint = "IANA names such as Europe/Berlin; `pip install tzdata` if none works"
+        raise _wrong(text, f"no time zone {zone!r} here ({hint})")
     return zone
