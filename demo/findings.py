@@ -1,0 +1,125 @@
+"""From what the demo saw to its report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from demo.hits import Hit, aftermath, redone_by_kind
+from demo.latencies import channel_latencies, release_to_lease, spread
+from demo.lease_history import LeaseLife, lease_lives
+from demo.logbook import LogEntry
+from demo.outputs import RunOutput
+from demo.report import Report, RequestCounts, Story
+from demo.snapshot import Snapshot
+from demo.statistics import DelayStatistics
+from demo.verdicts import (
+    Verdict,
+    all_carried_out,
+    committed_once,
+    count_within,
+    equals_reference,
+    manifest_fits,
+    redone_within,
+    same_bytes,
+    within_bar,
+    zombie_refused,
+)
+from demo.zombie import paused_worker, what_it_noticed
+from spotproof import events
+from spotproof.interruptions.model import Channel
+from spotproof.leases.model import Run
+
+REQUESTS_BAR = 6.0
+WRITE_UNITS_BAR = 5.0
+STOP_FILE_BAR_S = 2.0
+RELEASE_BAR_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was seen of both runs. Times: seconds since 1970."""
+
+    seed: int
+    run: Run
+    snapshot: Snapshot
+    entries: Sequence[LogEntry]
+    hits: Sequence[Hit]
+    started_at: float
+    run_s: float
+    undisturbed_s: float
+    output: RunOutput
+    undisturbed_output: RunOutput
+    manifest: Mapping[str, str]  # object name to SHA-256, as `_SUCCESS` has it
+    cost: Mapping[str, Any]
+    expected: DelayStatistics
+    replay_refused: bool
+    workers: int
+    counts: RequestCounts
+    step_s: float
+
+
+def make_report(evidence: Evidence) -> Report:
+    """Put the evidence together and judge it."""
+    lives = lease_lives(evidence.entries)
+    redone = redone_by_kind(evidence.hits, lives)
+    latencies = {
+        channel: measured
+        for channel, durations in channel_latencies(evidence.hits, evidence.entries).items()
+        if (measured := spread(durations)) is not None
+    }
+    ledgers = evidence.snapshot.sessions.values()
+    return Report(
+        seed=evidence.seed,
+        started_at=evidence.started_at,
+        run_s=evidence.run_s,
+        undisturbed_s=evidence.undisturbed_s,
+        shards=evidence.run.shards,
+        flights=evidence.expected.flights,
+        workers=evidence.workers,
+        attempts=len(evidence.snapshot.sessions),
+        stories=[_story(hit, lives) for hit in evidence.hits],
+        redone_s=sum(sum(each) for each in redone.values()),
+        work_s=sum(session.work_ms + session.redone_ms for session in ledgers) / 1000,
+        latencies=latencies,
+        counts=evidence.counts,
+        cost=evidence.cost,
+        verdicts=_verdicts(evidence, lives),
+    )
+
+
+def _story(hit: Hit, lives: Sequence[LeaseLife]) -> Story:
+    return Story(hit=hit, aftermaths=tuple(aftermath(hit, victim, lives) for victim in hit.victims))
+
+
+def _verdicts(evidence: Evidence, lives: Sequence[LeaseLife]) -> list[Verdict]:
+    committed = [life.shard for life in lives if life.ending == events.SHARD_COMMITTED]
+    interval_s = evidence.run.options.checkpoint_interval_s
+    redone = redone_by_kind(evidence.hits, lives)
+    return [
+        all_carried_out(evidence.hits),
+        committed_once(evidence.run, evidence.snapshot.shards, committed),
+        same_bytes(evidence.undisturbed_output.digests(), evidence.output.digests()),
+        manifest_fits(evidence.manifest, evidence.output.digests()),
+        equals_reference(evidence.expected, evidence.output.statistics()),
+        _zombie(evidence),
+        *redone_within(redone, interval_s=interval_s, step_s=evidence.step_s),
+        *_bars(evidence, lives),
+    ]
+
+
+def _zombie(evidence: Evidence) -> Verdict:
+    paused = paused_worker(evidence.hits)
+    noticed = None
+    if paused is not None and paused[1] is not None:
+        noticed = what_it_noticed(evidence.entries, paused[0], resumed_at=paused[1])
+    return zombie_refused(log_says=noticed, replay_refused=evidence.replay_refused)
+
+
+def _bars(evidence: Evidence, lives: Sequence[LeaseLife]) -> list[Verdict]:
+    stop_file = channel_latencies(evidence.hits, evidence.entries).get(Channel.STOP_FILE, ())
+    return [
+        within_bar("notice → stop file seen by the worker, p95 ≤ 2 s", spread(stop_file), bar_s=STOP_FILE_BAR_S),
+        within_bar("release → leased again ≤ 5 s", spread(release_to_lease(lives)), bar_s=RELEASE_BAR_S, worst=True),
+        count_within("requests to the table per undisturbed shard", evidence.counts.requests, bar=REQUESTS_BAR),
+        count_within("write units per undisturbed shard", evidence.counts.write_units, bar=WRITE_UNITS_BAR),
+    ]

@@ -1,0 +1,270 @@
+"""`make demo` from beginning to end."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from demo.adversary import Adversary
+from demo.controls import LocalControls
+from demo.data import DemoData, flights_archive, prepare, read_csv
+from demo.deployment import ROOT, STATE_DIR, Stage, deploy, local_account, synthesize
+from demo.findings import Evidence, make_report
+from demo.logbook import LogEntry, read_log
+from demo.outputs import RunOutput
+from demo.progress import Progress
+from demo.reference import compute_reference
+from demo.report import Report, RequestCounts
+from demo.runs import SHARDINGS, RunSpec, RunWatch, submit
+from demo.schedule import plan_steps
+from demo.snapshot import Snapshot
+from demo.statistics import DelayStatistics
+from demo.summary import hit_line, show
+from demo.zombie import is_commit_refused, paused_worker, what_it_noticed
+from localcloud.errors import LocalcloudError
+from spotproof.clock import Clock, SystemClock
+from spotproof.errors import SpotproofError
+from spotproof.leases.model import RunId
+
+WORKERS: Final = 8
+LIMIT_S: Final = 240.0
+ZOMBIE_LIMIT_S: Final = 20.0
+# The worker waits this long after each batch, so that the run lasts long enough to be interrupted many times.
+PACE_S: Final = 0.5
+DISTURBED: Final = {
+    "pace_s": f"{PACE_S:g}",
+    "checkpoint_interval_s": "1",
+    "ttl_s": "7",
+    "heartbeat_s": "2",
+    "poll_s": "0.5",
+    "hint_s": "4",
+}
+UNDISTURBED: Final = {"poll_s": "0.5"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """The demo on a deployed stage."""
+
+    stage: Stage
+    progress: Progress
+    clock: Clock
+    seed: int
+    shard_by: str
+    data: DemoData
+    expected: DelayStatistics
+
+    def play(self) -> Report:
+        """Both runs, the adversary, and the report.
+
+        Raises:
+            SpotproofError: a run did not end.
+        """
+        self.upload()
+        undisturbed, undisturbed_s, counts = self.run_undisturbed()
+        return self.run_disturbed(undisturbed, undisturbed_s, counts)
+
+    def upload(self) -> None:
+        """Put the input into the data bucket."""
+        s3, bucket = self.stage.deployment.clients.s3, self.stage.deployment.names.data_bucket
+        for file in self.data.files:
+            s3.put_object(Bucket=bucket, Key=f"flights/{file.name}", Body=file.read_bytes())
+        mib = self.data.size_bytes / 2**20
+        self.progress.say(
+            f"uploaded {self.expected.flights:,} flights: {len(self.data.files)} Parquet files, {mib:.1f} MiB"
+        )
+
+    def spec(self, name: str, options: Mapping[str, str]) -> RunSpec:
+        """A run over the flights."""
+        bucket = self.stage.deployment.names.data_bucket
+        return RunSpec(
+            run_id=RunId(name),
+            input_uri=f"s3://{bucket}/flights/",
+            output_uri=f"s3://{bucket}/delays/{name}/",
+            shard_by=SHARDINGS[self.shard_by],
+            workers=WORKERS,
+            options=dict(options),
+        )
+
+    def run_undisturbed(self) -> tuple[RunOutput, float, RequestCounts]:
+        """The run that nobody disturbs: its output is what every other run must give."""
+        watch = self._submit("undisturbed", UNDISTURBED)
+        self.stage.cloud.usage(reset=True)
+        started = self.clock.monotonic()
+        watch.wait(limit_s=LIMIT_S)
+        took_s = self.clock.monotonic() - started
+        counts = request_counts(self.stage.cloud.usage(), shards=watch.run().shards)
+        self.progress.say(f"undisturbed run complete after {took_s:.1f} s")
+        return watch.output(), took_s, counts
+
+    def run_disturbed(self, undisturbed: RunOutput, undisturbed_s: float, counts: RequestCounts) -> Report:
+        """The same job while the adversary takes its workers away."""
+        started_at, started = self.clock.now().timestamp(), self.clock.monotonic()
+        watch = self._submit("disturbed", DISTURBED)
+        adversary = Adversary(steps=plan_steps(self.seed), controls=LocalControls(self.stage.cloud), clock=self.clock)
+        trial = ZombieTrial(watch)
+
+        def look(snapshot: Snapshot) -> None:
+            hit = adversary.act(snapshot)
+            if hit is not None:
+                self.progress.say(hit_line(hit, started_at=started_at)[1].strip(), style="dim")
+            trial.judge(adversary)
+
+        try:
+            watch.wait(limit_s=LIMIT_S, on_look=look)
+        finally:
+            adversary.resume_zombie()
+        trial.judge(adversary)
+        run_s = self.clock.monotonic() - started
+        self.progress.say(f"disturbed run complete after {run_s:.1f} s; checking")
+        entries = self._log_with_zombie(watch, adversary)
+        snapshot = watch.snapshot()
+        assert snapshot is not None
+        output = watch.output()
+        manifest, cost = read_manifest(output.success)
+        return make_report(
+            Evidence(
+                seed=self.seed,
+                run=watch.run(),
+                snapshot=snapshot,
+                entries=entries,
+                hits=adversary.hits,
+                started_at=started_at,
+                run_s=run_s,
+                undisturbed_s=undisturbed_s,
+                output=output,
+                undisturbed_output=undisturbed,
+                manifest=manifest,
+                cost=cost,
+                expected=self.expected,
+                replay_refused=trial.refused,
+                workers=WORKERS,
+                counts=counts,
+                step_s=PACE_S + 1.0,
+            )
+        )
+
+    def _submit(self, name: str, options: Mapping[str, str]) -> RunWatch:
+        spec = self.spec(name, options)
+        job_id = submit(self.stage, spec)
+        self.progress.say(f"submitted run {name!r} with `aws batch submit-job`: {WORKERS} workers, job {job_id[:8]}")
+        return RunWatch(stage=self.stage, spec=spec, clock=self.clock)
+
+    def _log_with_zombie(self, watch: RunWatch, adversary: Adversary) -> list[LogEntry]:
+        """The run's log, once the paused worker has had its say."""
+        deadline = self.clock.monotonic() + ZOMBIE_LIMIT_S
+        while True:
+            group = self.stage.deployment.names.log_group
+            entries = read_log(self.stage.deployment.clients.logs, group, run=watch.spec.run_id)
+            paused = paused_worker(adversary.hits)
+            if paused is None or paused[1] is None or self.clock.monotonic() > deadline:
+                return entries
+            if what_it_noticed(entries, paused[0], resumed_at=paused[1]) is not None:
+                return entries
+            self.clock.sleep(0.5)
+
+
+@dataclass
+class ZombieTrial:
+    """Tries the paused worker's commit once, right after its shard went to another."""
+
+    watch: RunWatch
+    refused: bool = False
+    tried: bool = False
+
+    def judge(self, adversary: Adversary) -> None:
+        """Do it if the time has come."""
+        paused = paused_worker(adversary.hits)
+        if self.tried or paused is None or paused[1] is None:
+            return
+        self.tried = True
+        self.refused = is_commit_refused(self.watch.stage.deployment.store, self.watch.run(), paused[0])
+
+
+def request_counts(usage: Mapping[str, Mapping[str, Any]], *, shards: int) -> RequestCounts:
+    """DynamoDB requests and units of the workers' role, a shard."""
+    workers = [entry for role, entry in usage.items() if "JobRole" in role]
+    requests = sum(
+        count for entry in workers for name, count in entry["requests"].items() if name.startswith("dynamodb:")
+    )
+    return RequestCounts(
+        requests=requests / shards,
+        write_units=sum(entry["write_units"] for entry in workers) / shards,
+        read_units=sum(entry["read_units"] for entry in workers) / shards,
+    )
+
+
+def read_manifest(success: bytes | None) -> tuple[dict[str, str], dict[str, Any]]:
+    """Names with hashes, and the cost, from `_SUCCESS`; both empty if there is none."""
+    if success is None:
+        return {}, {}
+    manifest = json.loads(success)
+    files = {file["name"]: file["sha256"] for shard in manifest["shards"] for file in shard["files"]}
+    return files, manifest.get("cost") or {}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit 0 if every promise holds, 1 if not, 3 if the demo could not be played."""
+    given = _parse(arguments)
+    from rich.console import Console
+
+    clock = SystemClock()
+    progress = Progress(console=Console(highlight=False), clock=clock, started=clock.monotonic())
+    try:
+        report = play(given.seed, given.shard_by, progress, clock)
+    except (SpotproofError, LocalcloudError) as error:
+        print(f"demo failed (seed {given.seed}): {error}", file=sys.stderr)
+        print(f"the logs are in {STATE_DIR.relative_to(ROOT)}/", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("\nstopped; everything that was started is gone", file=sys.stderr)
+        return 130
+    show(report, progress.console)
+    return 0 if report.holds else 1
+
+
+def play(seed: int, shard_by: str, progress: Progress, clock: Clock) -> Report:
+    """Set the stage and play; the local account is gone afterwards."""
+    progress.say(f"starting a local account; synthesizing the stacks; preparing real flights (seed {seed})")
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        assembly = beside.submit(synthesize)
+        with local_account(seed=seed) as running:
+            progress.say(f"local account at {running.endpoint}")
+            archive = flights_archive()
+            data = prepare(archive, ROOT / ".build" / "demo-data")
+            expected = compute_reference(read_csv(archive))
+            stage = deploy(running, assembly.result(), clock=clock)
+            progress.say("deployed with the CDK command line")
+            demo = Demo(
+                stage=stage,
+                progress=progress,
+                clock=clock,
+                seed=seed,
+                shard_by=shard_by,
+                data=data,
+                expected=expected,
+            )
+            try:
+                return demo.play()
+            finally:
+                keep_journal(stage, STATE_DIR / "journal.jsonl")
+
+
+def keep_journal(stage: Stage, path: Path) -> None:
+    """Everything that happened in the account, one JSON object a line, for whoever wants to know more."""
+    try:
+        entries = stage.cloud.events(limit=100_000)
+    except LocalcloudError:
+        return  # the account is gone; its own log is there
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="what the adversary does, and the market")
+    parser.add_argument("--shard-by", choices=sorted(SHARDINGS), default="time")
+    return parser.parse_args(arguments)
