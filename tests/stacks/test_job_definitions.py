@@ -31,7 +31,7 @@ def environment(assembly: Assembly) -> Json:
 def test_every_row_names_a_module_that_declares_the_job(job: JobSpec) -> None:
     importlib.import_module(job.module)
 
-    assert find_job(job.name)
+    assert find_job(job.name).__module__ == job.module
 
 
 def test_every_declared_job_has_a_definition_with_a_name_one_can_type(assembly: Assembly, second: Assembly) -> None:
