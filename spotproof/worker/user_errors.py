@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from spotproof.errors import AwsAccessError, AwsUnavailableError, ConfigurationError, InputError
+from spotproof.errors import AwsAccessError, AwsUnavailableError, ConfigurationError, InputError, ScratchFullError
 
 TEXT_MAX: Final = 300  # the row must stay below 1 KB, one write unit
 RETRY_FIRST_S: Final = 5.0
@@ -47,6 +47,8 @@ def classify_failure(error: BaseException) -> Failure:
             return Failure(kind=FailureKind.UNAVAILABLE, text=text, blameless=True)
         case MemoryError():
             return Failure(kind=FailureKind.MEMORY, text=f"out of memory: {text}")
+        case ScratchFullError():
+            return Failure(kind=FailureKind.DISK_FULL, text=text)
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return Failure(kind=FailureKind.DISK_FULL, text=f"scratch disk is full: {text}")
         case _:

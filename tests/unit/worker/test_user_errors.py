@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from spotproof.errors import AwsAccessError, AwsUnavailableError, ConfigurationError, InputChangedError
+from spotproof.errors import AwsAccessError, AwsUnavailableError, ConfigurationError, InputChangedError, ScratchFullError
 from spotproof.worker.user_errors import TEXT_MAX, FailureKind, classify_failure, retry_after_s
 
 
@@ -18,6 +18,7 @@ from spotproof.worker.user_errors import TEXT_MAX, FailureKind, classify_failure
         (AwsAccessError("denied"), FailureKind.ACCESS, False, False),
         (AwsUnavailableError("down"), FailureKind.UNAVAILABLE, False, True),
         (OSError(errno.ENOSPC, "No space left on device"), FailureKind.DISK_FULL, False, False),
+        (ScratchFullError("scratch disk is full"), FailureKind.DISK_FULL, False, False),
         (FileNotFoundError(errno.ENOENT, "no file"), FailureKind.USER_CODE, False, False),
         (MemoryError(), FailureKind.MEMORY, False, False),
     ],
