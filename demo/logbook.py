@@ -39,7 +39,7 @@ def parse_line(text: str, *, stream: str) -> LogEntry | None:
 
 def read_log(client: "CloudWatchLogsClient", group: str, *, run: str) -> list[LogEntry]:
     """Every event of the run in the log group, in time order."""
-    found = (parse_line(text, stream=stream) for stream, text in _lines(client, group))
+    found = (parse_line(text, stream=stream) for stream, text in raw_lines(client, group))
     return in_order(entry for entry in found if entry is not None and entry.fields.get("run_id") in (run, None))
 
 
@@ -48,7 +48,8 @@ def in_order(entries: Iterable[LogEntry]) -> list[LogEntry]:
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def _lines(client: "CloudWatchLogsClient", group: str) -> Iterator[tuple[str, str]]:
+def raw_lines(client: "CloudWatchLogsClient", group: str) -> Iterator[tuple[str, str]]:
+    """Stream and text of every line in the log group."""
     for page in client.get_paginator("filter_log_events").paginate(logGroupName=group):
         for line in page.get("events", []):
             yield line["logStreamName"], line["message"]

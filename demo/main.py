@@ -24,6 +24,7 @@ from demo.schedule import plan_steps
 from demo.snapshot import Snapshot
 from demo.statistics import DelayStatistics
 from demo.summary import hit_line, show
+from demo.traces import keep_traces
 from demo.zombie import is_commit_refused, paused_worker, what_it_noticed
 from localcloud.errors import LocalcloudError
 from spotproof.clock import Clock, SystemClock
@@ -251,16 +252,7 @@ def play(seed: int, shard_by: str, progress: Progress, clock: Clock) -> Report:
             try:
                 return demo.play()
             finally:
-                keep_journal(stage, STATE_DIR / "journal.jsonl")
-
-
-def keep_journal(stage: Stage, path: Path) -> None:
-    """Everything that happened in the account, one JSON object a line, for whoever wants to know more."""
-    try:
-        entries = stage.cloud.events(limit=100_000)
-    except LocalcloudError:
-        return  # the account is gone; its own log is there
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+                keep_traces(stage, STATE_DIR)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
