@@ -187,13 +187,13 @@ def _csv_records(lines: Iterator[Line], part: InputPart, header: CsvHeader, deli
             return
         except csv.Error as error:
             raise InputError(f"{uri}: the CSV record at byte {feed.start} is malformed ({error}); repair it") from error
-        if feed.exhausted:
-            raise InputError(f"{uri}: the quote opened in the record at byte {feed.start} is never closed; repair it")
-        if feed.given > 1 and not part.whole:
+        if (feed.exhausted or feed.given > 1) and not part.whole:
             raise InputError(
                 f"{uri}: the record at byte {feed.start} has a line break within quotes, so this object can't be cut "
                 "into ranges; use shard_by=objects"
             )
+        if feed.exhausted:
+            raise InputError(f"{uri}: the quote opened in the record at byte {feed.start} is never closed; repair it")
         if not fields:
             continue  # a blank line
         if len(fields) != width:
