@@ -30,16 +30,20 @@ class TakingTransitions(Transitions):
                 return shard_from_item(outcome.item)
             if outcome.old is not None:
                 return self._own_lost_reply(outcome, owner)
-            if self.repair_hole(run, index):
-                return shard_from_item(new_row(run, index, owner=None, now=self._now()))
+            row = self._put_ready_row(run, index)
+            if row is not None:
+                return shard_from_item(row)
         return None
 
     def repair_hole(self, run: Run, index: int) -> bool:
+        return self._put_ready_row(run, index) is not None
+
+    def _put_ready_row(self, run: Run, index: int) -> Item | None:
+        """The row we put; None if there was one."""
         row = new_row(run, index, owner=None, now=self._now())
         outcome = self._table.put(row, what=f"row of shard {index}")
-        if isinstance(outcome, Applied):
-            return True
-        return outcome.repeated and outcome.old == row
+        mine = isinstance(outcome, Applied) or (outcome.repeated and outcome.old == row)
+        return row if mine else None
 
     def _take(
         self, run: Run, index: int, *, owner: SessionId, cause: RequeueCause, losses_max: int

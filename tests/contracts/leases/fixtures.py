@@ -39,17 +39,23 @@ def in_memory() -> Backend:
     return Backend(client=InMemoryTable(TABLE), table=TABLE, clock=FakeClock())
 
 
+@pytest.fixture(scope="module")
+def moto_client() -> Iterator[Any]:
+    with mock_aws():
+        yield boto3.client(
+            "dynamodb", region_name="eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+        )
+
+
 @pytest.fixture(params=["in-memory", "moto"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.param == "in-memory":
         yield in_memory()
         return
-    with mock_aws():
-        client = boto3.client(
-            "dynamodb", region_name="eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing"
-        )
-        create_table(client, TABLE)
-        yield Backend(client=client, table=TABLE, clock=FakeClock())
+    client = request.getfixturevalue("moto_client")
+    create_table(client, TABLE)
+    yield Backend(client=client, table=TABLE, clock=FakeClock())
+    client.delete_table(TableName=TABLE)
 
 
 @pytest.fixture
