@@ -93,7 +93,7 @@ class Account:
         install_property_repairs(seams)
         register_batch_types(seams, self.batch.api)
         install_emf(seams)
-        install_lambda_interpreter(seams, self.images)
+        install_lambda_interpreter(seams, self.images, self.clock)
         install_ec2_reads(seams=seams, fleet=self.fleet, market=self.market, reactor=self.reactor)
         EcsReads(seams=seams, fleet=self.fleet, reactor=self.reactor).install()
         EventDelivery(

@@ -40,6 +40,13 @@ class Clock:
         """Real seconds between SIGTERM and SIGKILL."""
         return max(self.real(STOP_GRACE_S), self._stop_grace_floor_s)
 
+    def windows(self) -> dict[str, str]:
+        """Variables that tell programs how long the accelerated windows really are; on AWS they are not set."""
+        return {
+            "SPOTPROOF_NOTICE_LEAD_S": f"{self.warning_window(NOTICE_S):g}",
+            "SPOTPROOF_STOP_GRACE_S": f"{self.stop_grace():g}",
+        }
+
     def simulated_now(self) -> float:
         """Seconds since 1970 on the accelerated clock, which schedules run by."""
         return self._started + (time.time() - self._started) * self.scale

@@ -15,6 +15,7 @@ SHARD_FAILED: Final = "shard_failed"
 SHARD_QUARANTINED: Final = "shard_quarantined"
 SHARD_RELEASED: Final = "shard_released"
 SHARD_PUBLISHED: Final = "shard_published"
+PUBLISH_FAILED: Final = "publish_failed"  # the finalizer repeats it
 CHECKPOINT_SAVED: Final = "checkpoint_saved"
 CHECKPOINT_FAILED: Final = "checkpoint_failed"
 CHECKPOINT_FALLBACK: Final = "checkpoint_fallback"  # an older generation was restored
@@ -47,6 +48,8 @@ EVENT_IGNORED: Final = "event_ignored"  # well-formed, not ours
 WORKER_REPLACED: Final = "worker_replaced"
 WORKER_CLASSIFIED: Final = "worker_classified"
 CONTROLLER_RAN: Final = "controller_ran"
+CONTROLLER_FAILED: Final = "controller_failed"  # with one run; the others were tended
+RUN_STUCK: Final = "run_stuck"  # work is left and nobody works on it
 
 # --- metrics -------------------------------------------------------------------------------------------------------
 METRIC_INTERRUPTION_WARNINGS: Final = "InterruptionWarnings"
@@ -61,4 +64,5 @@ METRIC_WORKERS_REPLACED: Final = "WorkersReplaced"
 METRIC_RUNS_FINISHED: Final = "RunsFinished"
 METRIC_SHARDS_QUARANTINED: Final = "ShardsQuarantined"
 METRIC_CONTROLLER_HEARTBEAT: Final = "ControllerHeartbeat"
+METRIC_CONTROLLER_FAILURES: Final = "ControllerFailures"
 METRIC_RUN_COST_USD: Final = "RunCost"

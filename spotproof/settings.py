@@ -110,6 +110,7 @@ class WorkerSettings:
     batch: BatchSettings
     imds_url: str
     notice_lead_s: float
+    stop_grace_s: float
     log_level: str
     scratch_dir: str
     job_definition: str
@@ -125,6 +126,7 @@ class WorkerSettings:
             batch=BatchSettings.from_env(env),
             imds_url=env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or "http://169.254.169.254",
             notice_lead_s=notice_lead_s(env),
+            stop_grace_s=positive_float(env, contract.ENV_STOP_GRACE, contract.STOP_GRACE_S),
             log_level=env.get(contract.ENV_LOG_LEVEL, "INFO") or "INFO",
             scratch_dir=env.get("TMPDIR") or "/tmp",  # noqa: S108 - the container's own scratch space
             job_definition=env.get("SPOTPROOF_JOB_DEFINITION", ""),

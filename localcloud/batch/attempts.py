@@ -133,6 +133,7 @@ class Attempts:
             "AWS_BATCH_JOB_ATTEMPT": str(len(job.past) + 1),
             "AWS_BATCH_JQ_NAME": name_of(job.queue_arn),
             "AWS_BATCH_CE_NAME": instance.request.environment,
+            **self._clock.windows(),
         }
         if job.index is not None and job.parent is not None:
             variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)

@@ -2,6 +2,7 @@
 
 import os
 
+from localcloud.clock import Clock
 from localcloud.images import Images
 from localcloud.seams import Seams
 
@@ -9,10 +10,11 @@ from localcloud.seams import Seams
 SERVER_ONLY_VARIABLES = ("LOG_LEVEL", "AUTH", "DOCKER_HOST", "BIND_HOST", "PYTHONPATH")
 
 
-def install_lambda_interpreter(seams: Seams, images: Images) -> None:
-    """Use the bare interpreter for every Python function, and keep our settings out of its environment."""
+def install_lambda_interpreter(seams: Seams, images: Images, clock: Clock) -> None:
+    """Use the bare interpreter for every Python function; its environment has the real windows, not our settings."""
     for name in SERVER_ONLY_VARIABLES:
         os.environ.pop(name, None)
+    os.environ |= clock.windows()
     detect = seams.lambda_runtime._detect_runtime_binary
     python = str(images.lambda_python())
 

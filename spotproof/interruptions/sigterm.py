@@ -11,17 +11,13 @@ from typing import Final
 from spotproof.clock import Clock
 from spotproof.interruptions.model import Channel, Signal, SignalKind
 
-# Batch kills a timed-out or terminated job 30 s after SIGTERM:
-# https://docs.aws.amazon.com/batch/latest/userguide/job_timeouts.html
-WINDOW_S: Final = 30.0
-
 
 class SigtermSource:
-    """Remembers when SIGTERM came. The handler only sets a field: it may run between any two instructions."""
+    """Remembers when SIGTERM came; the container is killed `window_s` seconds later. The handler only sets a field: it may run between any two instructions."""
 
     channel: Final = Channel.SIGTERM
 
-    def __init__(self, *, clock: Clock, window_s: float = WINDOW_S) -> None:
+    def __init__(self, *, clock: Clock, window_s: float) -> None:
         self._clock = clock
         self._window_s = window_s
         self._received: datetime | None = None

@@ -10,6 +10,7 @@ from spotproof.checkpoints.engine import CheckpointEngine
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.clients import Clients
 from spotproof.clock import Clock, to_epoch_ms
+from spotproof.commits.buckets import S3OutputBuckets
 from spotproof.concurrency import Spawner
 from spotproof.ids import IdSource
 from spotproof.interruptions.imds import ImdsSource, InstanceMetadata
@@ -36,7 +37,7 @@ from spotproof.worker.registry import JobFunction
 from spotproof.worker.session import WorkerSession
 from spotproof.worker.shard_handle import ShardHandle
 from spotproof.worker.shard_run import ShardRun
-from spotproof.worker.sink import S3OutputSink
+from spotproof.worker.sink import ShardSink
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,9 @@ class WorkerAssembly:
         self.retrier = self._retrier()
         self.store = self._store(self.retrier)
         self.objects = S3ObjectStore(client=self.clients.s3, bucket=self.settings.work_bucket, retrier=self.retrier)
+        self.buckets = S3OutputBuckets(
+            client=self.clients.s3, work_bucket=self.settings.work_bucket, retrier=self.retrier
+        )
         self.ledger = LedgerBook(self.clock)
         self.metadata = InstanceMetadata(base_url=self.settings.imds_url, clock=self.clock)
 
@@ -68,7 +72,7 @@ class WorkerAssembly:
         Raises:
             SpotproofError: the worker can't work at all; its type says why.
         """
-        sigterm = SigtermSource(clock=self.clock)
+        sigterm = SigtermSource(clock=self.clock, window_s=self.settings.stop_grace_s)
         sigterm.install()
         host = read_host(self.metadata, self.settings.batch)
         self.bound |= {"instance_id": host.instance_id, "instance_type": host.instance_type}
@@ -184,9 +188,7 @@ class WorkerAssembly:
         self, lease: Lease, run: Run, plan: PlanReader, session: WorkerSession, monitor: Monitor
     ) -> ShardRun:
         planned = plan.shard(lease.index)
-        sink = S3OutputSink(
-            lease=lease, run=run, objects=self.objects, clients=self.clients, scratch_dir=self.settings.scratch_dir
-        )
+        sink = ShardSink(lease=lease, run=run, buckets=self.buckets, scratch_dir=self.settings.scratch_dir)
         engine = CheckpointEngine(objects=self.objects, lease=lease, clock=self.clock, ids=self.ids)
         handle = ShardHandle(
             index=lease.index,

@@ -15,9 +15,10 @@ from spotproof.errors import (
     AwsAccessError,
     AwsError,
     AwsMissingError,
-    CheckpointError,
     CheckpointTooNewError,
     LeaseLostError,
+    OutputConflictError,
+    OutputDamagedError,
     ScratchFullError,
     SessionLostError,
     UserCodeError,
@@ -157,10 +158,10 @@ class ShardRun:
         # The shard is done whatever happens now: the finalizer repeats what fails here.
         try:
             self.sink.publish(pointer)
-            self._log(events.SHARD_PUBLISHED, files=len(pointer.files))
+            self._log(events.SHARD_PUBLISHED)
             self.checkpointing.delete_all()
-        except (AwsError, CheckpointError) as error:
-            self._log(events.SHARD_PUBLISHED, files=0, error=str(error))
+        except (AwsError, OutputConflictError, OutputDamagedError) as error:
+            logger.warning(events.PUBLISH_FAILED, extra={"shard": self.lease.index, "error": str(error)})
         return ShardOutcome.COMMITTED
 
     def _release(self, *, interrupted: bool, reason: str) -> ShardOutcome:
