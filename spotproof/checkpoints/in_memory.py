@@ -38,7 +38,13 @@ class InMemoryObjectStore:
         data = self.objects.get(key)
         if data is None:
             return None
-        return ObjectFacts(key=key, size_bytes=len(data), etag=_etag(data), metadata=self.metadata.get(key, {}))
+        return ObjectFacts(
+            key=key,
+            size_bytes=len(data),
+            etag=_etag(data),
+            content_type=self.content_types.get(key, OCTETS),
+            metadata=self.metadata.get(key, {}),
+        )
 
     def delete_many(self, keys: Iterable[str]) -> None:
         for key in keys:

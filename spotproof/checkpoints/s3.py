@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError, FlexibleChecksumError, IncompleteReadError, ResponseStreamingError
 
+from spotproof.checkpoints.multipart import TAKEN_CODES, MultipartWrite, Part, cut_into_parts
 from spotproof.checkpoints.store import OCTETS, ObjectFacts
 from spotproof.errors import AwsError, AwsMissingError, CheckpointCorruptError
 from spotproof.retries import Retrier, as_aws_error, error_code
@@ -15,16 +16,27 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
+SINGLE_WRITE_MAX: Final = 256 * 2**20  # bytes; larger files go in parts, each of which can be tried again
+PART_BYTES: Final = 64 * 2**20
 DELETE_MAX: Final = 1000  # keys per DeleteObjects request (S3 API reference)
 ABSENT_CODES: Final = frozenset({"NoSuchKey", "404", "NotFound"})
-TAKEN_CODES: Final = frozenset({"PreconditionFailed", "412"})
 
 
 class S3ObjectStore:
     """One bucket. 409 and 5xx answers are retried by the Retrier, 412 means the key is taken."""
 
-    def __init__(self, *, client: "S3Client", bucket: str, retrier: Retrier) -> None:
+    def __init__(
+        self,
+        *,
+        client: "S3Client",
+        bucket: str,
+        retrier: Retrier,
+        single_write_max: int = SINGLE_WRITE_MAX,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
         self.bucket = bucket
+        self._single_write_max = single_write_max
+        self._part_bytes = part_bytes
         self._client = client
         self._retrier = retrier
 
@@ -34,6 +46,9 @@ class S3ObjectStore:
     def put_if_absent(
         self, key: str, content: bytes | Path, *, content_type: str = OCTETS, metadata: Mapping[str, str] | None = None
     ) -> bool:
+        if isinstance(content, Path) and content.stat().st_size > self._single_write_max:
+            return self._write_in_parts(key, content, content_type, metadata or {})
+
         def write(**parameters: Any) -> None:
             if isinstance(content, bytes):
                 self._client.put_object(Body=content, **parameters)
@@ -54,6 +69,19 @@ class S3ObjectStore:
         except ClientError:
             return False
         return True
+
+    def _write_in_parts(self, key: str, path: Path, content_type: str, metadata: Mapping[str, str]) -> bool:
+        def send(part: Part, **parameters: Any) -> str:
+            def upload(**parameters: Any) -> str:
+                with path.open("rb") as file:  # opened again for every attempt
+                    file.seek(part.first)
+                    return self._client.upload_part(Body=file.read(part.size_bytes), **parameters)["ETag"]
+
+            return self._retrier.call(f"write a part of s3://{self.bucket}/{key}", upload, **parameters)
+
+        write = MultipartWrite(client=self._client, retrier=self._retrier, bucket=self.bucket, key=key)
+        parts = cut_into_parts(path.stat().st_size, part_bytes=self._part_bytes)
+        return write.if_absent(parts, send, content_type=content_type, metadata=metadata)
 
     def get(self, key: str, *, size_max: int) -> bytes | None:
         def read(**parameters: Any) -> bytes:
@@ -84,7 +112,11 @@ class S3ObjectStore:
         except ClientError:
             return None
         return ObjectFacts(
-            key=key, size_bytes=answer["ContentLength"], etag=answer["ETag"], metadata=answer.get("Metadata", {})
+            key=key,
+            size_bytes=answer["ContentLength"],
+            etag=answer["ETag"],
+            content_type=answer.get("ContentType", OCTETS),
+            metadata=answer.get("Metadata", {}),
         )
 
     def delete_many(self, keys: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ class ObjectFacts:
     key: str
     size_bytes: int
     etag: str = ""  # empty from a listing
+    content_type: str = ""  # empty from a listing
     metadata: Mapping[str, str] = field(default_factory=dict)  # empty from a listing
 
 

@@ -1,0 +1,1 @@
+"""Exactly-once output: staged under the attempt's token, named by the commit, copied to final keys."""
