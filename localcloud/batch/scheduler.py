@@ -78,8 +78,8 @@ class Scheduler:
     def settle(self) -> None:
         """Place what can be placed."""
         for store in self._stores():
-            store.runnable = [job for job in store.runnable if job.status is Status.RUNNABLE]
-            waiting = [job for job in store.runnable if job.placed_on is None]
+            store.runnable = {key: job for key, job in store.runnable.items() if job.status is Status.RUNNABLE}
+            waiting = [job for job in store.runnable.values() if job.placed_on is None]
             by_queue = sorted(waiting, key=lambda job: (-_priority(store, job), job.order))
             refused: set[tuple[str, int, int]] = set()
             for job in by_queue:
@@ -106,7 +106,7 @@ class Scheduler:
         return [
             job
             for store in self._stores()
-            for job in store.runnable
+            for job in store.runnable.values()
             if job.placed_on is instance and job.attempt is None and job.status is Status.RUNNABLE
         ]
 

@@ -95,7 +95,7 @@ class BatchStore:
     definitions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
-    runnable: list[Job] = field(default_factory=list)
+    runnable: dict[str, Job] = field(default_factory=dict)  # may hold jobs that have just moved on
 
     def arn(self, kind: str, name: str) -> str:
         return f"arn:aws:batch:{self.region}:{self.account}:{kind}/{name}"

@@ -53,7 +53,7 @@ class Transitions:
         number = next(self._sequence)
         job.order = -number if in_front else number
         job.runnable_since = self._clock.now()
-        self._store_of(job).runnable.append(job)
+        self._store_of(job).runnable[job.id] = job
         self.enter(job, Status.RUNNABLE, reason)
 
     def enter(self, job: Job, status: Status, reason: str | None = None) -> None:

@@ -1,0 +1,51 @@
+"""The product's cloud assembly, synthesized once for each state of its sources."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from localcloud.node import find_node
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+OUT = ROOT / ".build" / "local-tests.cdk.out"
+SOURCES = ("stacks", "lambdas", "batch_jobs", "spotproof", "app.py", "cdk.json", "requirements.txt")
+
+
+def synthesized() -> Path:
+    """The assembly of `app.py` as it is now."""
+    digest = _digest()
+    stamp = OUT.with_suffix(".digest")
+    if stamp.exists() and stamp.read_text() == digest and (OUT / "manifest.json").exists():
+        return OUT
+    node = find_node()
+    usual = sys.platform == "linux" and platform.machine() == "x86_64"
+    context = {"removal": "destroy", "worker_platform": "manylinux_2_28_x86_64" if usual else "host"}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{node.path_variable(os.environ)}",
+        "JSII_NODE": str(node.program),
+        "CDK_OUTDIR": str(OUT),
+        "CDK_CONTEXT_JSON": json.dumps(context),
+        "CDK_VALIDATION": "false",
+    }
+    result = subprocess.run(
+        [sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, f"app.py does not synthesize:\n{result.stderr[-3000:]}"
+    stamp.write_text(digest)
+    return OUT
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        top = ROOT / name
+        for path in sorted(top.rglob("*.*")) if top.is_dir() else [top]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(path.relative_to(ROOT).as_posix().encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
