@@ -24,9 +24,12 @@ class Rows:
     def put(self, key: Key, item: Item) -> None:
         self._partitions.setdefault(key[0], {})[key[1]] = item
 
+    def partition(self, name: str) -> dict[str, Item]:
+        return self._partitions.get(name, {})
+
     def matching(self, rows: "Rows", scope: Scope, text: str) -> list[Item]:
         """Items of one partition that the key condition selects, in order."""
-        partition = rows._partitions.get(_partition(scope, text, contract.PARTITION_KEY), {})
+        partition = rows.partition(_partition(scope, text, contract.PARTITION_KEY))
         condition = condition_of(text)
         return [item for _, item in sorted(partition.items()) if condition(scope._replace(item=item))]
 
@@ -105,6 +108,6 @@ def _partition(scope: Scope, text: str, partition_key: str) -> str:
         condition_of(text)
     except InvalidExpressionError as error:
         raise refusal("Query", "ValidationException", f"Invalid KeyConditionExpression: {error}") from None
-    if scope.names.get(name) != partition_key or " AND " in rest or " OR " in rest:
+    if scope.names.get(name) != partition_key or placeholder not in scope.values or " AND " in rest or " OR " in rest:
         raise refusal("Query", "ValidationException", f"Query key condition not supported: {text}")
     return str(scope.values[placeholder]["S"])

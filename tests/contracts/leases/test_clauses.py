@@ -29,7 +29,7 @@ SESSION: dict[str, Plain | None] = {"schema": 1, "state": "ALIVE", "seq": 3, "un
 RUN: dict[str, Plain | None] = {"schema": 1, "state": "RUNNING", "active_pk": "RUNS", "closed": frozenset({0, 1})}
 OWNED: dict[str, Plain] = {":owner": "me", ":token": 7}
 BACK: dict[str, Plain] = {":claimable_at": NOW, ":return": "t"}
-LEDGER: dict[str, Plain] = {":work_ms": 1, ":checkpoint_ms": 1, ":idle_ms": 1, ":redone_ms": 1}
+LEDGER_VALUES: dict[str, Plain] = {":work_ms": 1, ":checkpoint_ms": 1, ":idle_ms": 1, ":redone_ms": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +57,8 @@ CASES = (
     ),
     Case(statement=ex.MARK_CLEANED, item=RUN | {"active_pk": "ENDED"}, values={":now": NOW}, clauses=1),
     Case(statement=ex.HOLD, item=SESSION, values={":held": 1, ":until": NOW, ":seq": 4}, clauses=3),
-    Case(statement=ex.HEARTBEAT, item=SESSION, values={":until": NOW, ":seq": 4} | LEDGER, clauses=2),
-    Case(statement=ex.END_SESSION, item=SESSION, values={":now": NOW} | LEDGER, clauses=1),
+    Case(statement=ex.HEARTBEAT, item=SESSION, values={":until": NOW, ":seq": 4, **LEDGER_VALUES}, clauses=2),
+    Case(statement=ex.END_SESSION, item=SESSION, values={":now": NOW, **LEDGER_VALUES}, clauses=1),
     Case(statement=ex.MARK_STOP, item=SESSION, values={":kind": "notice"}, clauses=1),
     Case(statement=ex.MARK_STOP_WITH_DEADLINE, item=SESSION, values={":kind": "notice", ":deadline": NOW}, clauses=1),
     Case(statement=ex.MARK_HINT, item=SESSION | {"hint_until": NOW - 1}, values={":until": NOW}, clauses=2),
@@ -78,8 +78,8 @@ CASES = (
     Case(statement=ex.FAIL_FOR_GOOD, item=ROW, values=OWNED | {":error": "e", ":return": "t", ":now": NOW}, clauses=3),
     Case(statement=ex.RELEASE, item=ROW, values={**OWNED, **BACK, ":interrupted": 1}, clauses=3),
     Case(statement=ex.DRAIN, item=ROW, values={":owner": "me", ":reclaim_at": NOW}, clauses=3),
-    Case(statement=ex.REQUEUE_INTERRUPTED, item=ROW, values={":owner": "me"} | BACK, clauses=2),
-    Case(statement=ex.REQUEUE_LOST, item=ROW, values={":owner": "me", ":losses_last": 2} | BACK, clauses=3),
+    Case(statement=ex.REQUEUE_INTERRUPTED, item=ROW, values={":owner": "me", **BACK}, clauses=2),
+    Case(statement=ex.REQUEUE_LOST, item=ROW, values={":owner": "me", ":losses_last": 2, **BACK}, clauses=3),
     Case(
         statement=ex.QUARANTINE_LOST,
         item=ROW,

@@ -301,7 +301,7 @@ def test_a_table_that_is_gone_is_missing(backend: Backend, call: str) -> None:
 def test_any_other_refusal_is_one_line_of_ours(backend: Backend, run: Run) -> None:
     client = FailingClient(backend.client, [client_error("ValidationException")])
 
-    with pytest.raises(AwsError, match="read run 2026-11-22 in table leases: ValidationException"):
+    with pytest.raises(AwsError, match=f"read run 2026-11-22 in table {backend.table}: ValidationException"):
         backend.store(client).get_run(run.run_id)
 
 

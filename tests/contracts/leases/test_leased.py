@@ -25,7 +25,7 @@ def lease(store: LeaseStore, run: Run, session: Session) -> Lease:
     return leased(store, run, session)
 
 
-def requeue(store: LeaseStore, run: Run, session: Session) -> None:
+def take_away(store: LeaseStore, run: Run, session: Session) -> None:
     taken = store.requeue(run, 0, owner=session.session_id, cause=RequeueCause.TERMINATED, losses_max=4)
     assert taken is not None
 
@@ -144,7 +144,7 @@ def test_a_quarantined_shard_is_final(store: LeaseStore, run: Run, lease: Lease,
 def test_a_zombie_is_refused_after_a_requeue(
     store: LeaseStore, run: Run, session: Session, lease: Lease, write: str
 ) -> None:
-    requeue(store, run, session)
+    take_away(store, run, session)
     before = store.get_shard(run, 0)
 
     with pytest.raises(LeaseLostError, match="stop writing this shard"):
@@ -156,7 +156,7 @@ def test_a_zombie_is_refused_after_a_requeue(
 def test_a_zombie_is_refused_when_another_owner_leases_the_shard(
     store: LeaseStore, run: Run, session: Session, lease: Lease, write: str
 ) -> None:
-    requeue(store, run, session)
+    take_away(store, run, session)
     other = store.open_session(a_session("worker-b"))
     current = reclaimed(store, run, other)
     before = store.get_shard(run, 0)
