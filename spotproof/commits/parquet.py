@@ -32,8 +32,7 @@ def as_table(value: object) -> "pyarrow.Table | None":
     if ("pandas", "DataFrame") in kinds:
         return _converted(value, lambda frame: _pyarrow().Table.from_pandas(frame))
     if ("polars", "DataFrame") in kinds:
-        _pyarrow()
-        return _converted(value, lambda frame: frame.to_arrow())
+        return _converted(value, _from_polars)
     return None
 
 
@@ -62,6 +61,13 @@ def to_parquet(table: "pyarrow.Table") -> bytes:
     except arrow.ArrowException as error:
         raise OutputValueError(f"the returned table can't be written as Parquet: {_line(error)}") from error
     return bytes(sink.getvalue().to_pybytes())
+
+
+def _from_polars(frame: Any) -> Any:
+    for name, kind in frame.schema.items():
+        if "Object" in str(kind):  # polars would hand over memory addresses
+            raise TypeError(f"column {name!r} holds Python objects")
+    return frame.to_arrow()
 
 
 def _converted(value: Any, convert: Any) -> "pyarrow.Table":
