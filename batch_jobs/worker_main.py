@@ -40,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SpotproofError as error:
             logger.error(events.WORKER_FAILED, extra={"error": str(error), "exit_code": exit_code_of(error)})
             return _refuse(error)
+        except Exception as error:
+            logger.exception(events.WORKER_FAILED, extra={"error": repr(error), "exit_code": contract.EXIT_UNEXPECTED})
+            return contract.EXIT_UNEXPECTED
     except SpotproofError as error:
         return _refuse(error)
 

@@ -143,4 +143,4 @@ class RunJoiner:
 
 def _planned_fields(stored: StoredPlan) -> dict[str, Any]:
     header = stored.header
-    return {"shards": header.shards, "created": stored.created, "plan": stored.key, "skew": str(header.skew)}
+    return {"shards": header.shards, "plan_is_new": stored.created, "plan": stored.key, "skew": str(header.skew)}
