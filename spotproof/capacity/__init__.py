@@ -1,0 +1,1 @@
+"""Decisions about workers: who is replaced, and why one failed."""

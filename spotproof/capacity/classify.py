@@ -55,7 +55,7 @@ _BY_EXIT_CODE: Final = {
 
 
 def classify_worker_end(
-    *, exit_code: int | None, reason: str, status_reason: str, cancelled: bool, terminated: bool
+    *, exit_code: int | None, reason: str, status_reason: str, job_reason: str, cancelled: bool, terminated: bool
 ) -> WorkerEnd:
     """Why a FAILED worker ended, from its last attempt.
 
@@ -65,15 +65,18 @@ def classify_worker_end(
     Args:
         exit_code: of the last attempt's container; None if it never reported one.
         reason: of the last attempt's container.
-        status_reason: of the last attempt, or of the job where it made no attempt.
+        status_reason: of the last attempt.
+        job_reason: statusReason of the job: of a job without attempts, and what a person or a time-out gave as reason.
         cancelled, terminated: isCancelled and isTerminated of the job.
     """
-    said = "; ".join(text for text in (status_reason, reason) if text) or "Batch gave no reason"
+    said = (
+        "; ".join(text for text in dict.fromkeys((job_reason, status_reason, reason)) if text) or "Batch gave no reason"
+    )
     if terminated:
         return WorkerEnd(kind=WorkerEndKind.TERMINATED, reason=said)
     if cancelled:
         return WorkerEnd(kind=WorkerEndKind.CANCELLED, reason=said)
-    lowered = (status_reason.lower(), reason.lower())
+    lowered = (job_reason.lower(), status_reason.lower(), reason.lower())
     for prefixes, kind in (
         ((HOST_PREFIX,), WorkerEndKind.HOST_RECLAIMED),
         ((TIMEOUT_PREFIX,), WorkerEndKind.TIMEOUT),

@@ -23,7 +23,7 @@ EC2_SOURCE: Final = "aws.ec2"
 BATCH_SOURCE: Final = "aws.batch"
 
 INSTANCE_ID: Final = re.compile(r"i-[0-9a-f]{8,17}")
-RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=+@-]{0,127}")
+RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # what workers accept, see worker/planning.py
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}(?::[0-9]{1,5})?")
 # EC2's own examples name an instance by zone without account as well as by region and account.

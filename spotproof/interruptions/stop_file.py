@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 SCHEMA: Final = 1
 SIZE_MAX: Final = 8192
 WRITE_ROUNDS_MAX: Final = 5  # each lost round means that somebody else's write won
-NOTICE_LEAD: Final = timedelta(seconds=120)  # EC2 user guide: two minutes between warning and interruption
 # An instance that was stopped instead of terminated can come back under its id: a notice must not stop it again.
 NOTICE_MEMORY: Final = timedelta(minutes=10)
 
@@ -69,9 +68,11 @@ class StopFileWrite:
     written: bool
 
 
-def notice_file(*, instance_id: str, event_id: str, event_time: datetime, written_at: datetime) -> StopFile:
-    """The stop file of a spot interruption warning."""
-    deadline = event_time + NOTICE_LEAD
+def notice_file(
+    *, instance_id: str, event_id: str, event_time: datetime, written_at: datetime, lead: timedelta
+) -> StopFile:
+    """The stop file of a spot interruption warning; EC2 takes the host `lead` after the event."""
+    deadline = event_time + lead
     return StopFile(
         kind=StopFileKind.NOTICE,
         instance_id=instance_id,

@@ -14,11 +14,16 @@ EVENTS = Path(__file__).parents[2] / "events"
 
 
 def classify(
-    *, exit_code: int | None = None, reason: str = "", status_reason: str = "", cancelled: bool = False,
+    *, exit_code: int | None = None, reason: str = "", status_reason: str = "", job_reason: str = "", cancelled: bool = False,
     terminated: bool = False,
 ) -> WorkerEnd:  # fmt: skip
     return classify_worker_end(
-        exit_code=exit_code, reason=reason, status_reason=status_reason, cancelled=cancelled, terminated=terminated
+        exit_code=exit_code,
+        reason=reason,
+        status_reason=status_reason,
+        job_reason=job_reason,
+        cancelled=cancelled,
+        terminated=terminated,
     )
 
 
@@ -53,7 +58,7 @@ def test_recorded_failures_are_told_apart(name: str, kind: WorkerEndKind) -> Non
             {"reason": "CannotPullContainerError: pull access denied", "status_reason": "Task failed to start"},
             WorkerEndKind.IMAGE_PULL,
         ),
-        ({"exit_code": 143, "status_reason": "Job attempt duration exceeded timeout"}, WorkerEndKind.TIMEOUT),
+        ({"exit_code": 143, "job_reason": "Job attempt duration exceeded timeout"}, WorkerEndKind.TIMEOUT),
         ({"reason": "CannotInspectContainerError: Could not"}, WorkerEndKind.UNKNOWN),
         ({}, WorkerEndKind.UNKNOWN),
     ],

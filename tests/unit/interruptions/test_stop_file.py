@@ -33,6 +33,7 @@ BUCKET = "work"
 INSTANCE = "i-1234567890abcdef0"
 T0 = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HINT = timedelta(minutes=20)
+LEAD = timedelta(seconds=120)
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def reader(client: object, clock: FakeClock, instance_id: str = INSTANCE) -> Sto
 
 
 def notice(*, event_id: str = "n1", at: datetime = T0) -> StopFile:
-    return notice_file(instance_id=INSTANCE, event_id=event_id, event_time=at, written_at=at + timedelta(seconds=1))
+    return notice_file(instance_id=INSTANCE, event_id=event_id, event_time=at, written_at=at + timedelta(seconds=1), lead=LEAD)
 
 
 def rebalance(*, event_id: str = "r1", at: datetime = T0) -> StopFile:

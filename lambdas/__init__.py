@@ -1,0 +1,1 @@
+"""One module per event: parse, one call, log."""

@@ -1,0 +1,255 @@
+"""The scheduled controller: finds and repairs whatever an event should have caused but did not."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from typing import Any, Final
+
+from lambdas.handler_settings import event_bus, worker_queues
+from lambdas.run_events import RunEvents
+from lambdas.telemetry import Context, adopt_library_logs, count, make_logger, make_metrics
+from lambdas.wiring import PATIENCE_S, wire
+from spotproof import events
+from spotproof.capacity.live_jobs import RunJobs
+from spotproof.capacity.topup import Hold, TopUpKind, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
+from spotproof.clock import Clock, to_epoch_ms
+from spotproof.errors import SpotproofError
+from spotproof.leases.closing import Closing, StripeCloser
+from spotproof.leases.model import Run, RunId, RunState, Session, SessionState
+from spotproof.leases.requeue import Requeuer
+from spotproof.leases.store import LeaseStore
+from spotproof.settings import environment
+
+SERVICE = "controller"
+RESERVE_S: Final = 8.0  # of the invocation's time: nothing new is begun with less left
+HOLE_PAUSE_S: Final = 1.0  # a claim under way takes milliseconds
+ANNOUNCED_MAX: Final = 20  # ended runs handed to the finalizer per invocation
+CANCELLED_REST: Final = timedelta(minutes=10)  # a cancelled run's workers have left by then
+STUCK_EVERY_MS: Final = 120_000  # at most one worker per run and this long
+logger = make_logger(SERVICE)
+metrics = make_metrics(SERVICE)
+
+
+@dataclass
+class Round:
+    """What one invocation did."""
+
+    runs: int = 0
+    skipped: int = 0  # no time left for them; the next round begins elsewhere
+    rescued: int = 0
+    requeued: int = 0
+    holes: int = 0
+    announced: int = 0
+    topped_up: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StuckDecision:
+    """Whether a run needs a worker from us, and why."""
+
+    needs_worker: bool
+    reason: str
+    model: Session | None = None  # whose Batch job the new worker is copied from
+
+
+def decide_stuck(
+    *, run: Run, sessions: Iterable[Session], hold: Hold | None, live_jobs: bool, now_ms: int
+) -> StuckDecision:
+    """Whether work is left and nobody is there, or coming, to do it."""
+    known = sorted(sessions, key=lambda session: session.started_at)
+    from_batch = [session for session in known if session.host.batch_job_id]
+    if run.state is not RunState.RUNNING:
+        return StuckDecision(needs_worker=False, reason=f"run is {run.state}")
+    if any(session.state is SessionState.ALIVE and session.until >= now_ms for session in known):
+        return StuckDecision(needs_worker=False, reason="a worker is alive")
+    if live_jobs:
+        return StuckDecision(needs_worker=False, reason="a Batch job of the run waits or runs")
+    if not from_batch:
+        return StuckDecision(needs_worker=False, reason="no worker of the run came from Batch: start one by hand")
+    if hold is not None and hold.since >= from_batch[-1].started_at:
+        return StuckDecision(needs_worker=False, reason=f"held: {hold.reason}; submit the run again to go on")
+    return StuckDecision(needs_worker=True, reason="work is left, no live session, no Batch job", model=from_batch[-1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """Tends every active run and hands finished ones to the finalizer. Every step may be repeated or cut short."""
+
+    store: LeaseStore
+    requeuer: Requeuer
+    closer: StripeCloser
+    jobs: RunJobs
+    topup: WorkerTopUp
+    run_events: RunEvents
+    clock: Clock
+    # What the last round in this execution environment saw; lost with it, at the price of a few more reads.
+    seen: dict[RunId, Closing] = field(default_factory=dict)
+
+    def tend_all(self, *, deadline: float) -> Round:
+        """One round over all runs, until `deadline` (monotonic seconds) comes near. A run that fails stops no other."""
+        done = Round()
+        active = sorted(self.store.active_runs())
+        for run_id in self._rotated(active):
+            if deadline - self.clock.monotonic() < RESERVE_S:
+                done.skipped += 1
+                continue
+            try:
+                self._tend(run_id, done, deadline)
+            except SpotproofError as error:
+                done.failures.append(f"{run_id}: {error}")
+        for gone in self.seen.keys() - set(active):
+            del self.seen[gone]
+        self._announce_ended(done, deadline)
+        return done
+
+    def _rotated(self, run_ids: list[RunId]) -> list[RunId]:
+        """Another one first every minute, so that no run starves when time is short."""
+        if not run_ids:
+            return []
+        first = to_epoch_ms(self.clock.now()) // 60_000 % len(run_ids)
+        return run_ids[first:] + run_ids[:first]
+
+    def _tend(self, run_id: RunId, done: Round, deadline: float) -> None:
+        run = self.store.get_run(run_id)
+        if run is None or run.state.ended:
+            return
+        done.runs += 1
+        takings = self.requeuer.rescue_expired(run, to_epoch_ms(self.clock.now()))
+        done.rescued += takings.sessions
+        done.requeued += takings.shards
+        closing = self._close(run, done, deadline)
+        if closing.complete:
+            self._announce_complete(closing.run, done)
+        else:
+            self._top_up_if_stuck(closing.run, done)
+
+    def _close(self, run: Run, done: Round, deadline: float) -> Closing:
+        before = self.seen.get(run.run_id)
+        closing = self.closer.close_finished_stripes(
+            run, before.missing if before else (), before.blockers if before else ()
+        )
+        done.holes += len(closing.repaired)
+        if closing.missing and deadline - self.clock.monotonic() > RESERVE_S:
+            self.clock.sleep(HOLE_PAUSE_S)
+            closing = self.closer.close_finished_stripes(closing.run, closing.missing, closing.blockers)
+            done.holes += len(closing.repaired)
+        self.seen[run.run_id] = closing
+        return closing
+
+    def _announce_complete(self, run: Run, done: Round) -> None:
+        """Unless somebody is at it."""
+        if run.finalizer_until is None or run.finalizer_until < to_epoch_ms(self.clock.now()):
+            self.run_events.announce_finished(run.run_id)
+            done.announced += 1
+
+    def _announce_ended(self, done: Round, deadline: float) -> None:
+        """Ended runs whose checkpoints and staged objects are not deleted yet: the finalizer goes on with them."""
+        for run_id in list(self.store.ended_runs())[:ANNOUNCED_MAX]:
+            if deadline - self.clock.monotonic() < RESERVE_S:
+                return
+            try:
+                run = self.store.get_run(run_id)
+                if run is not None and self._at_rest(run):
+                    self.run_events.announce_finished(run_id)
+                    done.announced += 1
+            except SpotproofError as error:
+                done.failures.append(f"{run_id}: {error}")
+
+    def _at_rest(self, run: Run) -> bool:
+        """Whether nobody writes checkpoints of the ended run any more, and no finalizer is at it."""
+        now_ms = to_epoch_ms(self.clock.now())
+        if run.state is not RunState.CANCELLED:
+            return run.finalizer_until is None or run.finalizer_until < now_ms
+        return now_ms - (run.ended_at or now_ms) >= CANCELLED_REST // timedelta(milliseconds=1)
+
+    def _top_up_if_stuck(self, run: Run, done: Round) -> None:
+        now_ms = to_epoch_ms(self.clock.now())
+        sessions = list(self.store.sessions(run))
+        decision = decide_stuck(run=run, sessions=sessions, hold=None, live_jobs=False, now_ms=now_ms)
+        if decision.needs_worker:  # only now is it worth asking Batch
+            decision = decide_stuck(
+                run=run,
+                sessions=sessions,
+                hold=self.topup.held(run.run_id),
+                live_jobs=self.jobs.has_live_job(run.run_id),
+                now_ms=now_ms,
+            )
+            logger.info(events.RUN_STUCK, run_id=run.run_id, topping_up=decision.needs_worker, reason=decision.reason)
+        if decision.needs_worker and decision.model is not None:
+            self._top_up(run, decision.model, done, now_ms)
+
+    def _top_up(self, run: Run, model: Session, done: Round, now_ms: int) -> None:
+        like = self.jobs.submission_of(model.host.batch_job_id)
+        if like is None:
+            done.failures.append(
+                f"{run.run_id}: Batch has forgotten job {model.host.batch_job_id}: submit the run again"
+            )
+            return
+        request = TopUpRequest(
+            run_id=run.run_id,
+            key=f"stuck-{now_ms // STUCK_EVERY_MS}",
+            kind=TopUpKind.STUCK,
+            job_queue=like.job_queue,
+            job_definition=like.job_definition,
+            parameters=worker_parameters(like.parameters, run_id=run.run_id),
+            base_name=like.job_name,
+        )
+        outcome = self.topup.submit_once(request)
+        done.topped_up += outcome.result is TopUpResult.SUBMITTED
+        logger.info(
+            events.WORKER_REPLACED, run_id=run.run_id, result=outcome.result, new_batch_job_id=outcome.job_id,
+            reason=outcome.reason,
+        )  # fmt: skip
+
+
+@cache
+def build() -> Controller:
+    queues, bus = worker_queues(environment()), event_bus(environment())
+    wiring = wire()
+    adopt_library_logs(logger)
+    return Controller(
+        store=wiring.store,
+        requeuer=Requeuer(wiring.store),
+        closer=StripeCloser(wiring.store),
+        jobs=RunJobs(batch=wiring.clients.batch, queues=queues, retrier=wiring.retrier),
+        topup=WorkerTopUp(
+            dynamodb=wiring.clients.dynamodb,
+            batch=wiring.clients.batch,
+            table_name=wiring.settings.table,
+            clock=wiring.clock,
+            ids=wiring.ids,
+            retrier=wiring.retrier,
+        ),
+        run_events=RunEvents(client=wiring.clients.events, bus=bus, retrier=wiring.retrier),
+        clock=wiring.clock,
+    )
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG001 - a schedule says nothing
+    remaining_s = context.get_remaining_time_in_millis() / 1000
+    wiring = wire()
+    wiring.begin(budget_s=max(PATIENCE_S / 2, remaining_s - RESERVE_S / 2))
+    done = build().tend_all(deadline=wiring.clock.monotonic() + remaining_s)
+    count(metrics, events.METRIC_CONTROLLER_HEARTBEAT)
+    count(metrics, events.METRIC_SESSIONS_RESCUED, done.rescued)
+    count(metrics, events.METRIC_SHARDS_REQUEUED, done.requeued)
+    count(metrics, events.METRIC_WORKERS_REPLACED, done.topped_up)
+    count(metrics, events.METRIC_CONTROLLER_FAILURES, len(done.failures))
+    facts = {
+        "runs": done.runs,
+        "skipped": done.skipped,
+        "rescued": done.rescued,
+        "requeued": done.requeued,
+        "holes": done.holes,
+        "announced": done.announced,
+        "topped_up": done.topped_up,
+        "failures": len(done.failures),
+    }
+    logger.info(events.CONTROLLER_RAN, extra=facts)
+    for failure in done.failures:
+        logger.error(events.CONTROLLER_FAILED, error=failure)
+    return facts

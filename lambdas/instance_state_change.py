@@ -1,0 +1,85 @@
+"""An instance stops or terminates: its workers are gone, so what they leased is claimable now."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any, Final
+
+from lambdas.telemetry import Context, accept, adopt_library_logs, count, make_logger, make_metrics
+from lambdas.wiring import wire
+from spotproof import events
+from spotproof.clock import Clock, SystemClock
+from spotproof.interruptions.eventbridge import InstanceState, InstanceStateChange, parse_instance_state
+from spotproof.leases.requeue import Requeuer, Takings
+
+SERVICE = "instance_state_change"
+# A stopped instance can run again under its id: an old event must not take leases from its new workers.
+RETURN_MEMORY: Final = timedelta(minutes=15)
+logger = make_logger(SERVICE)
+metrics = make_metrics(SERVICE)
+clock = SystemClock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """What a state change led to; `takings` is None if it was none of our business."""
+
+    takings: Takings | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoneFlow:
+    """Fences the instance's sessions and requeues what they held."""
+
+    requeuer: Requeuer
+    clock: Clock
+
+    def take(self, change: InstanceStateChange) -> Gone:
+        """Requeue what the instance's workers held. Repeating it changes nothing.
+
+        At "shutting-down" a worker may run on for half a minute: fencing it is safe, its late writes are refused.
+
+        Raises:
+            AwsError: the table refused or stayed unavailable; doing it again is safe.
+        """
+        if not change.state.gone:
+            return Gone(takings=None, reason=f"state {change.state}")
+        if change.state.may_return and self.clock.now() - change.time > RETURN_MEMORY:
+            return Gone(takings=None, reason="too late: the instance may be running again")
+        takings = self.requeuer.requeue_instance(change.instance_id)
+        if not takings.takings:
+            return Gone(takings=None, reason="no worker of ours with a run that goes on")
+        return Gone(takings=takings, reason="")
+
+
+@cache
+def build() -> GoneFlow:
+    wiring = wire()
+    adopt_library_logs(logger)
+    return GoneFlow(requeuer=Requeuer(wiring.store), clock=wiring.clock)
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    change = accept(parse_instance_state, event, context, now=clock.now, logger=logger, metrics=metrics)
+    if change is None:
+        return {"rejected": 1}
+    wire().begin()
+    gone = build().take(change)
+    ended = change.state in (InstanceState.TERMINATED, InstanceState.STOPPED)  # each end comes as two events
+    ours = gone.takings is not None and gone.takings.sessions > 0
+    count(metrics, events.METRIC_INSTANCES_TERMINATED, 1 if ours and ended else 0)
+    if gone.takings is None:
+        logger.info(events.EVENT_IGNORED, instance_id=change.instance_id, state=change.state, reason=gone.reason)
+        return {"ignored": 1}
+    count(metrics, events.METRIC_SHARDS_REQUEUED, gone.takings.shards)
+    logger.info(
+        events.SHARDS_REQUEUED,
+        instance_id=change.instance_id,
+        state=change.state,
+        sessions=gone.takings.sessions,
+        count=gone.takings.shards,
+    )
+    return {"sessions": gone.takings.sessions, "requeued": gone.takings.shards}

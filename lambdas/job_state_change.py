@@ -1,0 +1,167 @@
+"""A worker's Batch job ended: say why, and replace workers that used up their attempts through no fault of their own."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from lambdas.handler_settings import worker_queues
+from lambdas.telemetry import Context, accept, adopt_library_logs, count, make_logger, make_metrics
+from lambdas.wiring import wire
+from spotproof import events
+from spotproof.capacity.classify import WorkerEnd, classify_worker_end
+from spotproof.capacity.live_jobs import run_of_job
+from spotproof.capacity.topup import TopUpKind, TopUpOutcome, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
+from spotproof.clock import SystemClock
+from spotproof.interruptions.eventbridge import RUN_ID, JobStateChange, JobStatus, parse_job_state
+from spotproof.leases.model import Run, RunId, RunState
+from spotproof.leases.store import LeaseStore
+from spotproof.settings import environment
+
+SERVICE = "job_state_change"
+logger = make_logger(SERVICE)
+metrics = make_metrics(SERVICE)
+clock = SystemClock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What the end of a worker led to. `end` is None if the event was none of our business."""
+
+    end: WorkerEnd | None
+    run_id: str | None
+    topup: TopUpOutcome | None
+    reason: str
+
+
+def why_not_ours(job: JobStateChange, queues: Collection[str]) -> str:
+    """Why the event needs no action; empty for a failed worker of ours.
+
+    A parent's end never means that the run is complete: only counted shards do. Neither does SUCCEEDED: workers
+    succeed whenever they find nothing to lease.
+    """
+    if job.status is not JobStatus.FAILED:
+        return f"job is {job.status}"
+    if job.is_array_parent:
+        return "parent of an array: its children have their own events"
+    if job.job_queue.rpartition("/")[2] not in queues:
+        return "job of another queue"
+    return ""
+
+
+def why_no_replacement(run: Run | None, end: WorkerEnd) -> str:
+    """Why no worker is submitted in place of the one that ended; empty if one is."""
+    if run is None:
+        return "no such run: the worker ended before it planned one"
+    if run.state is not RunState.RUNNING:
+        return f"run is {run.state}"
+    if len(run.closed) == run.stripes:
+        return "every shard is done or quarantined"
+    if not end.kind.replaceable:
+        return f"{end.kind} is not replaced"
+    return ""
+
+
+def end_of(job: JobStateChange) -> WorkerEnd:
+    """Why the worker ended, from the last attempt where there was one."""
+    last = job.attempts[-1] if job.attempts else None
+    return classify_worker_end(
+        exit_code=last.exit_code if last else None,
+        reason=last.reason if last else "",
+        status_reason=last.status_reason if last else "",
+        job_reason=job.status_reason,
+        cancelled=job.cancelled,
+        terminated=job.terminated,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerEndFlow:
+    """Classifies, then tops up or notes that nothing should."""
+
+    store: LeaseStore
+    topup: WorkerTopUp
+    queues: Collection[str]
+
+    def take(self, job: JobStateChange) -> Ended:
+        """Handle one job event; the same event again submits nothing again.
+
+        Raises:
+            AwsError: table or Batch refused or stayed unavailable; doing it again is safe.
+        """
+        reason = why_not_ours(job, self.queues)
+        if reason:
+            return Ended(end=None, run_id=None, topup=None, reason=reason)
+        end = end_of(job)
+        run_id = run_of_job(job.parameters, parent_job_id=job.parent_job_id)
+        run = self.store.get_run(RunId(run_id)) if RUN_ID.fullmatch(run_id) else None
+        reason = why_no_replacement(run, end)
+        if run is not None and not run.state.ended and end.kind.holds_replacements:
+            self.topup.hold(run_id, reason=f"worker {job.job_id} ended: {end.kind}: {end.reason}")
+        if reason:
+            return Ended(end=end, run_id=run_id, topup=None, reason=reason)
+        return Ended(end=end, run_id=run_id, topup=self.topup.submit_once(_request(job, run_id)), reason="")
+
+
+def _request(job: JobStateChange, run_id: str) -> TopUpRequest:
+    return TopUpRequest(
+        run_id=run_id,
+        key=job.job_id,
+        kind=TopUpKind.REPLACEMENT,
+        job_queue=job.job_queue,
+        job_definition=job.job_definition,
+        parameters=worker_parameters(job.parameters, run_id=run_id),
+        base_name=job.job_name,
+    )
+
+
+@cache
+def build() -> WorkerEndFlow:
+    queues = worker_queues(environment())
+    wiring = wire()
+    adopt_library_logs(logger)
+    topup = WorkerTopUp(
+        dynamodb=wiring.clients.dynamodb,
+        batch=wiring.clients.batch,
+        table_name=wiring.settings.table,
+        clock=wiring.clock,
+        ids=wiring.ids,
+        retrier=wiring.retrier,
+    )
+    return WorkerEndFlow(store=wiring.store, topup=topup, queues=queues)
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    job = accept(parse_job_state, event, context, now=clock.now, logger=logger, metrics=metrics)
+    if job is None:
+        return {"rejected": 1}
+    wire().begin()
+    ended = build().take(job)
+    submitted = ended.topup is not None and ended.topup.result is TopUpResult.SUBMITTED
+    count(metrics, events.METRIC_WORKERS_REPLACED, 1 if submitted else 0)
+    if ended.end is None:
+        logger.info(events.EVENT_IGNORED, batch_job_id=job.job_id, reason=ended.reason)
+        return {"ignored": 1}
+    logger.info(
+        events.WORKER_CLASSIFIED,
+        batch_job_id=job.job_id,
+        run_id=ended.run_id,
+        kind=ended.end.kind,
+        reason=ended.end.reason,
+        attempts=len(job.attempts),
+        attempts_max=job.attempts_max,
+        not_replaced_because=ended.reason,
+    )
+    if ended.topup is None:
+        return {"classified": ended.end.kind}
+    logger.info(
+        events.WORKER_REPLACED,
+        batch_job_id=job.job_id,
+        run_id=ended.run_id,
+        result=ended.topup.result,
+        new_batch_job_id=ended.topup.job_id,
+        reason=ended.topup.reason,
+    )
+    return {"classified": ended.end.kind, "topup": ended.topup.result}

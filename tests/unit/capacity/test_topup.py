@@ -1,0 +1,216 @@
+"""Topping up workers: one job per reason, through duplicates, crashes, lost replies and caps."""
+
+import random
+from collections.abc import Iterator
+from typing import Any, cast
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from moto import mock_aws
+
+from spotproof.capacity import topup as topup_module
+from spotproof.capacity.topup import TopUpKind, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
+from spotproof.errors import AwsAccessError, AwsUnavailableError
+from spotproof.retries import Retrier, RetryPolicy
+from tests.fakes.clock import FakeClock
+from tests.fakes.ids import CountingIds
+from tests.fakes.table import create_table
+
+TABLE = "table"
+
+
+class FakeBatch:
+    """Remembers submitted jobs; `plan` says what happens to the n-th submit: None, "before" or "after" its effect."""
+
+    def __init__(self, plan: list[str | None] | None = None) -> None:
+        self.jobs: list[dict[str, Any]] = []
+        self.plan = iter(plan or [])
+
+    def submit_job(self, **parameters: Any) -> dict[str, Any]:
+        fault = next(self.plan, None)
+        if fault == "refused":
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "SubmitJob")
+        if fault == "before":
+            raise EndpointConnectionError(endpoint_url="http://batch")
+        job = {"jobId": f"job-{len(self.jobs) + 1}", **parameters}
+        self.jobs.append(job)
+        if fault == "after":
+            raise EndpointConnectionError(endpoint_url="http://batch")
+        if fault == "crash":
+            raise KeyboardInterrupt
+        return job
+
+    def list_jobs(self, *, jobQueue: str, filters: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        (wanted,) = filters[0]["values"]
+        return {
+            "jobSummaryList": [job for job in self.jobs if job["jobName"] == wanted and job["jobQueue"] == jobQueue]
+        }
+
+
+class LosingReplies:
+    """Passes calls on to DynamoDB; the first reply of each operation in `lost` is lost."""
+
+    def __init__(self, inner: Any, lost: set[str]) -> None:
+        self.inner = inner
+        self.lost = lost
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.inner, name)
+
+        def passing(**parameters: Any) -> Any:
+            answer = call(**parameters)
+            if name in self.lost:
+                self.lost.discard(name)
+                raise EndpointConnectionError(endpoint_url="http://dynamodb")
+            return answer
+
+        return passing
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        create_table(client, TABLE)
+        yield client
+
+
+def topup(dynamodb: Any, batch: FakeBatch, clock: FakeClock, ids: CountingIds | None = None) -> WorkerTopUp:
+    retrier = Retrier(clock=clock, rng=random.Random(1), policy=RetryPolicy(patience_s=10))
+    return WorkerTopUp(
+        dynamodb=dynamodb, batch=cast(Any, batch), table_name=TABLE, clock=clock, ids=ids or CountingIds(),
+        retrier=retrier,
+    )  # fmt: skip
+
+
+def request(*, key: str = "job:7", run_id: str = "run", kind: TopUpKind = TopUpKind.REPLACEMENT) -> TopUpRequest:
+    return TopUpRequest(
+        run_id=run_id, key=key, kind=kind, job_queue="spot", job_definition="spotproof-x:3",
+        parameters={"run": run_id, "input": "s3://b/i"}, base_name="delays worker",
+    )  # fmt: skip
+
+
+def test_one_reason_gives_one_worker_however_often_it_is_reported(dynamodb: Any, clock: FakeClock) -> None:
+    batch = FakeBatch()
+
+    outcomes = [topup(dynamodb, batch, clock).submit_once(request()) for _ in range(3)]
+    clock.advance(6 * 3600)  # a replay from a dead-letter queue
+    outcomes.append(topup(dynamodb, batch, clock).submit_once(request()))
+
+    assert [outcome.result for outcome in outcomes] == ["submitted", "already", "already", "already"]
+    assert {outcome.job_id for outcome in outcomes} == {"job-1"}
+    assert len(batch.jobs) == 1
+    assert batch.jobs[0]["jobDefinition"] == "spotproof-x:3"
+    assert batch.jobs[0]["parameters"] == {"run": "run", "input": "s3://b/i"}
+
+
+def test_different_reasons_and_runs_give_different_workers(dynamodb: Any, clock: FakeClock) -> None:
+    batch = FakeBatch()
+
+    for asked in (request(), request(key="job:8"), request(run_id="other")):
+        assert topup(dynamodb, batch, clock).submit_once(asked).result is TopUpResult.SUBMITTED
+
+    assert len({job["jobName"] for job in batch.jobs}) == 3
+
+
+@pytest.mark.parametrize(("fault", "jobs_before"), [("crash", 1), ("refused", 0)])
+def test_a_crash_between_claim_and_record_is_finished_by_the_retry(
+    dynamodb: Any, clock: FakeClock, fault: str, jobs_before: int
+) -> None:
+    batch, ids = FakeBatch([fault]), CountingIds()
+    with pytest.raises((KeyboardInterrupt, AwsAccessError)):
+        topup(dynamodb, batch, clock, ids).submit_once(request())
+    assert len(batch.jobs) == jobs_before
+    assert topup(dynamodb, batch, clock, ids).submit_once(request()).result is TopUpResult.IN_FLIGHT
+
+    clock.advance(60)  # Lambda's first retry
+    outcome = topup(dynamodb, batch, clock, ids).submit_once(request())
+
+    assert outcome.result is TopUpResult.SUBMITTED
+    assert len(batch.jobs) == 1
+    assert topup(dynamodb, batch, clock, ids).submit_once(request()).result is TopUpResult.ALREADY
+
+
+@pytest.mark.parametrize("plan", [["after"], ["before"], ["before", "after"], ["after", None]])
+def test_a_submission_whose_fate_is_unknown_is_looked_for_before_another(
+    dynamodb: Any, clock: FakeClock, plan: list[str | None]
+) -> None:
+    batch = FakeBatch(plan)
+
+    assert topup(dynamodb, batch, clock).submit_once(request()).result is TopUpResult.SUBMITTED
+
+    assert len(batch.jobs) == 1
+
+
+def test_a_batch_that_stays_down_is_an_error_that_a_later_delivery_heals(dynamodb: Any, clock: FakeClock) -> None:
+    batch, ids = FakeBatch(["before"] * 3), CountingIds()
+    with pytest.raises(AwsUnavailableError, match="submitting worker"):
+        topup(dynamodb, batch, clock, ids).submit_once(request())
+
+    clock.advance(60)
+
+    assert topup(dynamodb, batch, clock, ids).submit_once(request()).result is TopUpResult.SUBMITTED
+    assert len(batch.jobs) == 1
+
+
+@pytest.mark.parametrize("operation", ["transact_write_items", "update_item"])
+def test_a_lost_reply_of_the_table_is_recognised(dynamodb: Any, clock: FakeClock, operation: str) -> None:
+    batch = FakeBatch()
+    losing = LosingReplies(dynamodb, {operation})
+
+    assert topup(losing, batch, clock).submit_once(request()).result is TopUpResult.SUBMITTED
+
+    assert len(batch.jobs) == 1
+    assert topup(dynamodb, batch, clock).submit_once(request()).result is TopUpResult.ALREADY
+
+
+def test_a_run_gets_no_more_workers_than_its_cap_and_each_kind_has_its_own(
+    dynamodb: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topup_module, "CAPS", {TopUpKind.REPLACEMENT: 2, TopUpKind.STUCK: 1})
+    batch = FakeBatch()
+    ask = topup(dynamodb, batch, clock).submit_once
+
+    replaced = [ask(request(key=f"job:{n}")).result for n in range(4)]
+    stuck = ask(request(key="stuck-1", kind=TopUpKind.STUCK)).result
+
+    assert replaced == ["submitted", "submitted", "capped", "capped"]
+    assert stuck == "submitted"
+    assert len(batch.jobs) == 3
+    assert ask(request(key="job:0")).result is TopUpResult.ALREADY
+
+
+def test_job_names_suit_batch_whatever_the_base(dynamodb: Any, clock: FakeClock) -> None:
+    long = TopUpRequest(
+        run_id="r", key="k", kind=TopUpKind.STUCK, job_queue="q", job_definition="d", parameters={},
+        base_name="ä/" + "x" * 300,
+    )  # fmt: skip
+
+    assert len(long.job_name) <= 128
+    assert long.job_name.replace("-", "").replace("_", "").isascii()
+    assert long.job_name.replace("-", "").replace("_", "").isalnum()
+
+
+def test_another_worker_of_an_auto_run_is_told_the_run(dynamodb: Any, clock: FakeClock) -> None:
+    assert worker_parameters({"run": "auto", "input": "i"}, run_id="abc") == {"run": "abc", "input": "i"}
+
+
+def test_a_hold_is_read_back_and_the_newest_counts(dynamodb: Any, clock: FakeClock) -> None:
+    asking = topup(dynamodb, FakeBatch(), clock)
+    assert asking.held("run") is None
+
+    asking.hold("run", reason="first")
+    clock.advance(5)
+    asking.hold("run", reason="second")
+
+    held = asking.held("run")
+    assert held is not None
+    assert (held.reason, held.since) == ("second", round(clock.now().timestamp() * 1000))
