@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -113,8 +112,3 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, hex."""
     with path.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
-
-
-def total_bytes(files: Sequence[RemoteFile]) -> int:
-    """Bytes of all files together."""
-    return sum(file.size_bytes for file in files)

@@ -33,7 +33,7 @@ _OF_ERROR: Final = (  # first match wins
     (errors.AwsError, AWS),
 )
 # botocore's own complaints about the caller's set-up, and the codes AWS gives to keys it does not accept.
-_SETUP_ERRORS: Final = frozenset({"NoCredentialsError", "PartialCredentialsError"})
+_SETUP_ERRORS: Final = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "NoRegionError"})
 _SETUP_CODES: Final = frozenset(
     {
         "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",

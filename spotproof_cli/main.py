@@ -71,19 +71,18 @@ def _report(error: Exception, *, show_traceback: bool) -> int:
 
 
 def _report_botocore(error: Exception) -> int:
-    """Complaints of botocore that no layer below turned into ours: profile, region, or an answer nobody expected."""
-    from botocore.exceptions import ClientError, NoRegionError, ProfileNotFound
+    """Complaints of botocore that no layer below turned into ours."""
+    from botocore.exceptions import NoRegionError, ProfileNotFound
 
     from spotproof.retries import as_aws_error
 
     if isinstance(error, ProfileNotFound):
-        return _say(f"{error}; check --profile and the AWS configuration", exit_codes.CONFIGURATION)
+        return _say(f"{error}: check --profile", exit_codes.CONFIGURATION)
     if isinstance(error, NoRegionError):
         return _say("no AWS region: give --region or set AWS_REGION", exit_codes.CONFIGURATION)
     translated = as_aws_error(error, doing="asking AWS")
     translated.__cause__ = error
-    code = exit_codes.of_error(translated)
-    return _say(str(translated), code if isinstance(error, ClientError) else max(code, exit_codes.CONFIGURATION))
+    return _say(str(translated), exit_codes.of_error(translated))
 
 
 def _say(text: str, code: int, *, hint: str = "") -> int:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spotproof.errors import AwsError, InputError, RunConflictError, RunNotFoundError
-from spotproof.leases.model import Run, RunId, RunState
+from spotproof.leases.model import Run, RunId
 from spotproof.leases.requeue import Requeuer
 from spotproof_cli import exit_codes, names_given
 from spotproof_cli.commands.status import worker_jobs
@@ -38,7 +38,7 @@ def command(context: click.Context, *, run: str, reason: str) -> int:
     if not call.confirm(f"cancel run {run_id} with {sum(job.size for job in found)} workers?"):
         call.output.say("not cancelled")
         return exit_codes.OK
-    cancelled = _cancel_in_table(call, run_id, reason) if stored is not None else None
+    cancelled = _cancel_in_table(call, run_id, reason)
     terminated = _terminate(call, jobs, found, reason)
     if cancelled is None:  # nobody had planned it; a worker may have done so just before it was terminated
         cancelled = _cancel_in_table(call, run_id, reason)
@@ -46,19 +46,19 @@ def command(context: click.Context, *, run: str, reason: str) -> int:
 
 
 def _cancel_in_table(call: Invocation, run_id: RunId, reason: str) -> Run | None:
-    """The cancelled run; None if there is none.
+    """The cancelled run; None if nobody has planned it.
 
     Raises:
         RunConflictError: it ended in another way.
     """
     store = call.deployment.store
-    cancelled = Requeuer(store).cancel_run(run_id, reason=reason)
-    if cancelled is not None:
-        return cancelled
     stored = store.get_run(run_id)
-    if stored is not None and stored.state is not RunState.CANCELLED:
-        raise RunConflictError(f"run {run_id} is {stored.state.value} already: nothing to cancel")
-    return stored
+    if stored is None:
+        return None
+    cancelled = Requeuer(store).cancel_run(run_id, reason=reason)
+    if cancelled is None:
+        raise RunConflictError(f"run {run_id} has ended already ({stored.state.value}): nothing to cancel")
+    return cancelled
 
 
 def _terminate(call: Invocation, jobs: "WorkerJobs", found: "list[WorkerJob]", reason: str) -> int:

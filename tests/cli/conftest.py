@@ -26,6 +26,7 @@ from spotproof_cli.main import main
 from spotproof_cli.services import Services
 from spotproof_cli.target import Target
 from tests.cli.fake_batch import FakeBatch
+from tests.cli.fake_logs import FakeLogs
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import CountingIds
 
@@ -84,6 +85,7 @@ class World:
 
     clock: ScriptedClock
     batch: FakeBatch = field(default_factory=FakeBatch)
+    logs: FakeLogs = field(default_factory=lambda: FakeLogs("/spotproof/workers"))
     stacks: FakeStacks = field(default_factory=FakeStacks)
     ids: CountingIds = field(default_factory=CountingIds)
     env: dict[str, str] = field(default_factory=lambda: {"AWS_REGION": REGION})
@@ -96,9 +98,6 @@ class World:
 
     def s3(self) -> Any:
         return boto3.client("s3", region_name=REGION)
-
-    def logs(self) -> Any:
-        return boto3.client("logs", region_name=REGION)
 
     def run(self, *arguments: str) -> Result:
         """Call the command in this process."""
@@ -167,7 +166,7 @@ class World:
 
     def _connect(self, target: Target, clock: Clock) -> Deployment:
         clients = Clients(target.aws)
-        vars(clients).update(batch=self.batch, cloudformation=self.stacks)
+        vars(clients).update(batch=self.batch, cloudformation=self.stacks, logs=self.logs)
         self.on_connect(clients)
         deployment = find_deployment(clients, prefix=target.prefix, clock=clock)
         return deployment if self.real_table else dataclasses.replace(deployment, store=self.store)
@@ -190,6 +189,5 @@ def world(bare_aws: World) -> World:
     for bucket in ("work-bucket", "data-bucket"):
         bare_aws.s3().create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     bare_aws.s3().put_object(Bucket="data-bucket", Key="in/a.csv", Body=b"a,b\n1,2\n")
-    bare_aws.logs().create_log_group(logGroupName="/spotproof/workers")
     bare_aws.stacks.outputs = {"Spotproof-State": STATE_OUTPUTS, "Spotproof-Compute": COMPUTE_OUTPUTS}
     return bare_aws

@@ -1,0 +1,73 @@
+"""The `_SUCCESS` manifest of a run, as a reader of outputs needs it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from spotproof import contract
+from spotproof.errors import OutputDamagedError
+from spotproof.leases.model import Run
+from spotproof.retries import Retrier, as_aws_error, error_code
+from spotproof_cli.downloads import RemoteFile
+from spotproof_cli.names_given import s3_uri
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessManifest:
+    """What a finished run published."""
+
+    files: tuple[RemoteFile, ...]
+    records: int
+    quarantined: tuple[Mapping[str, Any], ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.files)
+
+
+def read_manifest(run: Run, *, s3: "S3Client", retrier: Retrier) -> SuccessManifest | None:
+    """The manifest below the run's output; None if it is not there.
+
+    Raises:
+        OutputDamagedError: it can't be read, or belongs to another run.
+    """
+    bucket, prefix = s3_uri(run.output_uri, option="the run's output")
+    key = f"{prefix}{contract.SUCCESS_NAME}"
+    doing = f"reading s3://{bucket}/{key}"
+    try:
+        body = retrier.call(doing, lambda: s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        if error_code(error) in ("NoSuchKey", "404"):
+            return None
+        raise as_aws_error(error, doing=doing) from error
+    try:
+        return _parsed(json.loads(body), run=run, bucket=bucket, prefix=prefix)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputDamagedError(f"s3://{bucket}/{key} is not a manifest of this version ({error!r})") from error
+
+
+def _parsed(document: Mapping[str, Any], *, run: Run, bucket: str, prefix: str) -> SuccessManifest:
+    if document["run"] != run.run_id:
+        raise ValueError(f"it belongs to run {document['run']!r}")
+    return SuccessManifest(
+        files=tuple(_file(each, bucket=bucket, prefix=prefix) for each in document["files"]),
+        records=int(document["records"]),
+        quarantined=tuple(dict(each) for each in document["quarantined"]),
+    )
+
+
+def _file(item: Mapping[str, Any], *, bucket: str, prefix: str) -> RemoteFile:
+    name = str(item["name"])
+    return RemoteFile(
+        name=name,
+        bucket=bucket,
+        key=f"{prefix}{name}",
+        sha256=str(item["sha256"]),
+        size_bytes=int(item["size_bytes"]),
+    )
