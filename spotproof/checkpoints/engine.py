@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from spotproof import events
-from spotproof.checkpoints.budget import SaveEstimate
 from spotproof.checkpoints.draft import Draft, Drafter
 from spotproof.checkpoints.generations import Generation, candidate_keys, load_generation, values_digest
 from spotproof.checkpoints.manifest import MANIFEST_BYTES_MAX, Manifest, ManifestId, encode_manifest, epoch_of
@@ -64,7 +63,6 @@ class CheckpointEngine:
         self._current: Manifest | None = None  # the generation that the pointer names, or stands in for it
         values = State().encode_values()
         self._values_digest, self._values_bytes = values_digest(values), len(values)
-        self._estimate = SaveEstimate()
         self._written: set[str] = set()  # keys of this lease that may become garbage
         self._inherited = False  # earlier epochs may have left objects that nobody looked at yet
 
@@ -107,10 +105,6 @@ class CheckpointEngine:
         """About how many bytes a save would write now; cheap, because nothing is encoded for it."""
         return state.dirty_bytes + self._values_bytes + MANIFEST_BYTES_GUESS
 
-    def estimate_s(self, state: State) -> float:
-        """Seconds that a save would take now, on the cautious side, learned from this lease's saves."""
-        return self._estimate.seconds(self.pending_bytes(state))
-
     def save(self, state: State, *, deadline: float | None = None) -> Saved:
         """Make the state durable; the caller then moves the pointer and calls `confirm`.
 
@@ -137,8 +131,6 @@ class CheckpointEngine:
             self._write(draft, deadline)
             pointer = CheckpointPointer(manifest_key=draft.manifest.key, seq=draft.manifest.id.seq)
         traffic, duration_s = self.traffic.since(before), self._clock.monotonic() - started
-        if draft is not None:
-            self._estimate = self._estimate.observe(size_bytes=traffic.size_bytes, duration_s=duration_s)
         return Saved(
             pointer=pointer,
             size_bytes=traffic.size_bytes,
