@@ -22,7 +22,7 @@ from spotproof.ids import SystemIds
 from spotproof.settings import WorkerSettings, environment
 from spotproof.worker.assembly import WorkerAssembly
 from spotproof.worker.options import parse_options
-from spotproof.worker.planning import RunRequest, choose_output_uri, choose_run_id
+from spotproof.worker.planning import RunRequest, choose_output_uri, choose_patience_s, choose_run_id
 from spotproof.worker.registry import find_job
 
 logger = logging.getLogger("spotproof.worker")
@@ -95,6 +95,7 @@ def _request(arguments: argparse.Namespace, settings: WorkerSettings) -> RunRequ
         options=parse_options(arguments.options),
         queue=settings.batch.queue,
         job_definition=settings.job_definition,
+        planner_patience_s=choose_patience_s(settings.batch.array_index),
     )
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 WORKERS_MAX_EXPECTED: Final = 1000  # partitions are laid out for so many at a time; more only wait longer
+PLANNER_POLL_S: Final = 0.5
+PLANNER_PATIENCE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class RunRequest:
     options: RunOptions
     queue: str
     job_definition: str
+    planner_patience_s: float = 0.0  # how long to wait for another worker's plan before making one
 
     @property
     def parameters_sha256(self) -> str:
@@ -66,6 +69,11 @@ def choose_run_id(given: str, *, parent_job_id: str) -> RunId:
             f"run id {run_id[:80]!r} must be 1 to 64 of A-Z a-z 0-9 . _ - and start with a letter or digit"
         )
     return RunId(run_id)
+
+
+def choose_patience_s(array_index: int) -> float:
+    """Seconds to wait for somebody else's plan: the array's first worker plans at once, the others give it time."""
+    return 0.0 if array_index == 0 else PLANNER_PATIENCE_S
 
 
 def choose_output_uri(given: str, *, data_bucket: str, run_id: RunId) -> str:
@@ -99,9 +107,7 @@ class RunJoiner:
             InputError: the input can't be planned; the text says why.
             AwsError: table or buckets can't be reached.
         """
-        run = self._store.get_run(request.run_id)
-        if run is None:
-            run = self._plan(request)
+        run = self._store.get_run(request.run_id) or self._await_planner(request) or self._plan(request)
         if run.parameters_sha256 != request.parameters_sha256:
             raise RunConflictError(
                 f"run {request.run_id!r} exists with other parameters (job {run.job}, input {run.input_uri}); "
@@ -109,6 +115,21 @@ class RunJoiner:
             )
         logger.info(events.RUN_JOINED, extra={"shards": run.shards, "stripes": run.stripes, "state": run.state})
         return run
+
+    def _await_planner(self, request: RunRequest) -> Run | None:
+        """The run, once the array's first worker has planned it; None if it does not within our patience.
+
+        A thousand workers listing the same input at once would cost time and money; only patience waits for a planner
+        that never started, correctness does not depend on it.
+        """
+        waited_s = 0.0
+        while waited_s < request.planner_patience_s:
+            self._clock.sleep(PLANNER_POLL_S)
+            waited_s += PLANNER_POLL_S
+            run = self._store.get_run(request.run_id)
+            if run is not None:
+                return run
+        return None
 
     def _plan(self, request: RunRequest) -> Run:
         plan = plan_run(s3=self._s3, retrier=self._retrier, input_uri=request.input_uri, shard_by=request.shard_by)

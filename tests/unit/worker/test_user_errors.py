@@ -4,7 +4,13 @@ import errno
 
 import pytest
 
-from spotproof.errors import AwsAccessError, AwsUnavailableError, ConfigurationError, InputChangedError, ScratchFullError
+from spotproof.errors import (
+    AwsAccessError,
+    AwsUnavailableError,
+    ConfigurationError,
+    InputChangedError,
+    ScratchFullError,
+)
 from spotproof.worker.user_errors import TEXT_MAX, FailureKind, classify_failure, retry_after_s
 
 
