@@ -25,7 +25,7 @@ def to_attribute_value(value: Plain) -> AttributeValue:
             return {"NS": [repr(number) for number in sorted(value)]}
         case Mapping():
             return {"M": {name: to_attribute_value(part) for name, part in value.items()}}
-        case Sequence():
+        case Sequence() if not isinstance(value, bytes):
             return {"L": [to_attribute_value(part) for part in value]}
     raise TypeError(f"no attribute value for {type(value).__name__}")
 

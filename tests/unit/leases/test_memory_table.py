@@ -57,7 +57,7 @@ def refused(code: str = "ValidationException", match: str = "") -> Any:
         ("SET #a = #missing, #b = :a", "does not exist in the item"),
         ("SET #a = :a + #text", "must be numbers"),
         ("ADD #text :a", "type mismatch"),
-        ("", "unused or undefined"),
+        ("", "can not be empty"),
     ],
 )
 def test_an_update_the_service_refuses_is_refused(table: InMemoryTable, text: str, why: str) -> None:
