@@ -1,0 +1,1 @@
+"""The parts of an input: planned once, deterministic, total and disjoint."""

@@ -69,6 +69,12 @@ class Window:
             case _:
                 return None
 
+    @property
+    def nominal_minutes(self) -> int:
+        """Its length but for changes of the clock; months of 31 days."""
+        days = {WindowUnit.DAYS: 1, WindowUnit.WEEKS: 7, WindowUnit.MONTHS: 31}
+        return self.minutes or self.count * days[self.unit] * MINUTES_PER_DAY
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardingSpec:

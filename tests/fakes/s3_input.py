@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BUCKET = "input-bucket"
+_SESSION = boto3.Session(region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")  # parsed once
 
 
 class S3Input:
@@ -71,7 +72,7 @@ class S3Input:
 @contextmanager
 def fake_s3() -> Iterator[S3Input]:
     with mock_aws():
-        s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+        s3 = _SESSION.client("s3")
         s3.create_bucket(Bucket=BUCKET)
         yield S3Input(s3)
 

@@ -1,0 +1,1 @@
+"""Where records come from: objects in S3, lines, Parquet row groups."""

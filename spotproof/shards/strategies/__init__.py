@@ -1,0 +1,1 @@
+"""Ways to cut an input into shards, one module each."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Final
 
 from spotproof.errors import InputError
 from spotproof.shards.model import PlannedShard
@@ -12,10 +13,11 @@ from spotproof.shards.sources.planned_input import PlannedInput
 from spotproof.shards.sources.survey import Piece, SampledKey, sample_keys, survey_pieces
 from spotproof.shards.spec import SHARDS_MAX, ShardingSpec, Window
 from spotproof.shards.strategies.base import Cut, pieces_by_interval, scaled
-from spotproof.shards.times import Calendar, same_epoch_unit, window_of
+from spotproof.shards.times import NS_PER_S, Calendar, same_epoch_unit, window_of
 from spotproof.shards.values import Key, KeyValueError, Moment
 
-DAY_NS = 86_400 * 10**9
+DAY_NS: Final = 86_400 * NS_PER_S
+EMPTY_WINDOWS_WARNED: Final = 100
 
 
 def cut_by_time(spec: ShardingSpec, source: PlannedInput) -> Cut:
@@ -54,7 +56,7 @@ def cut_by_time(spec: ShardingSpec, source: PlannedInput) -> Cut:
     return Cut(
         shards=shards,
         catalogue=tuple(piece.part for piece in pieces),
-        warnings=_warnings(pieces),
+        warnings=_warnings(pieces, column, [sizes[number] for number in planned]),
     )
 
 
@@ -80,11 +82,13 @@ def _window_starts(calendar: Calendar, window: Window, column: str, instants: _I
     """
     if instants is None:
         return []
+    hopeless = instants.last - instants.first > 1.1 * SHARDS_MAX * window.nominal_minutes * 60 * NS_PER_S
     try:
-        starts = list(islice(calendar.boundaries_ns(window, instants.first, instants.last), SHARDS_MAX + 2))
+        boundaries = calendar.boundaries_ns(window, instants.first, instants.last)
+        starts = [] if hopeless else list(islice(boundaries, SHARDS_MAX + 2))
     except KeyValueError as error:
         raise InputError(f"column {column!r} has times outside the calendar: {error}") from error
-    if len(starts) > SHARDS_MAX + 1:
+    if hopeless or len(starts) > SHARDS_MAX + 1:
         raise InputError(
             f"column {column!r} spans more than {SHARDS_MAX:,} windows of {window.text}; choose a longer window"
         )
@@ -135,7 +139,16 @@ def _label(calendar: Calendar, column: str, start_ns: int, stop_ns: int) -> str:
     return f"{column} {start} to {stop}"
 
 
-def _warnings(pieces: list[Piece]) -> tuple[str, ...]:
-    if all(piece.bounded for piece in pieces):
-        return ()
-    return ("the input is too large to be scanned for bounds: every shard reads all of it; Parquet would not",)
+def _warnings(pieces: list[Piece], column: str, sizes: list[int]) -> tuple[str, ...]:
+    warnings = []
+    if not all(piece.bounded for piece in pieces):
+        warnings.append(
+            "the input is too large to be scanned for bounds: every shard reads all of it; Parquet would not"
+        )
+    empty = sizes.count(0)
+    if empty > max(EMPTY_WINDOWS_WARNED, len(sizes) // 2):
+        warnings.append(
+            f"{empty:,} of {len(sizes):,} windows hold none of the sampled records: are there outlier times in "
+            f"{column!r}, or is the window too short?"
+        )
+    return tuple(warnings)
