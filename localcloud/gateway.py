@@ -19,6 +19,10 @@ ADMIN_PREFIX = "/_localcloud/"
 ADMIN_HEADER = b"x-localcloud"  # a web page can't send it without our consent
 
 
+class _ShutdownError(Exception):
+    """The server is to end."""
+
+
 class Gateway:
     """Loopback counts as TLS, so that policies which demand it (aws:SecureTransport) hold on plain HTTP."""
 
@@ -29,20 +33,31 @@ class Gateway:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._application(scope, receive, self._watch_startup(send))
+            await self._live(scope, receive, send)
         elif scope["type"] == "http" and scope["path"].startswith(ADMIN_PREFIX):
             await self._serve_admin(scope, receive, send)
         else:
             headers = [*scope["headers"], (b"x-forwarded-proto", b"https")] if "headers" in scope else []
             await self._application({**scope, "headers": headers}, receive, send)
 
-    def _watch_startup(self, send: Send) -> Send:
+    async def _live(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Start the emulator, but end without it: its own end loads services that were never used, for seconds."""
+
+        async def until_shutdown() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                raise _ShutdownError
+            return message
+
         async def watched(message: Message) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
                 self._on_started()
 
-        return watched
+        try:
+            await self._application(scope, until_shutdown, watched)
+        except _ShutdownError:
+            await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve_admin(self, scope: Any, receive: Receive, send: Send) -> None:
         body = await _whole_body(receive)

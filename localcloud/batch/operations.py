@@ -81,7 +81,9 @@ class JobOperations:
 
     def get_job_queue_snapshot(self, store: BatchStore, given: dict[str, Any]) -> dict[str, Any]:
         queue = store.queue(given["jobQueue"])
-        waiting = [job for job in store.runnable.values() if job.status is Status.RUNNABLE and job.queue_arn == queue.arn]
+        waiting = [
+            job for job in store.runnable.values() if job.status is Status.RUNNABLE and job.queue_arn == queue.arn
+        ]
         front = sorted(waiting, key=lambda job: job.order)[:SNAPSHOT_MAX]
         jobs = [{"jobArn": job.arn, "earliestTimeAtPosition": round(job.runnable_since * 1000)} for job in front]
         return {"frontOfQueue": {"jobs": jobs, "lastUpdatedAt": self._clock.now_ms()}}

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.model import Shape
 
 from localcloud.batch.api import BatchApi
-from localcloud.batch.parameters import ClientException, service_model
+from localcloud.batch.parameters import ClientException, checked, service_model
 from localcloud.seams import Seams
 
 Properties = dict[str, Any]
@@ -121,6 +121,7 @@ class _Handler:
         kind = self._kind
         if kind.update is None:
             return self._new_revision(physical_id, new, stack, logical_id)
+        self._require_known(new)
         given = self._given(kind.update, new, drop_unknown=True)
         self._call(kind.update, {**given, kind.reference: physical_id})
         return physical_id, {kind.attribute: physical_id, "Arn": physical_id}
@@ -141,6 +142,15 @@ class _Handler:
         if not new.get("SkipDeregisterOnUpdate"):
             self.delete(physical_id, new)
         return arn, attributes
+
+    def _require_known(self, properties: Properties) -> None:
+        """Refuse what not even the create operation knows; the update operation just takes fewer."""
+        at_once, _ = split_off(properties, self._kind.update_only)
+        given = self._given(self._kind.create, at_once)
+        try:
+            checked(self._kind.create, {self._kind.name_property: "any", **given})
+        except ClientException as error:
+            raise ValueError(f'Resource handler returned message: "{error}"') from error
 
     def _given(self, operation: str, properties: Properties, *, drop_unknown: bool = False) -> Properties:
         kept = {key: value for key, value in properties.items() if key not in self._kind.ignored}
