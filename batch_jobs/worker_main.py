@@ -23,7 +23,7 @@ from spotproof.settings import WorkerSettings, environment
 from spotproof.worker.assembly import WorkerAssembly
 from spotproof.worker.options import parse_options
 from spotproof.worker.planning import RunRequest, choose_output_uri, choose_patience_s, choose_run_id
-from spotproof.worker.registry import find_job
+from spotproof.worker.registry import JobFunction, find_job
 
 logger = logging.getLogger("spotproof.worker")
 
@@ -65,8 +65,7 @@ def exit_code_of(error: SpotproofError) -> int:
 def _work(
     arguments: argparse.Namespace, settings: WorkerSettings, clock: Clock, formatter: json_logs.JsonFormatter
 ) -> int:
-    importlib.import_module(arguments.module)
-    function = find_job(arguments.job)
+    function = _find_function(arguments)
     request = _request(arguments, settings)
     formatter.bound["run_id"] = request.run_id
     assembly = WorkerAssembly(
@@ -80,6 +79,16 @@ def _work(
         bound=formatter.bound,
     )
     return assembly.run()
+
+
+def _find_function(arguments: argparse.Namespace) -> JobFunction:
+    try:
+        importlib.import_module(arguments.module)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"cannot import module {arguments.module!r} of job {arguments.job!r}: {error}; is it in the worker bundle?"
+        ) from error
+    return find_job(arguments.job)
 
 
 def _request(arguments: argparse.Namespace, settings: WorkerSettings) -> RunRequest:

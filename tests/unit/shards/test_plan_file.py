@@ -64,6 +64,7 @@ def test_a_worker_reads_only_the_end_and_the_page_it_needs(
 ) -> None:
     monkeypatch.setattr(plan_file, "PAGE_SHARDS", 2)
     stored(store, plan)
+    monkeypatch.setattr(plan_file, "TAIL_BYTES", 20)
     store.requests.clear()
 
     read = reader(store)
@@ -72,14 +73,25 @@ def test_a_worker_reads_only_the_end_and_the_page_it_needs(
     read.shard(4)
     read.shard(0)
 
-    assert [name for name, _ in store.requests] == ["GetObject"] * 5  # index, header, catalogue, two pages
+    assert [name for name, _ in store.requests] == ["GetObject"] * 6  # trailer, index, header, catalogue, two pages
     assert all(header for _, header in store.requests)
+
+
+def test_a_small_plan_is_one_request(store: S3Input, plan: Plan) -> None:
+    stored(store, plan)
+    store.requests.clear()
+
+    read = reader(store)
+
+    assert [read.shard(index) for index in range(read.header.shards)] == list(plan.shards())
+    assert len(store.requests) == 1
 
 
 def test_pages_beyond_the_cache_are_read_again(store: S3Input, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_file, "PAGE_SHARDS", 1)
     monkeypatch.setattr(plan_file, "PAGES_CACHED", 2)
     stored(store, plan)
+    monkeypatch.setattr(plan_file, "TAIL_BYTES", 20)
     read = reader(store)
     store.requests.clear()
 

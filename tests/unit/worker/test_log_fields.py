@@ -10,6 +10,10 @@ RESERVED = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 ROOT = Path(spotproof.__file__).parents[1]
 
 
+def texts(node: ast.Dict) -> set[str]:
+    return {key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+
+
 def extra_keys(tree: ast.AST) -> set[str]:
     """Constant keys of every dict in the file, and keyword names of every call to a method named _log."""
     keys: set[str] = set()
@@ -17,13 +21,13 @@ def extra_keys(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.Call):
             for keyword in node.keywords:
                 if keyword.arg == "extra" and isinstance(keyword.value, ast.Dict):
-                    keys |= {key.value for key in keyword.value.keys if isinstance(key, ast.Constant)}
+                    keys |= texts(keyword.value)
             if isinstance(node.func, ast.Attribute) and node.func.attr == "_log":
                 keys |= {keyword.arg for keyword in node.keywords if keyword.arg}
         if isinstance(node, ast.FunctionDef) and node.name.endswith("_fields"):
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Dict):
-                    keys |= {key.value for key in inner.keys if isinstance(key, ast.Constant)}
+                    keys |= texts(inner)
     return keys
 
 
