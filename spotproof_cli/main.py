@@ -53,13 +53,13 @@ def _report(error: Exception, *, show_traceback: bool) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return exit_codes.USAGE
+    if isinstance(error, click.ClickException):
+        help_command = f"{error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
+        return _say(error.format_message(), exit_codes.USAGE, hint=f"; see `{help_command}`" if help_command else "")
     if show_traceback:
         import traceback
 
         click.echo("".join(traceback.format_exception(error)), err=True)
-    if isinstance(error, click.ClickException):
-        help_command = f"{error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
-        return _say(error.format_message(), exit_codes.USAGE, hint=f"; see `{help_command}`" if help_command else "")
     if isinstance(error, SpotproofError):
         return _say(str(error), exit_codes.of_error(error))
     if type(error).__module__.partition(".")[0] == "botocore":

@@ -93,6 +93,8 @@ class ProgressBar:
             TimeElapsedColumn(),
             console=Console(stderr=True, no_color=not colour),
             transient=True,
+            redirect_stdout=False,  # data goes where it always goes
+            redirect_stderr=False,
         )
         self._task: TaskID = self._progress.add_task("starting", total=None)
         self._progress.start()

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from spotproof import contract
+from spotproof.commits.publish import output_folder
+from spotproof.commits.success import SCHEMA, success_key
 from spotproof.errors import OutputDamagedError
 from spotproof.leases.model import Run
 from spotproof.retries import Retrier, as_aws_error, error_code
 from spotproof_cli.downloads import RemoteFile
-from spotproof_cli.names_given import s3_uri
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,8 +37,8 @@ def read_manifest(run: Run, *, s3: "S3Client", retrier: Retrier) -> SuccessManif
     Raises:
         OutputDamagedError: it can't be read, or belongs to another run.
     """
-    bucket, prefix = s3_uri(run.output_uri, option="the run's output")
-    key = f"{prefix}{contract.SUCCESS_NAME}"
+    folder = output_folder(run)
+    bucket, key = folder.bucket, success_key(run)
     doing = f"reading s3://{bucket}/{key}"
     try:
         body = retrier.call(doing, lambda: s3.get_object(Bucket=bucket, Key=key)["Body"].read())
@@ -47,16 +47,20 @@ def read_manifest(run: Run, *, s3: "S3Client", retrier: Retrier) -> SuccessManif
             return None
         raise as_aws_error(error, doing=doing) from error
     try:
-        return _parsed(json.loads(body), run=run, bucket=bucket, prefix=prefix)
+        return _parsed(json.loads(body), run=run, bucket=bucket, prefix=folder.key)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputDamagedError(f"s3://{bucket}/{key} is not a manifest of this version ({error!r})") from error
 
 
 def _parsed(document: Mapping[str, Any], *, run: Run, bucket: str, prefix: str) -> SuccessManifest:
+    if document["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA}")
     if document["run"] != run.run_id:
         raise ValueError(f"it belongs to run {document['run']!r}")
     return SuccessManifest(
-        files=tuple(_file(each, bucket=bucket, prefix=prefix) for each in document["files"]),
+        files=tuple(
+            _file(each, bucket=bucket, prefix=prefix) for shard in document["shards"] for each in shard["files"]
+        ),
         records=int(document["records"]),
         quarantined=tuple(dict(each) for each in document["quarantined"]),
     )

@@ -99,14 +99,7 @@ class WorkerJobs:
 
     def of_run(self, run_id: str) -> list[WorkerJob]:
         """Jobs of the run: the ones named after it, ended or not, and every other active one with its parameters."""
-        ids = {
-            str(summary["jobId"])
-            for queue in self.queues.values()
-            for summary in self._list(
-                jobQueue=queue, filters=[{"name": "JOB_NAME", "values": [batch_job_name(run_id)]}]
-            )
-        }
-        ids |= self._active_ids()
+        ids = self._queued_ids(filters=[{"name": "JOB_NAME", "values": [batch_job_name(run_id)]}]) | self._active_ids()
         if _JOB_ID.fullmatch(run_id):  # submitted without a run id: the job's own id serves
             ids.add(run_id)
         return [job for job in self.describe(sorted(ids)) if job.run_id == run_id]
@@ -144,12 +137,14 @@ class WorkerJobs:
         self._call(f"terminating Batch job {job_id}", self.batch.terminate_job, jobId=job_id, reason=reason)
 
     def _active_ids(self) -> set[str]:
-        return {
-            str(summary["jobId"])
-            for queue in self.queues.values()
-            for status in _ACTIVE_STATUSES
-            for summary in self._list(jobQueue=queue, jobStatus=status)
-        }
+        return set().union(*(self._queued_ids(jobStatus=status) for status in _ACTIVE_STATUSES))
+
+    def _queued_ids(self, **selection: Any) -> set[str]:
+        """Ids in all queues; an array counts as its parent only."""
+        listed = (
+            str(each["jobId"]) for queue in self.queues.values() for each in self._list(jobQueue=queue, **selection)
+        )
+        return {job_id for job_id in listed if ":" not in job_id}
 
     def _list(self, **parameters: Any) -> Iterator[Mapping[str, Any]]:
         token: dict[str, str] = {}

@@ -7,6 +7,7 @@ import click
 from spotproof.clock import to_epoch_ms
 from spotproof.errors import RunNotFoundError
 from spotproof_cli import exit_codes, names_given
+from spotproof_cli.commands.status import worker_jobs
 from spotproof_cli.global_options import SpotproofCommand
 from spotproof_cli.output import Output
 from spotproof_cli.parameter_types import SECONDS
@@ -47,6 +48,8 @@ def command(
         event=event,
     )
     deployment = call.deployment
+    if deployment.store.get_run(wanted.run_id) is None and not worker_jobs(deployment).of_run(wanted.run_id):
+        raise RunNotFoundError(f"no run {wanted.run_id}: list the runs with `spotproof status`")
     reader = WorkerLogs(
         logs=deployment.clients.logs,
         retrier=deployment.retrier,
@@ -66,8 +69,6 @@ def _print(call: Invocation, reader: "WorkerLogs", wanted: "LogFilter", since_ms
         if call.output.closed:
             break
     if not shown:
-        if call.deployment.store.get_run(wanted.run_id) is None:
-            raise RunNotFoundError(f"no run {wanted.run_id} and no line of it: list the runs with `spotproof status`")
         call.output.say("no such lines yet")
     return exit_codes.OK
 

@@ -79,6 +79,33 @@ class ScriptedClock(FakeClock):
         super().advance(end - self.monotonic())
 
 
+def planned_run(run_id: str, *, clock: Clock, shards: int = 4, stripes: int = 2, **changes: Any) -> Run:
+    """A run as the worker that planned it puts it."""
+    fields: dict[str, Any] = {
+        "run_id": RunId(run_id),
+        "state": RunState.RUNNING,
+        "job": "flight-delays",
+        "plan_key": contract.plan_key(run_id, "q" * 64),
+        "plan_sha256": "p" * 64,
+        "input_uri": "s3://data-bucket/in/",
+        "output_uri": f"s3://data-bucket/output/{run_id}/",
+        "shards": shards,
+        "stripes": stripes,
+        "session_buckets": 1,
+        "options": RunOptions(),
+        "closed": frozenset(),
+        "created_at": to_epoch_ms(clock.now()),
+    }
+    fields |= changes
+    request = RunRequest(
+        **{name: fields[name] for name in ("run_id", "job", "input_uri", "output_uri", "options")},
+        shard_by=contract.AUTO,
+        queue="",
+        job_definition="",
+    )
+    return Run(parameters_sha256=request.parameters_sha256, **fields)
+
+
 @dataclass
 class World:
     """One deployed account, and the command in it."""
@@ -113,30 +140,9 @@ class World:
         return document
 
     def put_run(self, run_id: str = "run-1", *, shards: int = 4, stripes: int = 2, **changes: Any) -> Run:
-        """A planned run."""
-        fields: dict[str, Any] = {
-            "run_id": RunId(run_id),
-            "state": RunState.RUNNING,
-            "job": "flight-delays",
-            "plan_key": contract.plan_key(run_id, "q" * 64),
-            "plan_sha256": "p" * 64,
-            "input_uri": "s3://data-bucket/in/",
-            "output_uri": f"s3://data-bucket/output/{run_id}/",
-            "shards": shards,
-            "stripes": stripes,
-            "session_buckets": 1,
-            "options": RunOptions(),
-            "closed": frozenset(),
-            "created_at": to_epoch_ms(self.clock.now()),
-        }
-        fields |= changes
-        request = RunRequest(
-            **{name: fields[name] for name in ("run_id", "job", "input_uri", "output_uri", "options")},
-            shard_by=contract.AUTO,
-            queue="",
-            job_definition="",
-        )
-        run = self.store.create_run(Run(parameters_sha256=request.parameters_sha256, **fields))
+        """A planned run, and its plan."""
+        planned = planned_run(run_id, clock=self.clock, shards=shards, stripes=stripes, **changes)
+        run = self.store.create_run(planned)
         self.s3().put_object(Bucket="work-bucket", Key=run.plan_key, Body=b"{}")
         return run
 

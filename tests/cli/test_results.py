@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotproof.leases.model import Run, RunState
+from spotproof.commits.success import PublishedShard, QuarantinedShard, success_manifest
+from spotproof.leases.model import OutputFile, Run, RunState
 from spotproof_cli.downloads import relative_path
 from tests.cli.conftest import World
 from tests.cli.test_status import complete, end
@@ -28,11 +30,23 @@ def publish(world: World, run: Run, **changes: Any) -> dict[str, Any]:
 
 
 def manifest_of(run: Run, content: dict[str, bytes]) -> dict[str, Any]:
+    """As the finalizer writes it, one shard for each object."""
     files = [
-        {"name": name, "sha256": hashlib.sha256(body).hexdigest(), "size_bytes": len(body)}
+        OutputFile(name=name, staged_key="staged", sha256=hashlib.sha256(body).hexdigest(), size_bytes=len(body))
         for name, body in content.items()
     ]
-    return {"schema": 1, "run": run.run_id, "files": files, "records": 7, "quarantined": [{"shard": 3, "error": "bad"}]}
+    published = [
+        PublishedShard(index=index, files=(file,), sha256="0" * 64, size_bytes=file.size_bytes, records=index + 1)
+        for index, file in enumerate(files)
+    ]
+    return success_manifest(
+        run=run,
+        state=RunState.COMPLETE,
+        published=published,
+        quarantined=[QuarantinedShard(index=3, error="bad", failures=3, losses=0)],
+        finished_at=datetime(2026, 11, 22, tzinfo=UTC),
+        cost={},
+    )
 
 
 @pytest.fixture
@@ -50,8 +64,8 @@ def test_results_list_files_records_and_quarantined_shards(finished: World) -> N
         "schema", "run", "state", "output", "records", "size_bytes", "files", "quarantined", "downloaded",
     ]  # fmt: skip
     assert [each["name"] for each in document["files"]] == list(CONTENT)
-    assert (document["records"], document["size_bytes"]) == (7, 404)
-    assert document["quarantined"] == [{"shard": 3, "error": "bad"}]
+    assert (document["records"], document["size_bytes"]) == (6, 404)
+    assert document["quarantined"] == [{"shard": 3, "error": "bad", "failures": 3, "losses": 0}]
     assert document["downloaded"] is None
 
 
@@ -102,7 +116,7 @@ def test_a_hostile_name_stays_below_the_directory(world: World, tmp_path: Path) 
     run = world.put_run()
     complete(world, run)
     hostile = {"../../evil": b"e", "a//b": b"ab"}
-    publish(world, run, files=manifest_of(run, hostile)["files"])
+    publish(world, run, shards=manifest_of(run, hostile)["shards"])
     for name, body in hostile.items():
         world.s3().put_object(Bucket="data-bucket", Key=f"output/run-1/{name}", Body=body)
     root = tmp_path / "deep" / "root"
@@ -187,7 +201,9 @@ def test_a_complete_run_whose_manifest_is_gone_is_1(world: World) -> None:
     assert "manifest" in result.stderr
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"run": "run-1"}', b'{"run": "another", "files": [], "records": 0}'])
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"run": "run-1"}', b'{"schema": 2}', b'{"schema": 1, "run": "another"}', b"\xff"]
+)
 def test_a_manifest_that_is_none_is_refused(world: World, body: bytes) -> None:
     run = world.put_run()
     complete(world, run)
