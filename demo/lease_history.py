@@ -51,7 +51,7 @@ def lease_lives(entries: Iterable[LogEntry]) -> list[LeaseLife]:
             lives[key] = LeaseLife(
                 shard=key[0],
                 fencing_token=key[1],
-                session=str(entry.fields.get("session", "")),
+                session=str(entry.fields.get("session_id", "")),
                 instance=str(entry.fields.get("instance_id", "")),
                 leased_at=entry.at,
             )

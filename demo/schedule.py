@@ -63,12 +63,12 @@ def choose_target(step: Step, snapshot: Snapshot, *, spared: Collection[str]) ->
     """The working session that the step hits, None while there is none worth hitting.
 
     Only sessions with a saved checkpoint are taken: there must be progress to lose, and a notice to a worker that
-    has done nothing shows nothing.
+    has done nothing shows nothing. A session that does not know its instance can't be told from the others there.
 
     Args:
         spared: instances that were hit before, or must be left alone.
     """
-    possible = [each for each in snapshot.working if each.checkpoints >= 1 and each.instance_id not in spared]
+    possible = [each for each in snapshot.working if each.checkpoints >= 1 and each.instance_id not in ("", *spared)]
     possible.sort(key=lambda each: each.shard)
     return possible[int(step.pick * len(possible))] if possible else None
 

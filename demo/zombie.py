@@ -7,15 +7,12 @@ from demo.hits import Hit
 from demo.logbook import LogEntry
 from demo.schedule import Kind
 from demo.snapshot import Working
-from spotproof import events
+from spotproof import contract, events
 from spotproof.errors import LeaseLostError
 from spotproof.leases.model import Lease, OutputPointer, Run
 from spotproof.leases.store import LeaseStore
 
 _REFUSALS: Final = (events.COMMIT_FENCED, events.LEASE_LOST, events.SESSION_LOST)
-_NOBODYS_OUTPUT: Final = OutputPointer(
-    files=(), manifest_key="staging/zombie", sha256="0" * 64, size_bytes=0, records=0
-)
 
 
 def is_commit_refused(store: LeaseStore, run: Run, zombie: Working) -> bool:
@@ -32,10 +29,15 @@ def is_commit_refused(store: LeaseStore, run: Run, zombie: Working) -> bool:
         losses=0,
     )
     try:
-        store.commit(lease, _NOBODYS_OUTPUT)
+        store.commit(lease, _output_nobody_wrote(lease))
     except LeaseLostError:
         return True
     return False
+
+
+def _output_nobody_wrote(lease: Lease) -> OutputPointer:
+    key = f"{contract.staging_prefix(lease.run_id, lease.index)}{lease.fencing_token}-zombie/manifest"
+    return OutputPointer(files=(), manifest_key=key, sha256="0" * 64, size_bytes=0, records=0)
 
 
 def paused_worker(hits: Sequence[Hit]) -> tuple[Working, float | None] | None:
@@ -49,7 +51,7 @@ def paused_worker(hits: Sequence[Hit]) -> tuple[Working, float | None] | None:
 def what_it_noticed(entries: Sequence[LogEntry], zombie: Working, *, resumed_at: float) -> str | None:
     """The first event after its resumption with which the worker itself says that it is no longer entitled."""
     for entry in entries:
-        is_its_own = entry.fields.get("session") == zombie.session_id
+        is_its_own = entry.fields.get("session_id") == zombie.session_id
         if is_its_own and entry.at >= resumed_at and entry.event in _REFUSALS:
             return entry.event
     return None

@@ -1,0 +1,1 @@
+"""What a run costs: prices over time, sessions, waste."""

@@ -36,19 +36,19 @@ def hit(kind: Kind, at: float, *victims: Working) -> Hit:
 
 
 KILLED = [
-    entry(10.0, events.SHARD_LEASED, **lease(3, 1), session="a", instance_id="i-1"),
+    entry(10.0, events.SHARD_LEASED, **lease(3, 1), session_id="a", instance_id="i-1"),
     entry(11.0, events.CHECKPOINT_SAVED, **lease(3, 1)),
     entry(12.0, events.CHECKPOINT_SAVED, **lease(3, 1)),
-    entry(17.5, events.SHARD_LEASED, **lease(3, 3), session="b", instance_id="i-2"),
+    entry(17.5, events.SHARD_LEASED, **lease(3, 3), session_id="b", instance_id="i-2"),
     entry(19.0, events.SHARD_COMMITTED, **lease(3, 3)),
 ]
 NOTICED = [
-    entry(10.0, events.SHARD_LEASED, **lease(4, 1), session="a", instance_id="i-1"),
+    entry(10.0, events.SHARD_LEASED, **lease(4, 1), session_id="a", instance_id="i-1"),
     entry(12.3, events.STOP_SEEN, signal="imds", instance_id="i-1"),
     entry(12.4, events.STOP_SEEN, signal="stop-file", instance_id="i-1"),
     entry(12.5, events.CHECKPOINT_SAVED, **lease(4, 1)),
     entry(12.6, events.SHARD_RELEASED, **lease(4, 1), lost_ms=0),
-    entry(13.1, events.SHARD_LEASED, **lease(4, 3), session="b", instance_id="i-2"),
+    entry(13.1, events.SHARD_LEASED, **lease(4, 3), session_id="b", instance_id="i-2"),
 ]
 
 

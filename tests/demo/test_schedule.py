@@ -77,6 +77,12 @@ def test_an_instance_is_not_hit_twice(snapshot: Snapshot) -> None:
     assert choose_target(step(), snapshot, spared={"i-1", "i-2"}) is None
 
 
+def test_a_session_that_does_not_know_its_instance_is_no_target() -> None:
+    nameless = take_snapshot([session("a", instance="")], [shard(0, owner="a", seq=1)])
+
+    assert choose_target(step(), nameless, spared=()) is None
+
+
 def test_the_seed_picks_among_the_possible_targets(snapshot: Snapshot) -> None:
     first, last = (choose_target(step(pick=pick), snapshot, spared=()) for pick in (0.0, 0.99))
 

@@ -26,7 +26,7 @@ _PATTERNS: Final = (
     ("a path of one machine", re.compile(r"(?<![\w.$}/-])/(?:home/\w+|Users/\w+|root/|work/|tmp/" + r"w/)")),
     ("the host of a registry", re.compile("|".join(_HOSTS))),
 )
-_ACCOUNT: Final = re.compile(r"(?<![\w.-])\d{12}(?![\w.])")
+_ACCOUNT: Final = re.compile(r"(?<![\w.-])(?!000000)\d{12}(?![\w.])")  # a padded counter is no account
 # AWS's own documentation uses these as example keys.
 _EXAMPLE_KEY: Final = re.compile(r"EXAMPLE\b")
 
