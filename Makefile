@@ -10,7 +10,7 @@ SHARD_BY ?= time
 PY := .venv/bin/python
 SETUP = @python="$$(tools/find-python)" && PYTHONDONTWRITEBYTECODE=1 exec "$$python" -m tools.setup
 # Node first, then the environment's own programs (uv, the AWS command line), then the system's.
-WITH_TOOLS = PATH="$$($(PY) -m tools.node_runtime):$(CURDIR)/.venv/bin:$$PATH"
+WITH_TOOLS = PATH="$$(PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m localcloud.node path)"
 
 .PHONY: help setup setup-dev setup-demo setup-synth demo test check fast format synth lock clean
 

@@ -1,9 +1,7 @@
-"""A supported Node and the pinned CDK command line: the system's Node if it is new enough, else the Python registry's."""
+"""A supported Node with its npm: the system's if it is new enough, else the one that the Python registry brought."""
 
 import shutil
 import subprocess
-import sys
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -51,22 +49,3 @@ def packaged_node(site_packages: Path) -> Node | None:
     if not program.exists():
         return None
     return Node(program=program, npm_script=home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
-
-
-def find_node() -> Node | None:
-    """What this interpreter's environment should use; None if there is no supported Node yet."""
-    return system_node() or packaged_node(Path(sysconfig.get_path("purelib")))
-
-
-def main() -> int:
-    """`python -m tools.node_runtime`: print the directory to put first on PATH."""
-    node = find_node()
-    if node is None:
-        print(f"no Node {NODE_MAJOR_MIN} or newer: run `make setup`", file=sys.stderr)
-        return 1
-    print(node.program.parent)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
