@@ -175,6 +175,9 @@ class PlanReader:
             raise self._damaged(f"its digest is {self.sha256[:12]}…, the run expects {sha256[:12]}…")
         self._index = self._checked_index(packed)
         try:
+            header = _Stream(*self._index["header"])  # right before the index, so it tells where the first read began
+            end = header.start + header.size_bytes + len(packed) + _TRAILER_BYTES
+            self._tail_start = end - len(self._tail)
             self.header = ShardPlan.from_json(self._stream(self._index["header"]))
             self._catalogue = tuple(InputPart.from_json(part) for part in self._stream(self._index["catalogue"]))
         except (KeyError, TypeError, ValueError) as error:
@@ -243,12 +246,19 @@ class PlanReader:
     def _stream(self, place: list[Any]) -> Any:
         try:
             stream = _Stream(*place)
-            packed = self._read(f"bytes={stream.start}-{stream.start + stream.size_bytes - 1}")
+            packed = self._bytes(stream)
             if hashlib.sha256(packed).hexdigest() != stream.sha256:
                 raise self._damaged("the digest of a page is wrong")
             return json.loads(_inflate(packed, stream.raw_bytes))
         except (zlib.error, ValueError, TypeError) as error:
             raise self._damaged("a page can't be read") from error
+
+    def _bytes(self, stream: _Stream) -> bytes:
+        """A stream's bytes, from the first read if they were in it."""
+        if stream.start >= self._tail_start:
+            low = stream.start - self._tail_start
+            return self._tail[low : low + stream.size_bytes]
+        return self._read(f"bytes={stream.start}-{stream.start + stream.size_bytes - 1}")
 
     @property
     def _name(self) -> str:
