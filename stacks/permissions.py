@@ -55,7 +55,11 @@ def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
         case Grant.PLANS_READ:
             return [_allow(["s3:GetObject"], targets.work_objects(RUNS)), _list([targets.work_bucket])]
         case Grant.STOP_FILES_WRITE:
-            return [_allow(["s3:PutObject"], targets.work_objects(CONTROL))]
+            # Reading decides what may be overwritten.
+            return [
+                _allow(["s3:PutObject", "s3:GetObject"], targets.work_objects(CONTROL)),
+                _list([targets.work_bucket]),
+            ]
         case Grant.SHARD_WORK:
             return _shard_work(targets)
         case Grant.OUTPUT_PUBLISH:
