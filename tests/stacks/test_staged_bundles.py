@@ -14,7 +14,7 @@ import pytest
 import app
 from stacks import vendoring
 from stacks.bundle import FUNCTIONS, WORKER, Bundles, build_bundles
-from stacks.jobs import JOBS
+from stacks.jobs import JOBS, JobSpec
 from stacks.routes import EVENT_ROUTES
 from stacks.settings import DeploySettings
 
@@ -90,14 +90,13 @@ def test_the_functions_are_pure_python(bundles: Bundles) -> None:
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
-def test_the_worker_starts_and_every_declared_job_is_in_it(in_worker: Run, job: object) -> None:
-    (spec,) = (each for each in JOBS if each is job)
+def test_the_worker_starts_and_every_declared_job_is_in_it(in_worker: Run, job: JobSpec) -> None:
     program = f"""
-import batch_jobs.worker_main, {spec.module}
+import batch_jobs.worker_main, {job.module}
 from spotproof.worker.registry import find_job
-print(find_job({spec.name!r}).__module__)
+print(find_job({job.name!r}).__module__)
 """
-    assert in_worker(program) == f"{spec.module}\n"
+    assert in_worker(program) == f"{job.module}\n"
 
 
 def test_the_worker_can_make_a_client_of_every_service_it_uses(in_worker: Run) -> None:
