@@ -82,7 +82,7 @@ def test_job_events_are_those_of_our_queues_that_ended(assembly: Assembly) -> No
 
     assert pattern["source"] == ["aws.batch"]
     assert pattern["detail-type"] == ["Batch Job State Change"]
-    assert pattern["detail"]["status"] == ["FAILED", "SUCCEEDED"]
+    assert pattern["detail"]["status"] == ["FAILED"]
     assert len(pattern["detail"]["jobQueue"]) == 2
     assert all("JobQueueArn" in queue["Fn::ImportValue"] for queue in pattern["detail"]["jobQueue"])
 
