@@ -29,7 +29,6 @@ SESSION_LOST: Final = "session_lost"
 HEARTBEAT_LATE: Final = "heartbeat_late"
 WATCHER_DEGRADED: Final = "watcher_degraded"  # a signal source does not answer; never read as "no spot"
 REQUEST_RETRIED: Final = "request_retried"
-INVARIANT_BROKEN: Final = "invariant_broken"
 
 # --- log events of whoever takes leases away or closes runs -------------------------------------------------------
 STOP_FILE_WRITTEN: Final = "stop_file_written"

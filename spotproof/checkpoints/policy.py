@@ -1,11 +1,8 @@
 """When a save is worth it: pure decisions from costs, risk and hints."""
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
-INTERVAL_FLOOR_S: Final = 5.0
-INTERVAL_CAP_S: Final = 600.0
 SAVE_SHARE_MAX: Final = 0.05  # saving may take at most this share of the time, whatever the interval says
 DIRTY_BYTES_MAX: Final = 64 * 2**20  # changed data that a last save could still carry in a small part of its window
 
@@ -49,39 +46,3 @@ def decide_save(
     if since_save_s >= interval_s:
         return SaveDecision(save=True, reason=f"interval of {interval_s:g} s")
     return SaveDecision(save=False, reason="within the interval")
-
-
-def next_interval_s(
-    *,
-    save_cost_s: float,
-    interruptions_per_hour: float,
-    warned_share: float,
-    floor_s: float = INTERVAL_FLOOR_S,
-    cap_s: float = INTERVAL_CAP_S,
-) -> float:
-    """Seconds of work between saves that minimise expected loss, within floor and cap.
-
-    T* = sqrt(2 C / (L (1 - p))). With p = 0 it is Young's first-order optimum (1974, "A first order approximation to
-    the optimum checkpoint interval", doi 10.1145/361147.361115; Daly 2006, doi 10.1016/j.future.2004.11.016, adds
-    higher orders). The form with predicted interruptions is due to Aupy, Robert, Vivien and Zaidouni (arXiv 1302.3752).
-    Valid while C is small against 1 / L.
-
-    Args:
-        save_cost_s: C, seconds that one save takes, >= 0.
-        interruptions_per_hour: L, >= 0.
-        warned_share: p, the share of interruptions whose warning leads to a durable last save, 0 to 1.
-
-    Raises:
-        ValueError: an argument is out of range, or the floor exceeds the cap.
-    """
-    if save_cost_s < 0 or interruptions_per_hour < 0 or not 0 <= warned_share <= 1:
-        raise ValueError(
-            f"need save_cost_s >= 0, interruptions_per_hour >= 0 and warned_share in 0..1, "
-            f"got {save_cost_s}, {interruptions_per_hour}, {warned_share}"
-        )
-    if not 0 < floor_s <= cap_s:
-        raise ValueError(f"floor_s must be above 0 and at most cap_s={cap_s}, got {floor_s}")
-    unwarned_per_s = interruptions_per_hour / 3600 * (1 - warned_share)
-    if unwarned_per_s == 0:
-        return cap_s
-    return min(cap_s, max(floor_s, math.sqrt(2 * save_cost_s / unwarned_per_s)))

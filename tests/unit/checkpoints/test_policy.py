@@ -1,12 +1,11 @@
 """When a save pays, and how long it takes."""
 
-import math
 from typing import Any
 
 import pytest
 
 from spotproof.checkpoints.budget import SaveEstimate
-from spotproof.checkpoints.policy import DIRTY_BYTES_MAX, decide_save, next_interval_s
+from spotproof.checkpoints.policy import DIRTY_BYTES_MAX, decide_save
 
 QUIET: dict[str, Any] = {
     "interval_s": 60.0,
@@ -36,46 +35,6 @@ def test_a_safe_point_becomes_a_checkpoint_when_it_pays(changes: dict[str, Any],
 
     assert decision.save is save
     assert reason in decision.reason
-
-
-def test_the_interval_is_youngs_optimum_without_warnings() -> None:
-    expected = math.sqrt(2 * 3.5 / (0.05 / 3600))
-
-    got = next_interval_s(save_cost_s=3.5, interruptions_per_hour=0.05, warned_share=0, cap_s=1e9)
-
-    assert got == pytest.approx(expected)
-    assert got == pytest.approx(11.8 * 60, rel=0.01)
-
-
-def test_warnings_that_work_stretch_the_interval() -> None:
-    got = next_interval_s(save_cost_s=0.03, interruptions_per_hour=0.05, warned_share=0.9, cap_s=1e9)
-
-    assert got == pytest.approx(3.5 * 60, rel=0.02)
-
-
-def test_the_optimum_beats_its_neighbours() -> None:
-    cost, rate, warned = 1.0, 0.2, 0.5
-    best = next_interval_s(save_cost_s=cost, interruptions_per_hour=rate, warned_share=warned, cap_s=1e9)
-
-    def waste(interval_s: float) -> float:
-        return cost / interval_s + rate / 3600 * (1 - warned) * interval_s / 2
-
-    assert waste(best) <= min(waste(best * 0.9), waste(best * 1.1))
-
-
-def test_floor_and_cap_hold_at_the_extremes() -> None:
-    assert next_interval_s(save_cost_s=0, interruptions_per_hour=5, warned_share=0) == 5.0
-    assert next_interval_s(save_cost_s=9, interruptions_per_hour=0, warned_share=0) == 600.0
-    assert next_interval_s(save_cost_s=9, interruptions_per_hour=5, warned_share=1) == 600.0
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [{"save_cost_s": -1}, {"interruptions_per_hour": -1}, {"warned_share": 1.1}, {"floor_s": 0}, {"floor_s": 900}],
-)
-def test_numbers_out_of_range_are_refused(bad: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
-        next_interval_s(**{"save_cost_s": 1, "interruptions_per_hour": 1, "warned_share": 0, **bad})
 
 
 def test_the_estimate_learns_latency_from_small_saves_and_bandwidth_from_big_ones() -> None:
