@@ -11,6 +11,9 @@ from localcloud.state_dir import Running
 
 CreateClient = Callable[[str], Any]
 
+# Settings that the service accepts and its describe call doesn't return, on AWS as here.
+NOT_SHOWN = frozenset({"AWS::Batch::ComputeEnvironment.ComputeResources.UpdateToLatestImageVersion"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
@@ -93,8 +96,22 @@ def _deployed(stack: StackArtifact, client: CreateClient) -> Iterator[tuple[str,
     for logical_id, resource in stack.template()["Resources"].items():
         kind, properties = resource["Type"], resource.get("Properties", {})
         reader = READERS.get(kind)
-        found = reader(client, physical[logical_id], properties) if reader else {}
+        found = reader(client, physical[logical_id], _with_names(properties, physical)) if reader else {}
         yield logical_id, kind, properties, found
+
+
+def _with_names(properties: Mapping[str, Any], physical: Mapping[str, str]) -> dict[str, Any]:
+    """The properties, with references to resources at their top level as the physical ids they stand for."""
+    return {name: _named(value, physical) for name, value in properties.items()}
+
+
+def _named(value: Any, physical: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_named(item, physical) for item in value]
+    if _is_intrinsic(value):
+        target = value.get("Ref") or (value.get("Fn::GetAtt") or [None])[0]
+        return physical.get(target, value)
+    return value
 
 
 def _compared(
@@ -104,6 +121,8 @@ def _compared(
         if name not in found:
             continue
         for path, want, have in mismatches(wanted, found[name], name):
+            if f"{kind}.{path}" in NOT_SHOWN:
+                continue
             yield Difference(stack=stack, logical_id=logical_id, type=kind, property=path, wanted=want, found=have)
 
 

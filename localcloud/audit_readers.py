@@ -1,13 +1,36 @@
 """What the services say about a deployed resource, in the words of its CloudFormation type."""
 
-import base64
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Properties = Mapping[str, Any]
 CreateClient = Callable[[str], Any]
-Reader = Callable[[CreateClient, str, Properties], dict[str, Any]]
+Reader = Callable[[CreateClient, str, Properties], dict[str, Any]]  # client, physical id, template's properties
+
+_FUNCTION_PROPERTIES = (
+    "Architectures",
+    "DeadLetterConfig",
+    "Description",
+    "Environment",
+    "Handler",
+    "LoggingConfig",
+    "MemorySize",
+    "Role",
+    "Runtime",
+    "Timeout",
+    "TracingConfig",
+)
+_DEFINITION_PROPERTIES = (
+    "ContainerProperties",
+    "JobDefinitionName",
+    "Parameters",
+    "PlatformCapabilities",
+    "PropagateTags",
+    "RetryStrategy",
+    "Timeout",
+    "Type",
+)
 
 
 def _bucket(client: CreateClient, name: str, _wanted: Properties) -> dict[str, Any]:
@@ -46,8 +69,9 @@ def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _bucket_policy(client: CreateClient, name: str, _wanted: Properties) -> dict[str, Any]:
-    return {"PolicyDocument": json.loads(client("s3").get_bucket_policy(Bucket=name)["Policy"])}
+def _bucket_policy(client: CreateClient, _physical: str, wanted: Properties) -> dict[str, Any]:
+    policy = client("s3").get_bucket_policy(Bucket=wanted["Bucket"])["Policy"]
+    return {"Bucket": wanted["Bucket"], "PolicyDocument": json.loads(policy)}
 
 
 def _table(client: CreateClient, name: str, wanted: Properties) -> dict[str, Any]:
@@ -64,6 +88,7 @@ def _table(client: CreateClient, name: str, wanted: Properties) -> dict[str, Any
         {
             "Region": replica["Region"],
             "PointInTimeRecoverySpecification": recovery_specification,
+            "GlobalSecondaryIndexes": table.get("GlobalSecondaryIndexes", []),
             "DeletionProtectionEnabled": table.get("DeletionProtectionEnabled", False),
             "Tags": _try(lambda: dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"], []),
         }
@@ -86,18 +111,14 @@ def _table(client: CreateClient, name: str, wanted: Properties) -> dict[str, Any
 def _function(client: CreateClient, name: str, _wanted: Properties) -> dict[str, Any]:
     answer = client("lambda").get_function(FunctionName=name)
     configuration = answer["Configuration"]
-    names = ("Architectures", "DeadLetterConfig", "Description", "Environment", "Handler", "LoggingConfig")
-    names += ("MemorySize", "Role", "Runtime", "Timeout", "TracingConfig")
-    found = {key: configuration.get(key) for key in names}
+    found = {key: configuration.get(key) for key in _FUNCTION_PROPERTIES}
     found["ReservedConcurrentExecutions"] = answer.get("Concurrency", {}).get("ReservedConcurrentExecutions")
     return found
 
 
 def _invoke_config(client: CreateClient, _physical: str, wanted: Properties) -> dict[str, Any]:
-    name = _physical.partition(":")[0] if not _physical.startswith("arn:") else _physical
-    found = client("lambda").get_function_event_invoke_config(
-        FunctionName=name.partition("|")[0], Qualifier=wanted.get("Qualifier", "$LATEST")
-    )
+    name, qualifier = wanted["FunctionName"], wanted.get("Qualifier", "$LATEST")
+    found = client("lambda").get_function_event_invoke_config(FunctionName=name, Qualifier=qualifier)
     return {key: found.get(key) for key in ("DestinationConfig", "MaximumEventAgeInSeconds", "MaximumRetryAttempts")}
 
 
@@ -144,6 +165,29 @@ def _role(client: CreateClient, name: str, _wanted: Properties) -> dict[str, Any
     }
 
 
+def _inline_policy(client: CreateClient, _physical: str, wanted: Properties) -> dict[str, Any]:
+    iam, name = client("iam"), wanted["PolicyName"]
+    holders = [role for role in wanted.get("Roles", []) if name in iam.list_role_policies(RoleName=role)["PolicyNames"]]
+    documents = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for role in holders]
+    return {"PolicyName": name, "Roles": holders, "PolicyDocument": documents[0] if documents else None}
+
+
+def _permission(client: CreateClient, _physical: str, wanted: Properties) -> dict[str, Any]:
+    policy = json.loads(client("lambda").get_policy(FunctionName=wanted["FunctionName"])["Policy"])
+    for statement in policy["Statement"]:
+        principal, action = statement.get("Principal", {}), statement.get("Action")
+        source = (statement.get("Condition") or {}).get("ArnLike", {}).get("AWS:SourceArn")
+        if action == wanted["Action"] and wanted["Principal"] in (principal, *dict(principal).values()):
+            return {"Action": action, "Principal": wanted["Principal"], "SourceArn": source}
+    return {"Action": None, "Principal": None, "SourceArn": None}
+
+
+def _queue_policy(client: CreateClient, _physical: str, wanted: Properties) -> dict[str, Any]:
+    url = wanted["Queues"][0]
+    attributes = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {})
+    return {"PolicyDocument": json.loads(attributes.get("Policy", "{}"))}
+
+
 def _environment(client: CreateClient, arn: str, _wanted: Properties) -> dict[str, Any]:
     batch = client("batch")
     found = batch.describe_compute_environments(computeEnvironments=[arn])["computeEnvironments"][0]
@@ -164,17 +208,13 @@ def _job_queue(client: CreateClient, arn: str, _wanted: Properties) -> dict[str,
 
 def _definition(client: CreateClient, arn: str, _wanted: Properties) -> dict[str, Any]:
     found = client("batch").describe_job_definitions(jobDefinitions=[arn])["jobDefinitions"][0]
-    names = ("ContainerProperties", "JobDefinitionName", "Parameters", "PlatformCapabilities", "PropagateTags")
-    names += ("RetryStrategy", "Timeout", "Type")
-    return {name: found.get(name[0].lower() + name[1:]) for name in names}
+    return {name: found.get(name[0].lower() + name[1:]) for name in _DEFINITION_PROPERTIES}
 
 
 def _launch_template(client: CreateClient, physical: str, _wanted: Properties) -> dict[str, Any]:
     versions = client("ec2").describe_launch_template_versions(LaunchTemplateId=physical)["LaunchTemplateVersions"]
-    data = dict(max(versions, key=lambda one: one["VersionNumber"])["LaunchTemplateData"])
-    if data.get("UserData"):
-        base64.b64decode(data["UserData"], validate=True)
-    return {"LaunchTemplateData": data}
+    newest = max(versions, key=lambda one: one["VersionNumber"])
+    return {"LaunchTemplateData": newest["LaunchTemplateData"]}
 
 
 def _subnet(client: CreateClient, physical: str, _wanted: Properties) -> dict[str, Any]:
@@ -206,11 +246,14 @@ READERS: Mapping[str, Reader] = {
     "AWS::EC2::Subnet": _subnet,
     "AWS::EC2::VPCEndpoint": _vpc_endpoint,
     "AWS::Events::Rule": _rule,
+    "AWS::IAM::Policy": _inline_policy,
     "AWS::IAM::Role": _role,
     "AWS::Lambda::EventInvokeConfig": _invoke_config,
     "AWS::Lambda::Function": _function,
+    "AWS::Lambda::Permission": _permission,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::S3::Bucket": _bucket,
     "AWS::S3::BucketPolicy": _bucket_policy,
     "AWS::SQS::Queue": _queue,
+    "AWS::SQS::QueuePolicy": _queue_policy,
 }

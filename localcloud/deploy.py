@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from localcloud.assembly import FileAsset, StackArtifact, read_assembly
 from localcloud.bootstrap import asset_bucket
+from localcloud.clients import clients_of
 from localcloud.errors import LocalcloudError
 from localcloud.node import cdk_command
-from localcloud.settings import ROOT_SECRET
 from localcloud.state_dir import FOREIGN_VARIABLES, Running, StateDir
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def deploy(running: Running, assembly: Path, *, say: Say = lambda _text: None) -
         LocalcloudError: a resource failed; the text names it and its reason.
     """
     stacks = read_assembly(assembly, account=running.account, region=running.region)
-    client = _clients(running)
+    client = clients_of(running)
     _publish(client("s3"), [asset for stack in stacks for asset in stack.assets], say)
     bucket = asset_bucket(running.account, running.region)
     deployed = []
@@ -70,23 +70,12 @@ def deploy_with_cdk(
     result = subprocess.run([*command, "deploy", "--all", *options], env=variables, check=False)
     if result.returncode != 0:
         raise LocalcloudError(f"cdk deploy failed with exit code {result.returncode}: its output above says why")
-    cloudformation = _clients(running)("cloudformation")
+    cloudformation = clients_of(running)("cloudformation")
     took = time.monotonic() - started
     return [
         DeployedStack(name=stack.name, outcome="deployed", outputs=_outputs(cloudformation, stack.name), seconds=took)
         for stack in stacks
     ]
-
-
-def _clients(running: Running) -> Callable[[str], Any]:
-    import boto3
-    from botocore.config import Config
-
-    session = boto3.Session(
-        aws_access_key_id=running.account, aws_secret_access_key=ROOT_SECRET, region_name=running.region
-    )
-    config = Config(connect_timeout=3, read_timeout=60, retries={"total_max_attempts": 3})
-    return lambda service: session.client(service, endpoint_url=running.endpoint, config=config)  # type: ignore[call-overload]
 
 
 def _publish(s3: Any, assets: list[FileAsset], say: Say) -> None:

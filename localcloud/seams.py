@@ -62,7 +62,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ministack.services.iam": ("_roles", "_instance_profiles"),
     "ministack.services.sts": ("_sessions", "register_session"),
     "ministack.services.s3": ("_put_bucket_lifecycle", "_bucket_lifecycle"),
-    "ministack.services.dynamodb": ("_update_ttl", "_update_continuous_backups"),
+    "ministack.services.dynamodb": ("_update_table", "_update_ttl", "_update_continuous_backups"),
     "ministack.services.cloudwatch": ("record_metric",),
     "ministack.services.cloudwatch_logs": ("_append_log_events",),
 }

@@ -53,8 +53,11 @@ def _set_table(seams: Seams, table: str, properties: Properties) -> None:
     if ttl:
         specification = {"Enabled": _truth(ttl.get("Enabled")), "AttributeName": ttl.get("AttributeName", "")}
         seams.dynamodb._update_ttl({"TableName": table, "TimeToLiveSpecification": specification})
-    replicas = properties.get("Replicas") or [properties]
-    recovery = replicas[0].get("PointInTimeRecoverySpecification")
+    home = (properties.get("Replicas") or [properties])[0]
+    if "DeletionProtectionEnabled" in home:
+        protected = _truth(home["DeletionProtectionEnabled"])
+        seams.dynamodb._update_table({"TableName": table, "DeletionProtectionEnabled": protected})
+    recovery = home.get("PointInTimeRecoverySpecification")
     if recovery:
         specification = {**recovery, "PointInTimeRecoveryEnabled": _truth(recovery.get("PointInTimeRecoveryEnabled"))}
         seams.dynamodb._update_continuous_backups(

@@ -62,7 +62,7 @@ def _state_template() -> dict[str, Any]:
     return {
         "Resources": {
             "Table": {
-                "Type": "AWS::DynamoDB::Table",
+                "Type": "AWS::DynamoDB::GlobalTable",
                 "Properties": {
                     "KeySchema": [
                         {"AttributeName": "pk", "KeyType": "HASH"},
@@ -74,7 +74,13 @@ def _state_template() -> dict[str, Any]:
                     ],
                     "BillingMode": "PAY_PER_REQUEST",
                     "TimeToLiveSpecification": {"AttributeName": "ttl", "Enabled": True},
-                    "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+                    "Replicas": [
+                        {
+                            "Region": {"Ref": "AWS::Region"},
+                            "DeletionProtectionEnabled": True,
+                            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+                        }
+                    ],
                 },
             },
             "Bucket": {

@@ -115,8 +115,8 @@ def test_every_resource_keeps_what_its_template_says(small_account: TestAccount,
     assert [str(difference) for difference in found.differences] == []
     assert {
         "AWS::S3::Bucket.LifecycleConfiguration",
-        "AWS::DynamoDB::Table.TimeToLiveSpecification",
-        "AWS::DynamoDB::Table.PointInTimeRecoverySpecification",
+        "AWS::DynamoDB::GlobalTable.TimeToLiveSpecification",
+        "AWS::DynamoDB::GlobalTable.Replicas",
         "AWS::Lambda::Function.DeadLetterConfig",
         "AWS::Lambda::Function.ReservedConcurrentExecutions",
         "AWS::Batch::ComputeEnvironment.ComputeResources",
