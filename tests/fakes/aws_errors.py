@@ -15,7 +15,7 @@ def client_error(code: str, *, status: int = 400, operation: str = "UpdateItem")
     return ClientError(response, operation)
 
 
-class _Wrapped:
+class WrappedClient:
     """Passes the store's four requests through `_send`."""
 
     def __init__(self, client: Any) -> None:
@@ -37,7 +37,7 @@ class _Wrapped:
         raise NotImplementedError
 
 
-class FailingClient(_Wrapped):
+class FailingClient(WrappedClient):
     """Raises the errors of a list, one for each request, before the request has any effect; then works."""
 
     def __init__(self, client: Any, errors: list[Exception]) -> None:
@@ -50,7 +50,7 @@ class FailingClient(_Wrapped):
         return send(**request)
 
 
-class ReplyLosingClient(_Wrapped):
+class ReplyLosingClient(WrappedClient):
     """Loses the reply of the first `lose` writes after they took effect; `meanwhile` runs before the retry arrives."""
 
     def __init__(self, client: Any, *, lose: int = 1, meanwhile: Callable[[], None] | None = None) -> None:
@@ -68,7 +68,7 @@ class ReplyLosingClient(_Wrapped):
         return answer
 
 
-class CountingClient(_Wrapped):
+class CountingClient(WrappedClient):
     """Remembers the name of every request."""
 
     def __init__(self, client: Any) -> None:
@@ -80,7 +80,7 @@ class CountingClient(_Wrapped):
         return send(**request)
 
 
-class SmallPagesClient(_Wrapped):
+class SmallPagesClient(WrappedClient):
     """Cuts every query into pages of at most `items`."""
 
     def __init__(self, client: Any, *, items: int) -> None:

@@ -374,7 +374,7 @@ def test_cancelling_again_reaches_a_session_that_opened_meanwhile() -> None:
 def test_a_completed_run_is_not_cancelled_and_its_sessions_not_stopped() -> None:
     s = scene()
     for stripe in range(s.run.stripes):
-        s.run = s.store.close_stripe(s.run.run_id, stripe)
+        s.run = s.store.close_stripe(s.run.run_id, stripe).run
     taken = s.store.take_finalizer(s.run, finalizer="f", ttl_s=1)
     assert taken is not None
     s.store.end_run(taken, state=RunState.COMPLETE, quarantined=0, reason=None)
