@@ -15,6 +15,7 @@ SHARD_FAILED: Final = "shard_failed"
 SHARD_QUARANTINED: Final = "shard_quarantined"
 SHARD_RELEASED: Final = "shard_released"
 SHARD_PUBLISHED: Final = "shard_published"
+SHARD_USAGE: Final = "shard_usage"  # requests and units that one shard took
 PUBLISH_FAILED: Final = "publish_failed"  # the finalizer repeats it
 CHECKPOINT_SAVED: Final = "checkpoint_saved"
 CHECKPOINT_FAILED: Final = "checkpoint_failed"

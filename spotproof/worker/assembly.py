@@ -37,6 +37,7 @@ from spotproof.worker.registry import JobFunction
 from spotproof.worker.session import WorkerSession
 from spotproof.worker.shard_handle import ShardHandle
 from spotproof.worker.shard_run import ShardRun
+from spotproof.worker.shard_usage import ShardUsage
 from spotproof.worker.sink import ShardSink
 
 logger = logging.getLogger(__name__)
@@ -181,6 +182,7 @@ class WorkerAssembly:
             ledger=self.ledger,
             clock=self.clock,
             rng=self.rng,
+            usage=ShardUsage(self.store.usage),
             run_shard=lambda lease: self._shard_run(lease, run, plan, session, monitor).execute(),
         )
 

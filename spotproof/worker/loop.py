@@ -18,6 +18,7 @@ from spotproof.worker.leasing import LeaseFinder
 from spotproof.worker.ledger import LedgerBook, Spent
 from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.session import WorkerSession
+from spotproof.worker.shard_usage import ShardUsage
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class WorkerLoop:
     ledger: LedgerBook
     clock: Clock
     rng: random.Random
+    usage: ShardUsage
     run_shard: Callable[[Lease], ShardOutcome]
 
     def work(self) -> int:
@@ -45,7 +47,7 @@ class WorkerLoop:
                 lease = self._look()
                 if lease is not None:
                     empty_looks = 0
-                    self.run_shard(lease)
+                    self.usage.report(lease, self.run_shard(lease))
                     continue
                 empty_looks += 1
                 exit_code = self._idle(empty_looks)
@@ -59,6 +61,7 @@ class WorkerLoop:
             raise SessionLostError("this session was fenced by somebody else")
         if self.monitor.stop() is not None or self.monitor.hint() is not None:
             return None
+        self.usage.begin()
         with self.ledger.span(Spent.IDLE):
             return self.finder.next_lease()
 
