@@ -1,0 +1,314 @@
+"""The scheduled controller: rescue, closing, announcing, and runs that nobody works on."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lambdas import controller
+from lambdas.controller import decide_stuck
+from spotproof import contract, events
+from spotproof.capacity.live_jobs import RunJobs, Submission
+from spotproof.capacity.topup import Hold
+from spotproof.errors import AwsUnavailableError
+from spotproof.leases.model import Run, RunId, RunState, SessionState, ShardState, Stop, StopKind
+from tests.fakes.leases import HOUR, NOON, a_run, a_session, an_output
+from tests.lambdas.conftest import Account
+from tests.unit.capacity.batch_double import FakeBatch
+
+Metrics = Callable[[], dict[str, float]]
+PARAMETERS = {"run": "auto", "input": "s3://b/in/", "shard_by": "time:1d"}
+
+
+class Bus:
+    """Remembers announced runs."""
+
+    def __init__(self) -> None:
+        self.announced: list[str] = []
+
+    def announce_finished(self, run_id: str) -> None:
+        self.announced.append(run_id)
+
+
+class Jobs:
+    """Batch as the controller reads it."""
+
+    def __init__(self) -> None:
+        self.live = False
+        self.known = True
+
+    def has_live_job(self, run_id: str) -> bool:
+        return self.live
+
+    def submission_of(self, job_id: str) -> Submission | None:
+        if not self.known:
+            return None
+        return Submission(job_name="w", job_queue="spot-queue", job_definition="d:3", parameters=PARAMETERS)
+
+
+@pytest.fixture
+def bus(account: Account) -> Bus:
+    double = Bus()
+    object.__setattr__(controller.build(), "run_events", double)
+    return double
+
+
+@pytest.fixture
+def jobs(account: Account) -> Jobs:
+    double = Jobs()
+    object.__setattr__(controller.build(), "jobs", double)
+    return double
+
+
+@pytest.fixture
+def batch(account: Account) -> FakeBatch:
+    double = FakeBatch()
+    controller.build().topup._batch = double  # type: ignore[assignment]
+    return double
+
+
+def tick(account: Account) -> Any:
+    return controller.handler({}, account.context)
+
+
+def finish_all(account: Account) -> None:
+    session = account.worker("finisher", batch_job_id="job-0:1")
+    for index in range(account.run.shards):
+        account.store.take_ticket(account.run, account.run.stripe_of(index))
+        lease = account.lease(session, index, seq=index + 1)
+        account.store.commit(lease, an_output(lease))
+
+
+def test_an_expired_session_is_rescued_and_counted(
+    account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch, metrics: Metrics
+) -> None:
+    session = account.worker(batch_job_id="job-0:1")
+    account.lease(session, 0)
+    account.clock.advance(2 * 3600)
+    jobs.live = True
+
+    done = tick(account)
+
+    assert (done["runs"], done["rescued"], done["requeued"], done["failures"]) == (1, 1, 1, 0)
+    shard = account.store.get_shard(account.run, 0)
+    assert shard is not None
+    assert (shard.state, shard.losses) == (ShardState.READY, 1)
+    assert account.session(session).state is SessionState.DEAD
+    emitted = metrics()
+    assert (emitted[events.METRIC_CONTROLLER_HEARTBEAT], emitted[events.METRIC_SESSIONS_RESCUED]) == (1, 1)
+
+
+def test_a_second_tick_changes_nothing(account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch) -> None:
+    account.lease(account.worker(), 0)
+    account.clock.advance(2 * 3600)
+    jobs.live = True
+    tick(account)
+    before = account.items()
+
+    account.clock.advance(60)
+    assert tick(account)["rescued"] == 0
+    assert account.items() == before
+
+
+def test_finished_stripes_are_closed_and_the_run_is_announced_until_it_ends(
+    account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch
+) -> None:
+    finish_all(account)
+
+    tick(account)
+
+    assert account.stored_run().closed == frozenset({0, 1})
+    assert bus.announced == [account.run.run_id]
+    account.clock.advance(60)
+    tick(account)
+    assert len(bus.announced) == 2
+
+
+def test_a_run_that_is_being_finalized_is_not_announced(account: Account, bus: Bus, jobs: Jobs) -> None:
+    finish_all(account)
+    tick(account)
+    account.store.take_finalizer(account.stored_run(), finalizer="f", ttl_s=300)
+
+    tick(account)
+    assert len(bus.announced) == 1
+    account.clock.advance(301)
+    tick(account)
+    assert len(bus.announced) == 2
+
+
+def test_a_hole_is_repaired_in_one_tick(account: Account, bus: Bus, jobs: Jobs) -> None:
+    jobs.live = True
+    for _ in range(3):
+        account.store.take_ticket(account.run, 0)  # taken, and the worker died before its hold
+
+    done = tick(account)
+
+    assert done["holes"] == 3
+    shard = account.store.get_shard(account.run, 0)
+    assert shard is not None
+    assert shard.state is ShardState.READY
+
+
+def test_an_ended_run_that_was_not_cleaned_is_announced_again_and_a_cancelled_one_after_a_rest(
+    account: Account, bus: Bus, jobs: Jobs
+) -> None:
+    account.store.cancel_run(account.run.run_id, reason="enough")
+
+    tick(account)
+    assert bus.announced == []
+    account.clock.advance(11 * 60)
+    tick(account)
+    assert bus.announced == [account.run.run_id]
+    account.store.mark_cleaned(account.run.run_id)
+    tick(account)
+    assert len(bus.announced) == 1
+
+
+def test_a_run_that_nobody_works_on_gets_one_worker_like_its_last(
+    account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch, metrics: Metrics
+) -> None:
+    account.worker(batch_job_id="job-0:1")
+    account.clock.advance(2 * 3600)
+
+    assert tick(account)["topped_up"] == 1
+    assert metrics()[events.METRIC_WORKERS_REPLACED] == 1
+    assert tick(account)["topped_up"] == 0  # the same minute again
+
+    [job] = batch.jobs
+    assert job["parameters"] == PARAMETERS | {"run": account.run.run_id}
+    assert (job["jobQueue"], job["jobDefinition"]) == ("spot-queue", "d:3")
+
+
+def test_while_its_new_worker_waits_for_capacity_it_gets_no_other(
+    account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch
+) -> None:
+    account.worker(batch_job_id="job-0:1")
+    account.clock.advance(2 * 3600)
+    tick(account)
+    jobs.live = True
+
+    for _ in range(10):
+        account.clock.advance(60)
+        tick(account)
+
+    assert len(batch.jobs) == 1
+
+
+def test_a_job_that_batch_has_forgotten_is_reported_and_stops_no_other_run(
+    account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch
+) -> None:
+    account.worker(batch_job_id="job-0:1")
+    account.clock.advance(2 * 3600)
+    jobs.known = False
+
+    done = tick(account)
+
+    assert (done["topped_up"], done["failures"]) == (0, 1)
+
+
+def test_one_failing_run_stops_no_other(
+    account: Account, bus: Bus, jobs: Jobs, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = account.store.create_run(a_run(run_id=RunId("other"), stripes=2))
+    finish_all(account)
+    requeuer = controller.build().requeuer
+    real = requeuer.rescue_expired
+
+    def failing(run: Run, now: int) -> Any:
+        if run.run_id == other.run_id:
+            raise AwsUnavailableError("throttled")
+        return real(run, now)
+
+    monkeypatch.setattr(requeuer, "rescue_expired", failing)
+
+    done = tick(account)
+
+    assert (done["runs"], done["failures"]) == (2, 1)
+    assert bus.announced == [account.run.run_id]
+    assert metrics()[events.METRIC_CONTROLLER_FAILURES] == 1
+
+
+def test_without_time_it_leaves_the_rest_to_the_next_minute(account: Account, bus: Bus, jobs: Jobs) -> None:
+    account.context.remaining_s = 1.0
+
+    assert tick(account) | {"skipped": 1, "runs": 0} == tick(account)
+
+
+def test_no_runs_at_all_is_an_ordinary_minute(account: Account, bus: Bus, jobs: Jobs, metrics: Metrics) -> None:
+    account.store.cancel_run(account.run.run_id, reason="enough")
+
+    assert tick(account)["runs"] == 0
+    assert metrics()[events.METRIC_CONTROLLER_HEARTBEAT] == 1
+
+
+def test_the_announcement_is_an_event_the_finalizer_takes(account: Account) -> None:
+    import json
+
+    import boto3
+
+    from lambdas import wiring
+    from lambdas.run_events import RunEvents
+
+    events_client = boto3.client("events", region_name="us-east-1")
+    logs = boto3.client("logs", region_name="us-east-1")
+    logs.create_log_group(logGroupName="/aws/events/seen")
+    events_client.put_rule(Name="r", EventPattern=json.dumps({"source": [contract.EVENT_SOURCE]}))
+    arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/events/seen"
+    events_client.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": arn}])
+
+    RunEvents(client=events_client, bus="default", retrier=wiring.wire().retrier).announce_finished("run-1")
+
+    [seen] = logs.filter_log_events(logGroupName="/aws/events/seen")["events"]
+    event = json.loads(seen["message"])
+    assert (event["detail-type"], event["detail"]["run_id"]) == (contract.DETAIL_RUN_FINISHED, "run-1")
+
+
+ALIVE = a_session("alive", until=NOON + HOUR)
+GONE = replace(
+    a_session("gone", state=SessionState.DEAD), host=replace(ALIVE.host, batch_job_id="job-0:1"), started_at=NOON
+)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "hold", "live_jobs", "state", "said"),
+    [
+        ([GONE, ALIVE], None, False, RunState.RUNNING, "a worker is alive"),
+        ([GONE], None, True, RunState.RUNNING, "waits or runs"),
+        ([], None, False, RunState.RUNNING, "by hand"),
+        ([replace(GONE, host=ALIVE.host)], None, False, RunState.RUNNING, "by hand"),
+        ([GONE], Hold(since=NOON + 1, reason="terminated"), False, RunState.RUNNING, "held: terminated"),
+        ([GONE], None, False, RunState.PAUSED, "PAUSED"),
+    ],
+)
+def test_why_a_run_gets_no_worker(
+    sessions: list[Any], hold: Hold | None, live_jobs: bool, state: RunState, said: str
+) -> None:
+    decision = decide_stuck(
+        run=a_run(state=state), sessions=sessions, hold=hold, live_jobs=live_jobs, now_ms=NOON + 60_000
+    )
+
+    assert not decision.needs_worker
+    assert said in decision.reason
+
+
+def test_a_hold_older_than_the_newest_worker_was_lifted_by_submitting_again() -> None:
+    newest = replace(GONE, started_at=NOON + 10_000)
+    hold = Hold(since=NOON + 5_000, reason="terminated")
+
+    decision = decide_stuck(run=a_run(), sessions=[GONE, newest], hold=hold, live_jobs=False, now_ms=NOON + 60_000)
+
+    assert decision.needs_worker
+    assert decision.model == newest
+
+
+def test_a_silent_session_counts_as_gone_even_before_its_rescue() -> None:
+    silent = replace(GONE, state=SessionState.ALIVE, until=NOON, stop=Stop(kind=StopKind.NOTICE, deadline=None))
+
+    decision = decide_stuck(run=a_run(), sessions=[silent], hold=None, live_jobs=False, now_ms=NOON + 1)
+
+    assert decision.needs_worker
+
+
+def test_the_real_reader_is_wired(account: Account) -> None:
+    assert isinstance(controller.build().jobs, RunJobs)

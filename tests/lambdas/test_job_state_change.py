@@ -1,0 +1,183 @@
+"""Ends of workers' Batch jobs, from recorded payloads to classification and top-ups."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from lambdas import job_state_change
+from spotproof import events
+from spotproof.errors import AwsUnavailableError, ConfigurationError
+from spotproof.leases.model import RunState
+from tests.lambdas.conftest import Account
+from tests.unit.capacity.batch_double import FakeBatch
+
+EXHAUSTED = "batch_job_state_change.array_child_failed_attempts_exhausted.synth"
+JOB_ID = "4c7599ae-0a82-49aa-ba5a-4727fcce14a8:7"
+Metrics = Callable[[], dict[str, float]]
+
+
+@pytest.fixture
+def batch(account: Account) -> FakeBatch:
+    double = FakeBatch()
+    job_state_change.build().topup._batch = double  # type: ignore[assignment]
+    return double
+
+
+def job_event(account: Account, name: str = EXHAUSTED, **detail: Any) -> dict[str, Any]:
+    event = account.event(name)
+    parameters = {"run": account.run.run_id, "input": "s3://b/in/", "shard_by": "time:1d"}
+    event["detail"] |= {"parameters": parameters, **detail}
+    return event
+
+
+def report(account: Account, event: dict[str, Any]) -> Any:
+    return job_state_change.handler(event, account.context)
+
+
+def test_a_worker_that_used_up_its_attempts_on_reclaimed_hosts_is_replaced_once(
+    account: Account, batch: FakeBatch, metrics: Metrics
+) -> None:
+    event = job_event(account)
+
+    first = report(account, event)
+    assert metrics()[events.METRIC_WORKERS_REPLACED] == 1
+    account.clock.advance(6 * 3600)
+    again = report(account, event)
+
+    assert first == {"classified": "host-reclaimed", "topup": "submitted"}
+    assert again == {"classified": "host-reclaimed", "topup": "already"}
+    [job] = batch.jobs
+    assert job["jobQueue"] == "arn:aws:batch:us-east-1:123456789012:job-queue/spot-queue"
+    assert job["jobDefinition"].endswith(":job-definition/first-run-job-definition:1")
+    assert job["parameters"] == {"run": account.run.run_id, "input": "s3://b/in/", "shard_by": "time:1d"}
+    assert job["jobName"].startswith("shard-worker-r")
+    assert metrics()[events.METRIC_WORKERS_REPLACED] == 0
+
+
+def test_a_worker_that_let_go_in_time_every_time_is_replaced_too(account: Account, batch: FakeBatch) -> None:
+    attempt = {"container": {"exitCode": 75}, "statusReason": "Essential container in task exited"}
+
+    answer = report(account, job_event(account, attempts=[attempt], statusReason=attempt["statusReason"]))
+
+    assert answer == {"classified": "interrupted", "topup": "submitted"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("batch_job_state_change.failed_oom.synth", "out-of-memory"),
+        ("batch_job_state_change.failed_app_error.synth", "unknown"),
+    ],
+)
+def test_other_failures_are_classified_and_not_replaced(
+    account: Account, batch: FakeBatch, name: str, kind: str
+) -> None:
+    assert report(account, job_event(account, name)) == {"classified": kind}
+    assert batch.jobs == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "batch_job_state_change.array_parent_pending.synth",
+        "batch_job_state_change.array_child_succeeded_after_reclaim.synth",
+        "batch_job_state_change.array_child_retrying_after_reclaim.synth",
+        "batch_job_state_change.runnable.docs",
+    ],
+)
+def test_parents_successes_and_retries_mean_nothing(account: Account, batch: FakeBatch, name: str) -> None:
+    before = account.items()
+
+    assert report(account, job_event(account, name)) == {"ignored": 1}
+
+    assert account.items() == before
+    assert account.stored_run().state is RunState.RUNNING
+
+
+def test_a_failed_parent_means_nothing_either(account: Account, batch: FakeBatch) -> None:
+    event = job_event(account, "batch_job_state_change.array_parent_pending.synth", status="FAILED")
+
+    assert report(account, event) == {"ignored": 1}
+
+
+def test_a_job_of_somebody_elses_queue_is_ignored(account: Account, batch: FakeBatch) -> None:
+    event = job_event(account, jobQueue="arn:aws:batch:us-east-1:123456789012:job-queue/theirs")
+
+    assert report(account, event) == {"ignored": 1}
+    assert batch.jobs == []
+
+
+@pytest.mark.parametrize("run", ["no-such-run", "../etc", "auto"])
+def test_a_worker_of_an_unknown_run_is_classified_only(account: Account, batch: FakeBatch, run: str) -> None:
+    assert report(account, job_event(account, parameters={"run": run})) == {"classified": "host-reclaimed"}
+    assert batch.jobs == []
+
+
+def test_a_worker_of_a_cancelled_or_finished_run_is_not_replaced(account: Account, batch: FakeBatch) -> None:
+    account.store.cancel_run(account.run.run_id, reason="enough")
+
+    assert report(account, job_event(account)) == {"classified": "host-reclaimed"}
+    assert batch.jobs == []
+
+
+def test_with_every_stripe_closed_no_worker_is_needed(account: Account, batch: FakeBatch) -> None:
+    for stripe in range(account.run.stripes):
+        account.store.close_stripe(account.run.run_id, stripe)
+
+    assert report(account, job_event(account)) == {"classified": "host-reclaimed"}
+    assert batch.jobs == []
+
+
+@pytest.mark.parametrize(("flag", "kind"), [("isTerminated", "terminated"), ("isCancelled", "cancelled")])
+def test_a_persons_will_is_noted_and_nothing_is_replaced(
+    account: Account, batch: FakeBatch, flag: str, kind: str
+) -> None:
+    said: dict[str, Any] = {"statusReason": "enough of this", flag: True}
+
+    answer = report(account, job_event(account, **said))
+
+    assert answer == {"classified": kind}
+    assert batch.jobs == []
+    held = job_state_change.build().topup.held(account.run.run_id)
+    assert held is not None
+    assert "enough of this" in held.reason
+
+
+def test_a_failure_midway_is_completed_by_the_retry_without_a_second_worker(account: Account, batch: FakeBatch) -> None:
+    topup = job_state_change.build().topup
+    real, event = topup._dynamodb, job_event(account)
+
+    class NoRecord:
+        def __getattr__(self, name: str) -> Any:
+            if name == "update_item":
+                return self._down
+            return getattr(real, name)
+
+        def _down(self, **_: Any) -> Any:
+            raise EndpointConnectionError(endpoint_url="http://dynamodb")
+
+    topup._dynamodb = NoRecord()  # type: ignore[assignment]
+    with pytest.raises(AwsUnavailableError):
+        report(account, event)
+    topup._dynamodb = real
+    account.clock.advance(60)
+
+    assert report(account, event)["topup"] == "submitted"
+    assert len(batch.jobs) == 1
+
+
+@pytest.mark.parametrize("change", [{"source": "my.app"}, {"account": "999999999999"}, {"detail": {"jobId": "x"}}])
+def test_a_forged_or_malformed_event_is_counted_and_dropped(
+    account: Account, batch: FakeBatch, metrics: Metrics, change: dict[str, Any]
+) -> None:
+    assert report(account, job_event(account) | change) == {"rejected": 1}
+    assert metrics() == {events.METRIC_EVENTS_REJECTED: 1}
+
+
+def test_a_missing_queue_variable_is_named(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPOTPROOF_ON_DEMAND_QUEUE")
+
+    with pytest.raises(ConfigurationError, match="SPOTPROOF_ON_DEMAND_QUEUE"):
+        report(account, job_event(account))
