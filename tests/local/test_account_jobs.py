@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.images import HOST_VERSION
 from tests.local.account import TestAccount, eventually
-from tests.local.small_assembly import HOST_VERSION
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 EVENTS = Path(__file__).parent.parent / "events"

@@ -1,0 +1,1 @@
+"""Unit tests of the local account: its decisions, without a server."""
