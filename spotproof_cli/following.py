@@ -16,6 +16,7 @@ POLL_S: Final = 2.0
 POLL_S_MAX: Final = 30.0
 SHARDS_PER_POLL_S: Final = 1000  # a bigger run is walked less often
 JOBS_EVERY_S: Final = 10.0  # Batch is asked so often while nothing is planned
+ROWS_READ_MAX: Final = 2000  # of a run this small every row is read each time, for its interruptions
 LOOKS_FOR_JOBS: Final = 3  # a job may need a moment to be listed
 
 
@@ -66,7 +67,7 @@ class Follower:
             self.clock.sleep(wait_s)
 
     def _planned(self, run: Run) -> Ending | None:
-        self.display.moved(self.reader.view(run, details=False))
+        self.display.moved(self.reader.view(run, details=run.shards <= ROWS_READ_MAX))
         if not run.state.ended:
             return None
         return Ending(code=exit_codes.of_run(run.state), run=run, reason=run.reason or "")

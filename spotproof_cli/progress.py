@@ -39,12 +39,12 @@ def progress_display(output: Output, clock: Clock) -> ProgressDisplay:
 
 def describe(view: RunView) -> str:
     """One line: shards, workers, interruptions, time left."""
-    counts, seen = view.counts, view.interruptions
+    counts = view.counts
     parts = [
         f"{counts.done}/{counts.total} shards done",
         f"{counts.leased} leased",
         f"{len(view.workers)} workers",
-        f"{seen.workers_stopped + seen.workers_lost} interrupted",
+        f"{view.interruptions.seen} interrupted",
     ]
     if counts.quarantined:
         parts.append(f"{counts.quarantined} quarantined")

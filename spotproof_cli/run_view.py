@@ -38,6 +38,11 @@ class Interruptions:
     shards_interrupted: int = 0  # times a shard was handed back because of a stop
     shards_lost: int = 0  # times a shard's worker vanished
 
+    @property
+    def seen(self) -> int:
+        """At least so many workers were interrupted: one that lets go at once leaves no stop on record, only a shard."""
+        return max(self.workers_stopped + self.workers_lost, self.shards_interrupted + self.shards_lost)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
@@ -49,7 +54,7 @@ class RunView:
     silent: frozenset[str]  # of them, session ids past their expiry: not rescued yet
     interruptions: Interruptions
     quarantined: tuple[Shard, ...]
-    eta_s: float | None  # None before the first shard is finished, and after the end
+    eta_s: float | None  # None before the first shard is finished, and after the last
 
 
 class RunReader:
@@ -127,6 +132,7 @@ def count_interruptions(sessions: Iterable[Session], shards: Iterable[Shard]) ->
 def eta_s(run: Run, counts: ShardCounts, *, now_ms: int) -> float | None:
     """Seconds to the end if the shards left go as fast as the finished ones did."""
     elapsed_s = (now_ms - run.created_at) / 1000
-    if run.state is not RunState.RUNNING or not counts.finished or elapsed_s <= 0:
+    left = counts.total - counts.finished
+    if run.state is not RunState.RUNNING or not counts.finished or not left or elapsed_s <= 0:
         return None
-    return (counts.total - counts.finished) * elapsed_s / counts.finished
+    return left * elapsed_s / counts.finished

@@ -16,16 +16,10 @@ if TYPE_CHECKING:
 
 _LATE_MS: Final = 10_000  # events may arrive so much later than their time; a follow looks back as far
 _SEEN_MAX: Final = 50_000
-_STANDARD_FIELDS: Final = (
-    "ts",
-    "level",
-    "event",
-    "logger",
-    "run_id",
-    "session_id",
-    "instance_id",
-    "shard",
-    "exception",
+_SHOWN_APART: Final = frozenset({"ts", "level", "event", "logger", "exception", "run_id", "shard", "instance_id"})
+# The same on every line of one worker: in --json only.
+_OF_THE_WORKER: Final = frozenset(
+    {"job", "session_id", "batch_job_id", "attempt", "array_index", "instance_type", "zone", "lifecycle"}
 )
 
 
@@ -69,10 +63,10 @@ class LogLine:
     def text(self) -> str:
         """The line for people: time, level, event, where, and the fields that only this event has."""
         fields = self.fields
-        where = " ".join(
-            f"{name}={fields[name]}" for name in ("shard", "instance_id", "session_id") if fields.get(name) is not None
+        where = " ".join(f"{name}={fields[name]}" for name in ("shard", "instance_id") if fields.get(name) is not None)
+        rest = " ".join(
+            f"{name}={value}" for name, value in fields.items() if name not in _SHOWN_APART | _OF_THE_WORKER
         )
-        rest = " ".join(f"{name}={value}" for name, value in fields.items() if name not in _STANDARD_FIELDS)
         moment = from_epoch_ms(self.at_ms).strftime("%H:%M:%S.%f")[:-3]
         words = (
             moment,

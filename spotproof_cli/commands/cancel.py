@@ -78,5 +78,5 @@ def _report(call: Invocation, run_id: RunId, run: Run | None, terminated: int) -
         state = run.state.value if run is not None else None
         call.output.document({"run": run_id, "state": state, "terminated_jobs": terminated})
     else:
-        call.output.line(f"cancelled {run_id}: {terminated} Batch jobs terminated")
+        call.output.line(f"cancelled {run_id}; Batch jobs terminated: {terminated}")
     return exit_codes.OK

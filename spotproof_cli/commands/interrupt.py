@@ -80,5 +80,5 @@ def _report(call: Invocation, operation: str, instances: list[str]) -> int:
         return exit_codes.OK
     for each in instances:
         call.output.line(each)
-    call.output.say(f"{_WORDS[operation]}: {len(instances)} instances")
+    call.output.say(f"{_WORDS[operation]}; instances: {len(instances)}")
     return exit_codes.OK

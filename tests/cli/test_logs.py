@@ -42,7 +42,7 @@ def logged(world: World) -> World:
         line(events.SHARD_LEASED, shard=1, run_id="another"),
         "print of the user's code",
         "[1, 2]",
-        line(events.SHARD_COMMITTED, shard=1, instance_id=INSTANCES[0], size_bytes=12),
+        line(events.SHARD_COMMITTED, shard=1, instance_id=INSTANCES[0], zone="eu-central-1a", size_bytes=12),
     )
     return world
 

@@ -50,7 +50,7 @@ def complete(world: World, run: Run) -> None:
 
 def end(world: World, run: Run, state: RunState, reason: str | None = None) -> None:
     for stripe in range(run.stripes):
-        run = world.store.close_stripe(run.run_id, stripe)
+        run = world.store.close_stripe(run.run_id, stripe).run
     taken = world.store.take_finalizer(run, finalizer="f", ttl_s=60)
     assert taken is not None
     assert world.store.end_run(taken, state=state, quarantined=0, reason=reason)
@@ -298,6 +298,26 @@ def test_wait_prints_a_line_per_change_and_no_more_than_one_in_three_seconds(wor
     assert 4 <= len(lines) <= 9  # 20 changes in 20 s, then 40 s without any
     assert "20/40 shards done" in lines[-1]
     assert "\x1b" not in result.stderr
+
+
+def test_an_interruption_is_counted_while_waiting_even_if_the_worker_was_gone_before_its_notice(world: World) -> None:
+    run = world.put_run()
+    session = world.open_session(run, "w1")
+    index = hold_one(world, run, session)
+    lease = world.store.claim_fresh(run, index, session)
+    assert lease is not None  # its own lost reply
+    world.store.release(lease, interrupted=True)
+    world.store.end_session(session, ledger=Ledger())
+
+    assert "1 interrupted" in world.run("status", "run-1", "--wait", "--timeout", "5").stderr
+
+
+def test_no_time_is_left_when_every_shard_is_finished(world: World) -> None:
+    run = world.put_run(shards=1, stripes=1)
+    lease_and_commit(world, run, world.open_session(run, "w1"), stripe=0)
+    world.clock.advance(10)
+
+    assert world.json("status", "run-1")["eta_s"] is None
 
 
 def test_wait_ends_when_all_workers_end_before_anybody_planned(world: World) -> None:
