@@ -54,16 +54,21 @@ def deploy(running: Running, assembly: Path, *, say: Say = lambda _text: None) -
 
 
 def deploy_with_cdk(
-    state: StateDir, running: Running, assembly: Path, environment: Mapping[str, str]
+    state: StateDir,
+    running: Running,
+    assembly: Path,
+    environment: Mapping[str, str],
+    *,
+    cdk_directory: Path | None = None,
 ) -> list[DeployedStack]:
-    """Deploy with the pinned CDK CLI, whose own output is shown.
+    """Deploy with the pinned CDK CLI, whose own output is shown; it is installed once, into the state directory.
 
     Raises:
         LocalcloudError: the CLI failed; its output above says why.
     """
     started = time.monotonic()
     stacks = read_assembly(assembly, account=running.account, region=running.region)
-    command, path = cdk_command(state.node, environment)
+    command, path = cdk_command(cdk_directory or state.node, environment)
     variables = {key: value for key, value in environment.items() if key not in FOREIGN_VARIABLES}
     variables |= {**state.client_environment(running), "PATH": path}
     options = ["--app", str(assembly.resolve()), "--require-approval", "never", "--no-notices", "--progress", "events"]
