@@ -1,6 +1,7 @@
 """Plans, shards and the parts of input they read, as frozen values with a JSON form."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -74,6 +75,23 @@ class InputPart:
         pin = ObjectPin(bucket=str(bucket), key=str(key), etag=str(etag), size_bytes=int(size_bytes))
         row_groups = None if groups is None else tuple(int(group) for group in groups)
         return cls(pin=pin, start=int(start), stop=int(stop), gzip=bool(data.get("z")), row_groups=row_groups)
+
+
+def joined(parts: Iterable[InputPart]) -> tuple[InputPart, ...]:
+    """The same input with neighbouring pieces of an object as one part, so that it is opened once."""
+    result: list[InputPart] = []
+    for part in parts:
+        last = result[-1] if result else None
+        if last is None or last.pin != part.pin:
+            result.append(part)
+        elif last.row_groups is not None and part.row_groups is not None:
+            start, stop = min(last.start, part.start), max(last.stop, part.stop)
+            result[-1] = replace(last, start=start, stop=stop, row_groups=last.row_groups + part.row_groups)
+        elif last.stop == part.start and not part.gzip:
+            result[-1] = replace(last, stop=part.stop)
+        else:
+            result.append(part)
+    return tuple(result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

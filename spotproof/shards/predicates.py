@@ -6,7 +6,6 @@ from typing import Any, Protocol
 from spotproof.shards.times import Calendar
 from spotproof.shards.values import (
     Key,
-    KeyValueError,
     as_key,
     as_number,
     key_from_json,
@@ -149,22 +148,22 @@ class MemoizedTest:
 
     def __init__(self, predicate: Predicate) -> None:
         self._predicate = predicate
-        self._verdicts: dict[tuple[type, Key], bool] = {}
+        self._verdicts: dict[type, dict[Any, bool]] = {}  # by type: 1, True and 1.0 are equal in a dict
 
-    def __call__(self, value: object) -> bool:
+    def __call__(self, value: Any) -> bool:
         """The verdict on a raw value.
 
         Raises:
             KeyValueError: the value can't be a key.
         """
-        try:
-            known = self._verdicts.get((type(value), value))  # type: ignore[arg-type]
-        except TypeError:
-            raise KeyValueError(f"a value of type {type(value).__name__} can't be a sharding key") from None
-        if known is not None:
-            return known
-        verdict = self._predicate.matches(as_key(value))
-        if len(self._verdicts) >= self._ENTRIES_MAX:
-            self._verdicts.clear()
-        self._verdicts[type(value), value] = verdict  # type: ignore[index]
-        return verdict
+        kind = type(value)
+        verdicts = self._verdicts.get(kind)
+        if verdicts is None:
+            as_key(value)  # refuses kinds that can't be looked up
+            verdicts = self._verdicts[kind] = {}
+        known = verdicts.get(value)
+        if known is None:
+            if len(verdicts) >= self._ENTRIES_MAX:
+                verdicts.clear()
+            known = verdicts[value] = self._predicate.matches(as_key(value))
+        return known

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spotproof.errors import ConfigurationError, InputError
 from spotproof.retries import Retrier
-from spotproof.shards.model import InputFormat, InputPart, PlannedShard, ShardPlan
-from spotproof.shards.predicates import MemoizedTest, Predicate
+from spotproof.shards.model import InputFormat, InputPart, PlannedShard, ShardPlan, joined
+from spotproof.shards.predicates import MemoizedTest
 from spotproof.shards.sources import parquet
 from spotproof.shards.sources.lines import LineSource
 from spotproof.shards.sources.objects import InputObjects
@@ -16,9 +16,9 @@ from spotproof.shards.sources.records import (
     CsvHeader,
     Record,
     Row,
+    Selection,
     check_column,
     key_error,
-    raw_key,
     read_object_header,
     records,
 )
@@ -92,7 +92,9 @@ class ShardReader:
         self.planned = planned
         self._format = header.format
         self._objects = InputObjects(s3=s3, retrier=retrier)
-        self._before = _bytes_before(planned.parts)
+        self._parts = joined(planned.parts)
+        self._test = None if planned.predicate is None else MemoizedTest(planned.predicate)
+        self._before = _bytes_before(self._parts)
         self._done_bytes = 0.0
         self._parquet: parquet.ParquetObject | None = None
 
@@ -116,8 +118,8 @@ class ShardReader:
             raise ConfigurationError(f"records per batch must be at least 1, got {records}")
         if self._format is InputFormat.ANY:
             raise ConfigurationError("these input objects have no records that Spotproof knows; use shard.objects()")
-        first, place = _check_cursor(after, len(self.planned.parts))
-        for number, part in enumerate(self.planned.parts[first:], first):
+        first, place = _check_cursor(after, len(self._parts))
+        for number, part in enumerate(self._parts[first:], first):
             inside = place if number == first else None
             if self._format is InputFormat.PARQUET:
                 yield from self._parquet_batches(number, part, inside, records)
@@ -132,7 +134,7 @@ class ShardReader:
             ConfigurationError: the plan cut objects into pieces.
             InputChangedError: on reading, if the object is not the one that was planned.
         """
-        for number, part in enumerate(self.planned.parts):
+        for number, part in enumerate(self._parts):
             if not part.whole:
                 raise ConfigurationError(f"{part.pin.uri} is cut into pieces; shard_by=objects gives whole objects")
             stream: io.BufferedReader = io.BufferedReader(self._objects.open(part.pin), OBJECT_BUFFER_BYTES)
@@ -145,9 +147,8 @@ class ShardReader:
         header = self._header(part)
         at = None if place is None else place["at"]
         gathered = _LineBatch(number, header)
-        test = _LineTest(self.planned.predicate, self._format, part, header)
-        for record in records(source, part, self._format, header, at):
-            gathered.add(record, matches=test(record))
+        for record in records(source, part, self._format, header, at=at, selection=self._selection(part, header)):
+            gathered.add(record)
             if len(gathered.rows) >= size or gathered.size_bytes >= SCAN_BYTES_MAX:
                 self._done_bytes = self._before[number] + _progress(part, source, record.stop)
                 yield gathered.finish()
@@ -155,6 +156,14 @@ class ShardReader:
         if gathered.rows:
             self._done_bytes = self._before[number + 1]
             yield gathered.finish()
+
+    def _selection(self, part: InputPart, header: CsvHeader | None) -> Selection | None:
+        predicate = self.planned.predicate
+        if predicate is None or self._test is None:
+            return None
+        if header is not None:
+            check_column(part.pin.uri, predicate.column, header.columns)
+        return Selection(predicate.column, self._test)
 
     def _header(self, part: InputPart) -> CsvHeader | None:
         if self._format not in (InputFormat.CSV, InputFormat.TSV):
@@ -187,9 +196,9 @@ class ShardReader:
 
     def _matching(self, table: Any, part: InputPart, group: parquet.RowGroup, first_row: int) -> Any:
         predicate = self.planned.predicate
-        if predicate is None:
+        test = self._test
+        if predicate is None or test is None:
             return table
-        test = MemoizedTest(predicate)
         try:
             return parquet.matching_rows(table, predicate.column, test)
         except KeyValueError as error:
@@ -208,11 +217,12 @@ class _LineBatch:
         self.rows: list[Row] = []
         self.size_bytes = 0
 
-    def add(self, record: Record, *, matches: bool) -> None:
-        self._stop = record.stop
-        self.size_bytes += record.stop - record.start
-        if matches:
-            self.rows.append(record.row)
+    def add(self, record: Record) -> None:
+        row, start, stop = record
+        self._stop = stop
+        self.size_bytes += stop - start
+        if row is not None:
+            self.rows.append(row)
 
     def finish(self) -> Batch:
         return Batch(
@@ -223,28 +233,6 @@ class _LineBatch:
             table=None,
             columns=self._columns,
         )
-
-
-class _LineTest:
-    """Whether a record of a text object belongs to the shard; its errors name object, byte and column."""
-
-    def __init__(
-        self, predicate: Predicate | None, input_format: InputFormat, part: InputPart, header: CsvHeader | None
-    ) -> None:
-        self._test = None if predicate is None else MemoizedTest(predicate)
-        self._column = "" if predicate is None else predicate.column
-        self._format = input_format
-        self._uri = part.pin.uri
-        if predicate is not None and header is not None:
-            check_column(part.pin.uri, predicate.column, header.columns)
-
-    def __call__(self, record: Record) -> bool:
-        if self._test is None:
-            return True
-        try:
-            return self._test(raw_key(record.row, self._column, self._format))
-        except KeyValueError as error:
-            raise key_error(self._uri, f"record at byte {record.start}", self._column, error) from error
 
 
 def _row_slices(

@@ -5,8 +5,7 @@ A line ends after "\\n"; a final line without it counts. Offsets are in the unco
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from spotproof.errors import InputError
 from spotproof.shards.model import InputPart, ObjectPin
@@ -19,8 +18,7 @@ _GZIP_WBITS: Final = 31
 _INFLATE_BYTES: Final = 1024**2
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):  # made by the million: a tuple takes a third of a frozen dataclass's time
     start: int
     stop: int  # after the line end
     data: bytes  # with its line end

@@ -2,9 +2,9 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from spotproof.errors import InputError
 from spotproof.shards.model import InputFormat, InputPart
@@ -19,11 +19,17 @@ HEADER_BYTES_MAX: Final = 1024**2
 Row = str | dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    row: Row
+class Record(NamedTuple):
+    row: Row | None  # None: the record does not count
     start: int
     stop: int  # where the next record's line starts
+
+
+class Selection(NamedTuple):
+    """Which records count: those whose value in `column` passes `test`. Absent and empty CSV values are None."""
+
+    column: str
+    test: Callable[[Any], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +98,16 @@ def opens_quote(line: str, delimiter: str) -> bool:
 
 
 def records(
-    source: LineSource, part: InputPart, input_format: InputFormat, header: CsvHeader | None, at: int | None = None
+    source: LineSource,
+    part: InputPart,
+    input_format: InputFormat,
+    header: CsvHeader | None,
+    *,
+    at: int | None = None,
+    selection: Selection | None = None,
 ) -> Iterator[Record]:
-    """Records of a part, from its start or from `at`, the end of another record.
+    """Records of a part, from its start or from `at`, the end of another record; all of them, with row None if not
+    selected.
 
     Raises:
         InputError: a record can't be read; names object and byte.
@@ -104,10 +117,10 @@ def records(
         case InputFormat.TEXT:
             return _text_records(source.lines(at), part)
         case InputFormat.JSONL:
-            return _json_records(source.lines(at), part)
+            return _json_records(source.lines(at), part, selection)
         case InputFormat.CSV | InputFormat.TSV if header is not None:
             first = header.stop if at is None and part.start == 0 else at
-            return _csv_records(source.lines(first), part, header, delimiter_of(input_format))
+            return _csv_records(source.lines(first), part, header, delimiter_of(input_format), selection)
         case _:
             return iter(())
 
@@ -129,7 +142,7 @@ def _text_records(lines: Iterator[Line], part: InputPart) -> Iterator[Record]:
         yield Record(_decode(_content(line), part.pin.uri, line.start), line.start, line.stop)
 
 
-def _json_records(lines: Iterator[Line], part: InputPart) -> Iterator[Record]:
+def _json_records(lines: Iterator[Line], part: InputPart, selection: Selection | None) -> Iterator[Record]:
     """One JSON object per line; lines of white space are skipped."""
     uri = part.pin.uri
     for line in lines:
@@ -143,7 +156,15 @@ def _json_records(lines: Iterator[Line], part: InputPart) -> Iterator[Record]:
             raise InputError(f"{uri}: the line at byte {line.start} is not JSON ({problem}); repair it") from error
         if not isinstance(row, dict):
             raise InputError(f"{uri}: the line at byte {line.start} is not a JSON object but {type(row).__name__}")
-        yield Record(row, line.start, line.stop)
+        counts = selection is None or _passes(selection, row.get(selection.column), uri, line.start)
+        yield Record(row if counts else None, line.start, line.stop)
+
+
+def _passes(selection: Selection, value: Any, uri: str, start: int) -> bool:
+    try:
+        return selection.test(value)
+    except KeyValueError as error:
+        raise key_error(uri, f"record at byte {start}", selection.column, error) from error
 
 
 class _CsvFeed:
@@ -169,7 +190,9 @@ class _CsvFeed:
             yield _UNCLOSED
 
 
-def _csv_records(lines: Iterator[Line], part: InputPart, header: CsvHeader, delimiter: str) -> Iterator[Record]:
+def _csv_records(
+    lines: Iterator[Line], part: InputPart, header: CsvHeader, delimiter: str, selection: Selection | None
+) -> Iterator[Record]:
     """Rows of CSV. A line break within quotes is read in whole objects and refused in ranges of an object.
 
     The refusal is what keeps a cut object from being read wrong: the range that holds the opening quote always ends
@@ -178,6 +201,7 @@ def _csv_records(lines: Iterator[Line], part: InputPart, header: CsvHeader, deli
     uri = part.pin.uri
     feed = _CsvFeed(lines, uri)
     columns, width = header.columns, len(header.columns)
+    key_at = 0 if selection is None else columns.index(selection.column)
     reader = csv.reader(feed, delimiter=delimiter)
     while True:
         feed.given = 0
@@ -198,14 +222,10 @@ def _csv_records(lines: Iterator[Line], part: InputPart, header: CsvHeader, deli
             continue  # a blank line
         if len(fields) != width:
             raise InputError(f"{uri}: the record at byte {feed.start} has {len(fields)} fields, the header has {width}")
+        if selection is not None and not _passes(selection, fields[key_at] or None, uri, feed.start):
+            yield Record(None, feed.start, feed.stop)
+            continue
         yield Record(dict(zip(columns, fields, strict=True)), feed.start, feed.stop)
-
-
-def raw_key(row: Row, column: str, input_format: InputFormat) -> Any:
-    """The value of a record's column for sharding; None for an absent member and for an empty CSV field."""
-    assert isinstance(row, dict)
-    value = row.get(column)
-    return None if value == "" and input_format is not InputFormat.JSONL else value
 
 
 def key_error(pin_uri: str, place: str, column: str, error: KeyValueError) -> InputError:

@@ -12,14 +12,14 @@ from spotproof.shards.model import InputFormat, InputPart
 from spotproof.shards.sources.lines import LineSource
 from spotproof.shards.sources.parquet import ParquetObject, RowGroup, Statistics
 from spotproof.shards.sources.planned_input import InputObject, PlannedInput
-from spotproof.shards.sources.records import check_column, key_error, raw_key, read_object_header, records
+from spotproof.shards.sources.records import check_column, key_error, read_object_header, records
 from spotproof.shards.values import Key, KeyValueError, as_key
 
-SAMPLE_ALL_BYTES: Final = 8 * 1024**2  # an input of lines up to this size is read whole
+SAMPLE_ALL_BYTES: Final = 2 * 1024**2  # an input of lines up to this size is read whole
 SAMPLE_POINTS: Final = 64  # places looked at in a larger one
-SAMPLE_BLOCK_BYTES: Final = 128 * 1024
+SAMPLE_BLOCK_BYTES: Final = 32 * 1024
 SAMPLE_ROWS_PER_GROUP: Final = 4096
-PIECE_BYTES: Final = 8 * 1024**2  # at least: the grain at which shards skip input
+PIECE_BYTES: Final = 1024**2  # at least: the grain at which shards skip input
 PIECES_MAX: Final = 4096
 SCAN_BYTES_MAX: Final = 4 * 1024**3  # larger inputs of lines are not scanned for bounds: every shard reads all
 
@@ -105,7 +105,7 @@ class _SampledRows:
             self._column_seen = self._column_seen or self._column in record.row
             if len(self._columns) < 1000:
                 self._columns.update(dict.fromkeys(record.row))
-            key = _key(part, record.start, raw_key(record.row, self._column, self._source.format), self._column)
+            key = _key(part, record.start, _raw_key(self._source, record.row, self._column), self._column)
             block.append((key, record.stop - record.start))
             taken += record.stop - record.start
             if bytes_max is not None and taken >= bytes_max:
@@ -126,6 +126,11 @@ def _records(source: PlannedInput, part: InputPart, column: str) -> Iterator[Any
         if header is not None:
             check_column(part.pin.uri, column, header.columns)
     return records(LineSource(objects=source.objects, part=part), part, source.format, header)
+
+
+def _raw_key(source: PlannedInput, row: Any, column: str) -> Any:
+    value = row.get(column)
+    return None if value == "" and source.format is not InputFormat.JSONL else value
 
 
 def _key(part: InputPart, start: int, value: Any, column: str) -> Key:
@@ -206,7 +211,7 @@ def survey_pieces(
 
 def _line_keys(source: PlannedInput, part: InputPart, column: str) -> Iterator[tuple[str, Any]]:
     for record in _records(source, part, column):
-        yield f"record at byte {record.start}", raw_key(record.row, column, source.format)
+        yield f"record at byte {record.start}", _raw_key(source, record.row, column)
 
 
 def _measured(part: InputPart, column: str, measure: Measure, keys: Iterator[tuple[str, Any]]) -> Piece:

@@ -30,20 +30,6 @@ class Strategy(Protocol):
         ...
 
 
-def merged(parts: Iterable[InputPart]) -> tuple[InputPart, ...]:
-    """Neighbouring pieces of an object as one part, so that the object is opened once."""
-    joined: list[InputPart] = []
-    for part in parts:
-        last = joined[-1] if joined else None
-        if last is not None and last.pin == part.pin and last.row_groups is not None and part.row_groups is not None:
-            start, stop = min(last.start, part.start), max(last.stop, part.stop)
-            groups = last.row_groups + part.row_groups
-            joined[-1] = InputPart(pin=part.pin, start=start, stop=stop, row_groups=groups)
-        else:
-            joined.append(part)
-    return tuple(joined)
-
-
 def shares(boundaries: list[Any], places: Iterable[tuple[Any, float]], total_bytes: int) -> list[int]:
     """Estimated bytes of each interval between sorted `boundaries`, from weighted places; sums to about the total."""
     weights = [0.0] * (len(boundaries) + 1)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from spotproof.shards.model import InputPart, PlannedShard
+from spotproof.shards.model import InputPart, PlannedShard, joined
 from spotproof.shards.sources.planned_input import PlannedInput
 from spotproof.shards.spec import ShardingSpec
-from spotproof.shards.strategies.base import Cut, merged
+from spotproof.shards.strategies.base import Cut
 
 
 def cut_by_size(spec: ShardingSpec, source: PlannedInput) -> Cut:
@@ -14,7 +14,7 @@ def cut_by_size(spec: ShardingSpec, source: PlannedInput) -> Cut:
 
     def shards() -> Iterator[PlannedShard]:
         for index, parts in enumerate(pack(source.pieces(size_bytes), size_bytes)):
-            yield shard_of_parts(index, merged(parts))
+            yield shard_of_parts(index, joined(parts))
 
     return Cut(shards=shards)
 

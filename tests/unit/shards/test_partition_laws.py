@@ -10,7 +10,7 @@ from spotproof.shards.model import InputFormat, InputPart, ObjectPin
 from spotproof.shards.predicates import HashPredicate, Predicate, RangePredicate, predicate_from_json
 from spotproof.shards.sources.lines import LineSource
 from spotproof.shards.sources.planned_input import InputObject, PlannedInput
-from spotproof.shards.sources.records import raw_key, records
+from spotproof.shards.sources.records import records
 from spotproof.shards.sources.survey import Piece
 from spotproof.shards.spec import parse_shard_by
 from spotproof.shards.strategies.base import pieces_by_interval, weighted_quantiles
@@ -66,7 +66,7 @@ def records_by_shard(source: PlannedInput, shard_by: str) -> list[list[tuple[str
 def _counts(predicate: Predicate | None, row: Any) -> bool:
     assert predicate is not None
     stored = predicate_from_json(json.loads(json.dumps(predicate.to_json())))
-    return stored.matches(as_key(raw_key(row, "k", InputFormat.JSONL)))
+    return stored.matches(as_key(row["k"]))
 
 
 def assert_partition(source: PlannedInput, shard_by: str) -> None:
