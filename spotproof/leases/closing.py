@@ -88,7 +88,10 @@ class StripeCloser:
             return
         walk = self._store.walk_stripe(work.run, stripe)
         if walk.complete:
-            work.run = self._store.close_stripe(work.run.run_id, stripe)
+            closed = self._store.close_stripe(work.run.run_id, stripe)
+            work.run = closed.run
+            if not closed.first:
+                return
             work.closed.append(stripe)
             logger.info(events.STRIPE_CLOSED, extra={"run_id": work.run.run_id, "stripe": stripe})
             return

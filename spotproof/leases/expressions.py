@@ -100,7 +100,11 @@ CANCEL_RUN: Final = Statement(
     condition="#state = :running OR #state = :paused",
     update="SET #state = :cancelled, #reason = :reason, #ended_at = :now, #active_pk = :ended_runs",
 )
-CLOSE_STRIPE: Final = Statement(name="close stripe", condition="attribute_exists(#pk)", update="ADD #closed :stripe")
+CLOSE_STRIPE: Final = Statement(
+    name="close stripe",
+    condition="attribute_exists(#pk) AND NOT contains(#closed, :stripe)",
+    update="ADD #closed :stripe_set",
+)
 TAKE_FINALIZER: Final = Statement(
     name="take finalizer",
     # DynamoDB has no empty sets: until the first stripe closes there is no attribute to take the size of

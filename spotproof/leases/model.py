@@ -106,6 +106,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedStripe:
+    """What closing a stripe did."""
+
+    run: Run  # as stored after it
+    first: bool  # False: somebody had closed it before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointPointer:
     """Names a durable manifest; `seq` only rises within a shard."""
 

@@ -7,6 +7,7 @@ from spotproof.leases.model import (
     Candidate,
     CapacityClass,
     CheckpointPointer,
+    ClosedStripe,
     Lease,
     Ledger,
     OutputPointer,
@@ -68,8 +69,11 @@ class LeaseStore(Protocol):
         """
         ...
 
-    def close_stripe(self, run_id: RunId, stripe: int) -> Run:
-        """Add the stripe to the set of closed stripes (idempotent) and return the run."""
+    def close_stripe(self, run_id: RunId, stripe: int) -> ClosedStripe:
+        """Add the stripe to the set of closed stripes (idempotent).
+
+        Of many that close one stripe at once exactly one is the first; none, if its reply was lost.
+        """
         ...
 
     def take_finalizer(self, run: Run, *, finalizer: str, ttl_s: float) -> Run | None:

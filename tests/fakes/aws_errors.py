@@ -1,5 +1,6 @@
-"""Clients that fail the way AWS does: throttled, refused, or with the reply lost after the effect."""
+"""Clients that behave the way AWS does: throttled, refused, with the reply lost after the effect, or atomic."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,18 @@ class WrappedClient:
 
     def _send(self, name: str, send: Callable[..., Any], request: dict[str, Any]) -> Any:
         raise NotImplementedError
+
+
+class OneAtATimeClient(WrappedClient):
+    """Makes each request atomic, as DynamoDB's are; moto checks a condition and writes in two steps."""
+
+    def __init__(self, client: Any) -> None:
+        super().__init__(client)
+        self._lock = threading.Lock()
+
+    def _send(self, name: str, send: Callable[..., Any], request: dict[str, Any]) -> Any:
+        with self._lock:
+            return send(**request)
 
 
 class FailingClient(WrappedClient):

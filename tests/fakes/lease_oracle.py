@@ -6,9 +6,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from spotproof.leases.attribute_values import Item
-from spotproof.leases.items import session_from_item, shard_from_item
 from spotproof.leases.memory.table import InMemoryTable
 from spotproof.leases.model import Run, SessionId, SessionState, Shard, ShardState, Stop
+from spotproof.leases.session_items import session_from_item
+from spotproof.leases.shard_items import shard_from_item
 from spotproof.leases.table import CONDITION_FAILED
 from spotproof.retries import error_code
 from tests.fakes.aws_errors import WrappedClient

@@ -3,15 +3,9 @@
 from spotproof import contract
 from spotproof.leases import expressions as ex
 from spotproof.leases.attribute_values import Plain
-from spotproof.leases.items import (
-    candidate_from_item,
-    key_of,
-    lease_of,
-    new_row,
-    shard_from_item,
-    shard_key,
-)
+from spotproof.leases.item_reader import key_of
 from spotproof.leases.model import Candidate, CapacityClass, Lease, Run, Session, ShardState
+from spotproof.leases.shard_items import candidate_from_item, lease_of, new_row, shard_from_item, shard_key
 from spotproof.leases.table import Applied, Refused
 from spotproof.leases.transitions.base import Transitions
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from spotproof import contract
 from spotproof.leases import expressions as ex
 from spotproof.leases.attribute_values import Item
-from spotproof.leases.items import ItemReader, is_shard, key_of, shard_from_item, shard_key
+from spotproof.leases.item_reader import ItemReader, key_of
 from spotproof.leases.model import Run, Shard, ShardState, StripeWalk
+from spotproof.leases.shard_items import is_shard, shard_from_item, shard_key
 from spotproof.leases.transitions.base import Transitions
 
 

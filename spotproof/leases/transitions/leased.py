@@ -5,14 +5,8 @@ from typing import NoReturn
 from spotproof.errors import LeaseLostError
 from spotproof.leases import expressions as ex
 from spotproof.leases.attribute_values import Item, Plain
-from spotproof.leases.items import (
-    checkpoint_values,
-    lease_key,
-    output_values,
-    shard_from_item,
-    shortened_error,
-)
 from spotproof.leases.model import CheckpointPointer, Lease, OutputPointer, Shard, ShardState
+from spotproof.leases.shard_items import checkpoint_values, lease_key, output_values, shard_from_item, shortened_error
 from spotproof.leases.table import Applied
 from spotproof.leases.transitions.base import Transitions
 

@@ -6,8 +6,9 @@ from spotproof import contract
 from spotproof.errors import RunConflictError, RunNotFoundError
 from spotproof.leases import expressions as ex
 from spotproof.leases.attribute_values import Item, Plain
-from spotproof.leases.items import key_of, run_from_item, run_id_of, run_to_item
-from spotproof.leases.model import Run, RunId, RunState
+from spotproof.leases.item_reader import key_of, run_id_of
+from spotproof.leases.model import ClosedStripe, Run, RunId, RunState
+from spotproof.leases.run_items import run_from_item, run_to_item
 from spotproof.leases.table import Applied
 from spotproof.leases.transitions.base import Transitions
 
@@ -42,9 +43,12 @@ class RunTransitions(Transitions):
         stored = run_from_item(_known(outcome.old, run_id))
         return stored if stored.state is RunState.CANCELLED else None
 
-    def close_stripe(self, run_id: RunId, stripe: int) -> Run:
-        outcome = self._table.update(ex.CLOSE_STRIPE, _run_key(run_id), {":stripe": frozenset({stripe})})
-        return run_from_item(outcome.item if isinstance(outcome, Applied) else _known(outcome.old, run_id))
+    def close_stripe(self, run_id: RunId, stripe: int) -> ClosedStripe:
+        values: dict[str, Plain] = {":stripe": stripe, ":stripe_set": frozenset({stripe})}
+        outcome = self._table.update(ex.CLOSE_STRIPE, _run_key(run_id), values)
+        first = isinstance(outcome, Applied)
+        run = run_from_item(outcome.item if isinstance(outcome, Applied) else _known(outcome.old, run_id))
+        return ClosedStripe(run=run, first=first)
 
     def take_finalizer(self, run: Run, *, finalizer: str, ttl_s: float) -> Run | None:
         now = self._now()

@@ -6,8 +6,8 @@ from spotproof import contract
 from spotproof.errors import SessionLostError
 from spotproof.leases import expressions as ex
 from spotproof.leases.attribute_values import Item
-from spotproof.leases.items import session_from_item, session_key_from_item, session_key_item, session_to_item
 from spotproof.leases.model import Ledger, Run, Session, SessionKey, SessionState, Stop
+from spotproof.leases.session_items import session_from_item, session_key_from_item, session_key_item, session_to_item
 from spotproof.leases.table import Applied
 from spotproof.leases.transitions.base import Transitions, ledger_values
 

@@ -4,8 +4,8 @@ from typing import Final
 
 from spotproof.leases import expressions as ex
 from spotproof.leases.attribute_values import Item, Plain
-from spotproof.leases.items import new_row, shard_from_item, shard_key
 from spotproof.leases.model import RequeueCause, Run, SessionId, Shard, ShardState
+from spotproof.leases.shard_items import new_row, shard_from_item, shard_key
 from spotproof.leases.table import Applied, Refused
 from spotproof.leases.transitions.base import Transitions
 

@@ -14,6 +14,7 @@ from spotproof.leases.memory.table import InMemoryTable
 from spotproof.leases.model import Run, Session
 from spotproof.leases.store import LeaseStore
 from spotproof.retries import Retrier
+from tests.fakes.aws_errors import OneAtATimeClient
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import a_run, a_session
 from tests.fakes.table import create_table
@@ -54,7 +55,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         return
     client = request.getfixturevalue("moto_client")
     create_table(client, TABLE)
-    yield Backend(client=client, table=TABLE, clock=FakeClock())
+    yield Backend(client=OneAtATimeClient(client), table=TABLE, clock=FakeClock())
     client.delete_table(TableName=TABLE)
 
 

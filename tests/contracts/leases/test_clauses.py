@@ -42,7 +42,7 @@ class Case:
 
 CASES = (
     Case(statement=ex.CANCEL_RUN, item=RUN, values={":reason": "r", ":now": NOW}, clauses=1),
-    Case(statement=ex.CLOSE_STRIPE, item=RUN, values={":stripe": frozenset({2})}, clauses=1),
+    Case(statement=ex.CLOSE_STRIPE, item=RUN, values={":stripe": 2, ":stripe_set": frozenset({2})}, clauses=2),
     Case(
         statement=ex.TAKE_FINALIZER,
         item=RUN | {"finalizer_until": NOW - 1},
@@ -113,6 +113,10 @@ def violated(item: dict[str, Plain | None], clause: str, values: dict[str, Plain
         return item | {match[1]: None}
     if match := re.fullmatch(r"attribute_not_exists\(#(\w+)\)", inner):
         return item | {match[1]: item.get(match[1]) or NOW}
+    if match := re.fullmatch(r"NOT contains\(#(\w+), (:\w+)\)", inner):
+        member = values[match[2]]
+        assert isinstance(member, int)
+        return item | {match[1]: frozenset({member})}
     if match := re.fullmatch(r"size\(#(\w+)\) = :\w+", inner):
         return item | {match[1]: frozenset({0})}
     match = re.fullmatch(r"#(\w+) (=|<=|<|>=) (:\w+)", inner)

@@ -28,7 +28,7 @@ def row(store: LeaseStore, run: Run, index: int = 0) -> Shard:
 
 
 def closed_run(store: LeaseStore, run: Run) -> Run:
-    return [store.close_stripe(run.run_id, stripe) for stripe in range(run.stripes)][-1]
+    return [store.close_stripe(run.run_id, stripe).run for stripe in range(run.stripes)][-1]
 
 
 def test_create_run_recognises_its_lost_reply(unlucky: LeaseStore) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from spotproof.errors import LeaseLostError
-from spotproof.leases.items import ERROR_CHARS_MAX
 from spotproof.leases.model import CheckpointPointer, Lease, OutputPointer, RequeueCause, Run, Session, ShardState
+from spotproof.leases.shard_items import ERROR_CHARS_MAX
 from spotproof.leases.store import LeaseStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import NOON, a_checkpoint, a_session, an_output, leased, reclaimed

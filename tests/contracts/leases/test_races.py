@@ -8,7 +8,17 @@ from typing import TypeVar
 import pytest
 
 from spotproof.errors import LeaseLostError
-from spotproof.leases.model import CapacityClass, RequeueCause, Run, RunId, Session, ShardState, Stop, StopKind
+from spotproof.leases.model import (
+    CapacityClass,
+    ClosedStripe,
+    RequeueCause,
+    Run,
+    RunId,
+    Session,
+    ShardState,
+    Stop,
+    StopKind,
+)
 from spotproof.leases.store import LeaseStore
 from tests.contracts.leases.fixtures import Backend
 from tests.fakes.leases import NOON, a_session, an_output, key_of, leased
@@ -125,7 +135,7 @@ def test_claim_and_repair_of_a_hole_exclude_each_other(
 
 def test_a_run_has_one_finalizer(store: LeaseStore, run: Run, race: Race[object]) -> None:
     for stripe in range(run.stripes):
-        run = store.close_stripe(run.run_id, stripe)
+        run = store.close_stripe(run.run_id, stripe).run
 
     taken = race(lambda own, number: own.take_finalizer(run, finalizer=f"f{number}", ttl_s=60))
 
@@ -139,12 +149,18 @@ def test_one_planner_wins_and_all_join(store: LeaseStore, run: Run, race: Race[R
     assert store.get_run(_OTHER) == planned[0]
 
 
-def test_stripes_closed_at_once_are_all_in_the_set(store: LeaseStore, run: Run, race: Race[Run]) -> None:
+def test_stripes_closed_at_once_are_all_in_the_set(store: LeaseStore, run: Run, race: Race[ClosedStripe]) -> None:
     race(lambda own, number: own.close_stripe(run.run_id, number))
 
     stored = store.get_run(run.run_id)
     assert stored is not None
     assert stored.closed == frozenset(range(RACERS))
+
+
+def test_of_many_that_close_one_stripe_at_once_one_is_the_first(run: Run, race: Race[ClosedStripe]) -> None:
+    closed = race(lambda own, _: own.close_stripe(run.run_id, 0))
+
+    assert sum(one.first for one in closed) == 1
 
 
 def test_the_deadline_is_one_of_those_offered_for_all_who_ask(

@@ -14,7 +14,7 @@ from tests.fakes.leases import a_run
 
 def close_all(store: LeaseStore, run: Run) -> Run:
     for stripe in range(run.stripes):
-        run = store.close_stripe(run.run_id, stripe)
+        run = store.close_stripe(run.run_id, stripe).run
     return run
 
 
@@ -119,8 +119,9 @@ def test_closing_a_stripe_again_changes_nothing(store: LeaseStore, run: Run) -> 
     first = store.close_stripe(run.run_id, 1)
     again = store.close_stripe(run.run_id, 1)
 
-    assert first.closed == frozenset({1})
-    assert again == first == store.get_run(run.run_id)
+    assert first.run.closed == frozenset({1})
+    assert again.run == first.run == store.get_run(run.run_id)
+    assert (first.first, again.first) == (True, False)
 
 
 def test_nobody_finalizes_before_every_stripe_is_closed(store: LeaseStore, run: Run) -> None:

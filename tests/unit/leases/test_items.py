@@ -9,15 +9,6 @@ from hypothesis import strategies as st
 from spotproof import contract
 from spotproof.errors import ItemError, ItemTooNewError
 from spotproof.leases.attribute_values import item_bytes, to_attribute_value, to_item
-from spotproof.leases.items import (
-    new_row,
-    run_from_item,
-    run_to_item,
-    session_from_item,
-    session_to_item,
-    shard_from_item,
-    shortened_error,
-)
 from spotproof.leases.model import (
     FailurePolicy,
     Host,
@@ -26,6 +17,9 @@ from spotproof.leases.model import (
     Stop,
     StopKind,
 )
+from spotproof.leases.run_items import run_from_item, run_to_item
+from spotproof.leases.session_items import session_from_item, session_to_item
+from spotproof.leases.shard_items import new_row, shard_from_item, shortened_error
 from tests.fakes.leases import NOON, a_run, a_session
 
 texts = st.text(max_size=20)

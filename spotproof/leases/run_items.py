@@ -1,0 +1,81 @@
+"""Items of runs, to and from the model."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+
+from spotproof import contract
+from spotproof.leases.attribute_values import AttributeValue, Item, to_item
+from spotproof.leases.expressions import SCHEMA
+from spotproof.leases.item_reader import ItemReader, run_id_of
+from spotproof.leases.model import FailurePolicy, Run, RunOptions, RunState
+
+
+def run_to_item(run: Run) -> Item:
+    """A new run's item, in the active index.
+
+    Raises:
+        ValueError: the run id holds the separator of our keys.
+    """
+    if not run.run_id or "#" in run.run_id:
+        raise ValueError(f"run id {run.run_id!r} must be non-empty and without '#'")
+    return to_item(
+        {
+            contract.PARTITION_KEY: contract.run_pk(run.run_id),
+            contract.SORT_KEY: contract.RUN_SK,
+            "schema": SCHEMA,
+            "state": run.state.value,
+            "job": run.job,
+            "plan_key": run.plan_key,
+            "plan_sha256": run.plan_sha256,
+            "parameters_sha256": run.parameters_sha256,
+            "input_uri": run.input_uri,
+            "output_uri": run.output_uri,
+            "shards": run.shards,
+            "stripes": run.stripes,
+            "session_buckets": run.session_buckets,
+            "options": json.dumps(asdict(run.options), sort_keys=True),
+            "closed": run.closed or None,  # DynamoDB has no empty sets
+            "created_at": run.created_at,
+            "batch_queue": run.batch_queue,
+            "batch_job_definition": run.batch_job_definition,
+            "finalizer_epoch": run.finalizer_epoch,
+            contract.ACTIVE_INDEX.partition_key: None if run.state.ended else contract.ACTIVE_RUNS,
+        }
+    )
+
+
+def run_from_item(item: Mapping[str, AttributeValue]) -> Run:
+    reader = ItemReader(item)
+    return Run(
+        run_id=run_id_of(reader.text(contract.PARTITION_KEY)),
+        state=RunState(reader.text("state")),
+        job=reader.text("job"),
+        plan_key=reader.text("plan_key"),
+        plan_sha256=reader.text("plan_sha256"),
+        parameters_sha256=reader.text("parameters_sha256"),
+        input_uri=reader.text("input_uri"),
+        output_uri=reader.text("output_uri"),
+        shards=reader.integer("shards"),
+        stripes=reader.integer("stripes"),
+        session_buckets=reader.integer("session_buckets"),
+        options=_options(reader.text("options")),
+        closed=reader.integers("closed"),
+        created_at=reader.integer("created_at"),
+        ended_at=reader.integer_or_none("ended_at"),
+        quarantined=reader.integer("quarantined", 0),
+        finalizer=reader.text_or_none("finalizer"),
+        finalizer_epoch=reader.integer("finalizer_epoch", 0),
+        finalizer_until=reader.integer_or_none("finalizer_until"),
+        batch_queue=reader.text_or_none("batch_queue"),
+        batch_job_definition=reader.text_or_none("batch_job_definition"),
+        reason=reader.text("reason", "") or None,
+    )
+
+
+def _options(text: str) -> RunOptions:
+    known = {field.name for field in fields(RunOptions)}
+    stored = {name: value for name, value in json.loads(text).items() if name in known}
+    if "on_failure" in stored:
+        stored["on_failure"] = FailurePolicy(stored["on_failure"])
+    return RunOptions(**stored)
