@@ -137,11 +137,9 @@ class _Handler:
                 raise ValueError(f'Resource handler returned message: "{error}"') from error
 
     def _new_revision(self, physical_id: str, new: Properties, stack: str, logical_id: str | None) -> Created:
+        """Register the next revision; CloudFormation then deletes the one it replaces."""
         name = physical_id.rpartition("/")[2].partition(":")[0]
-        arn, attributes = self.create(logical_id or name, {**new, "JobDefinitionName": name}, stack)
-        if not new.get("SkipDeregisterOnUpdate"):
-            self.delete(physical_id, new)
-        return arn, attributes
+        return self.create(logical_id or name, {**new, "JobDefinitionName": name}, stack)
 
     def _require_known(self, properties: Properties) -> None:
         """Refuse what not even the create operation knows; the update operation just takes fewer."""
