@@ -27,6 +27,10 @@ STATE_DIR: Final = ROOT / ".localcloud" / "demo"
 ASSEMBLY: Final = ROOT / ".build" / "demo.cdk.out"
 CDK_DIR: Final = ROOT / ".build" / "node"
 PREFIX: Final = "Spotproof"
+# Two workers on each instance, so that there are enough instances to take away.
+SMALL_TYPES: Final = tuple(
+    f"{family}.large" for family in ("m5", "m5a", "m6i", "m6a", "m7i", "m7a", "r5", "r5a", "r6i", "r6a", "r7i", "c6i")
+)
 _SHOWN_LINES: Final = 12
 
 
@@ -61,7 +65,11 @@ def synthesize() -> Path:
     Raises:
         StepFailedError: the app refused; the text says why.
     """
-    context = {"removal": "destroy", "worker_platform": _worker_platform()}
+    context = {
+        "removal": "destroy",
+        "worker_platform": _worker_platform(),
+        "instance_types": ",".join(SMALL_TYPES),
+    }
     environment = {
         **own_environment(),
         "CDK_OUTDIR": str(ASSEMBLY),

@@ -54,12 +54,13 @@ def aftermath(hit: Hit, victim: Working, lives: Sequence[LeaseLife]) -> Aftermat
     if hit.step.kind is Kind.REBALANCE and life.ending == events.SHARD_COMMITTED:
         return _went_on(victim)
     killed = hit.step.kind is Kind.KILL or life.ending is None
-    released_at = None if killed or life.ending != events.SHARD_RELEASED else life.ended_at
+    cut_off = killed or hit.step.kind is Kind.PAUSE  # what a zombie reports itself includes its pause
+    released_at = None if cut_off or life.ending != events.SHARD_RELEASED else life.ended_at
     free_at = hit.at if released_at is None else released_at
     return Aftermath(
         shard=victim.shard,
         outcome="lost with its worker" if killed else _FINISHED[life.ending or ""],
-        redone_s=max(0.0, hit.at - _saved_before(life, hit.at)) if killed else life.lost_ms / 1000,
+        redone_s=max(0.0, hit.at - _saved_before(life, hit.at)) if cut_off else life.lost_ms / 1000,
         released_after_s=None if released_at is None else released_at - hit.at,
         leased_again_after_s=None if follower is None else max(0.0, follower.leased_at - free_at),
         token_after=None if follower is None else follower.fencing_token,

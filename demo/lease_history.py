@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 from demo.logbook import LogEntry
@@ -37,6 +38,19 @@ class LeaseLife:
     def saved_at(self) -> float:
         """Up to when nothing is lost."""
         return self.checkpoints[-1] if self.checkpoints else self.leased_at
+
+
+def longest_interval_s(lives: Iterable[LeaseLife]) -> float:
+    """The longest time that a lease went without saving, 0 if none ever saved.
+
+    From the claim or a checkpoint to the next checkpoint, or to the commit, which saves everything.
+    """
+    gaps = [0.0]
+    for life in lives:
+        committed = (life.ended_at,) if life.ending == events.SHARD_COMMITTED and life.ended_at is not None else ()
+        moments = (life.leased_at, *life.checkpoints, *committed)
+        gaps += [after - before for before, after in pairwise(moments)]
+    return max(gaps)
 
 
 def lease_lives(entries: Iterable[LogEntry]) -> list[LeaseLife]:

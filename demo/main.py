@@ -17,9 +17,10 @@ from demo.logbook import LogEntry, read_log
 from demo.outputs import RunOutput
 from demo.progress import Progress
 from demo.reference import compute_reference
-from demo.report import Report, RequestCounts
+from demo.report import Report
 from demo.runs import SHARDINGS, RunSpec, RunWatch, submit
 from demo.schedule import plan_steps
+from demo.shard_usage import ShardUsageSummary, summarize_usage
 from demo.snapshot import Snapshot
 from demo.statistics import DelayStatistics
 from demo.summary import hit_line, show
@@ -65,8 +66,8 @@ class Demo:
             SpotproofError: a run did not end.
         """
         self.upload()
-        undisturbed, undisturbed_s, counts = self.run_undisturbed()
-        return self.run_disturbed(undisturbed, undisturbed_s, counts)
+        undisturbed, undisturbed_s, usage = self.run_undisturbed()
+        return self.run_disturbed(undisturbed, undisturbed_s, usage)
 
     def upload(self) -> None:
         """Put the input into the data bucket."""
@@ -90,18 +91,17 @@ class Demo:
             options=dict(options),
         )
 
-    def run_undisturbed(self) -> tuple[RunOutput, float, RequestCounts]:
+    def run_undisturbed(self) -> tuple[RunOutput, float, ShardUsageSummary]:
         """The run that nobody disturbs: its output is what every other run must give."""
         watch = self._submit("undisturbed", UNDISTURBED)
-        self.stage.cloud.usage(reset=True)
         started = self.clock.monotonic()
         watch.wait(limit_s=LIMIT_S)
         took_s = self.clock.monotonic() - started
-        counts = request_counts(self.stage.cloud.usage(), shards=watch.run().shards)
+        usage = summarize_usage(self._log(watch))
         self.progress.say(f"undisturbed run complete after {took_s:.1f} s")
-        return watch.output(), took_s, counts
+        return watch.output(), took_s, usage
 
-    def run_disturbed(self, undisturbed: RunOutput, undisturbed_s: float, counts: RequestCounts) -> Report:
+    def run_disturbed(self, undisturbed: RunOutput, undisturbed_s: float, usage: ShardUsageSummary) -> Report:
         """The same job while the adversary takes its workers away."""
         started_at, started = self.clock.now().timestamp(), self.clock.monotonic()
         watch = self._submit("disturbed", DISTURBED)
@@ -143,8 +143,7 @@ class Demo:
                 expected=self.expected,
                 replay_refused=trial.refused,
                 workers=WORKERS,
-                counts=counts,
-                step_s=PACE_S + 1.0,
+                usage=usage,
             )
         )
 
@@ -154,12 +153,15 @@ class Demo:
         self.progress.say(f"submitted run {name!r} with `aws batch submit-job`: {WORKERS} workers, job {job_id[:8]}")
         return RunWatch(stage=self.stage, spec=spec, clock=self.clock)
 
+    def _log(self, watch: RunWatch) -> list[LogEntry]:
+        group = self.stage.deployment.names.log_group
+        return read_log(self.stage.deployment.clients.logs, group, run=watch.spec.run_id)
+
     def _log_with_zombie(self, watch: RunWatch, adversary: Adversary) -> list[LogEntry]:
         """The run's log, once the paused worker has had its say."""
         deadline = self.clock.monotonic() + ZOMBIE_LIMIT_S
         while True:
-            group = self.stage.deployment.names.log_group
-            entries = read_log(self.stage.deployment.clients.logs, group, run=watch.spec.run_id)
+            entries = self._log(watch)
             paused = paused_worker(adversary.hits)
             if paused is None or paused[1] is None or self.clock.monotonic() > deadline:
                 return entries
@@ -183,19 +185,6 @@ class ZombieTrial:
             return
         self.tried = True
         self.refused = is_commit_refused(self.watch.stage.deployment.store, self.watch.run(), paused[0])
-
-
-def request_counts(usage: Mapping[str, Mapping[str, Any]], *, shards: int) -> RequestCounts:
-    """DynamoDB requests and units of the workers' role, a shard."""
-    workers = [entry for role, entry in usage.items() if "JobRole" in role]
-    requests = sum(
-        count for entry in workers for name, count in entry["requests"].items() if name.startswith("dynamodb:")
-    )
-    return RequestCounts(
-        requests=requests / shards,
-        write_units=sum(entry["write_units"] for entry in workers) / shards,
-        read_units=sum(entry["read_units"] for entry in workers) / shards,
-    )
 
 
 def read_manifest(success: bytes | None) -> tuple[dict[str, str], dict[str, Any]]:

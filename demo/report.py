@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from demo.hits import Aftermath, Hit
 from demo.latencies import Spread
+from demo.shard_usage import ShardUsageSummary
 from demo.verdicts import Verdict
 
 
@@ -14,15 +15,6 @@ class Story:
 
     hit: Hit
     aftermaths: tuple[Aftermath, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestCounts:
-    """What the undisturbed run asked of DynamoDB, counted by the local account, per shard."""
-
-    requests: float
-    write_units: float
-    read_units: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +33,7 @@ class Report:
     redone_s: float
     work_s: float
     latencies: Mapping[str, Spread]
-    counts: RequestCounts
+    usage: ShardUsageSummary
     cost: Mapping[str, object] = field(default_factory=dict)
     verdicts: Sequence[Verdict] = ()
 

@@ -83,7 +83,7 @@ def _numbers(report: Report) -> Iterator[Line]:
             (f"notice → {channel}", f"p50 {each.p50_s:.2f} s, p95 {each.p95_s:.2f} s ({each.count} times)")
             for channel, each in sorted(report.latencies.items())
         ),
-        ("table, per shard", _counts(report)),
+        ("table, per shard", _usage(report)),
         *_cost(report),
     ]
     for name, value in rows:
@@ -95,9 +95,12 @@ def _redone(report: Report) -> str:
     return f"{report.redone_s:.1f} s of {report.work_s:.1f} s ({share:.1f} %)"
 
 
-def _counts(report: Report) -> str:
-    counts = report.counts
-    return f"{counts.requests:.1f} requests, {counts.write_units:.1f} write and {counts.read_units:.1f} read units"
+def _usage(report: Report) -> str:
+    usage = report.usage
+    return (
+        f"{usage.requests_mean:.1f} requests (most {usage.requests_max:.0f}), {usage.write_units_mean:.1f} write units "
+        f"(most {usage.write_units_max:.1f}), counted over {usage.shards} shards"
+    )
 
 
 def _cost(report: Report) -> Iterator[tuple[str, str]]:

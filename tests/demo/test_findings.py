@@ -7,7 +7,7 @@ import pytest
 
 from demo.hits import Hit, aftermath, redone_by_kind
 from demo.latencies import channel_latencies, release_to_lease, spread
-from demo.lease_history import lease_lives, next_lease
+from demo.lease_history import lease_lives, longest_interval_s, next_lease
 from demo.logbook import LogEntry, in_order, parse_line
 from demo.schedule import Kind, Step
 from demo.snapshot import Working
@@ -145,8 +145,33 @@ def test_latencies_are_counted_from_the_notice_by_channel() -> None:
     }
 
 
-def test_the_time_from_release_to_the_next_lease_is_taken_per_shard() -> None:
-    assert release_to_lease(lease_lives(in_order([*KILLED, *NOTICED]))) == [pytest.approx(0.5)]
+def test_a_release_waits_for_a_free_worker_at_most_a_poll() -> None:
+    lives = lease_lives(in_order([*KILLED, *NOTICED]))
+
+    long_idle = release_to_lease(lives, {"b": 1.0})
+    just_started = release_to_lease(lives, {"b": 13.0})
+
+    assert long_idle == [pytest.approx(0.5)]
+    assert just_started == [pytest.approx(0.1)]
+
+
+def test_the_longest_interval_counts_claims_checkpoints_and_commits() -> None:
+    assert longest_interval_s(lease_lives(KILLED)) == pytest.approx(1.5)
+    assert longest_interval_s(lease_lives(NOTICED)) == pytest.approx(2.5)
+    assert longest_interval_s([]) == 0.0
+
+
+def test_a_pause_costs_the_work_since_the_last_checkpoint_not_the_pause_itself() -> None:
+    victim = working(4, 1)
+    refused = [
+        entry(30.0, events.LEASE_LOST, **lease(4, 1), lost_ms=18_000) if e.event == events.SHARD_RELEASED else e
+        for e in NOTICED
+    ]
+
+    after = aftermath(hit(Kind.PAUSE, 12.7, victim), victim, lease_lives(in_order(refused)))
+
+    assert after.outcome == "refused by the table"
+    assert after.redone_s == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,21 @@ from rich.console import Console
 
 from demo.hits import Aftermath, Hit
 from demo.latencies import Spread
-from demo.main import read_manifest, request_counts
-from demo.report import Report, RequestCounts, Story
+from demo.logbook import LogEntry
+from demo.main import read_manifest
+from demo.report import Report, Story
 from demo.runs import SHARDINGS, RunSpec
 from demo.schedule import Delivery, Kind, Step
+from demo.shard_usage import ShardUsageSummary, summarize_usage
 from demo.snapshot import Working
 from demo.summary import page, show
 from demo.verdicts import Verdict
+from spotproof import events
 from spotproof.leases.model import RunId, SessionId
 from spotproof.shards.spec import parse_shard_by
 from spotproof.worker.options import parse_options
 
+USAGE = ShardUsageSummary(shards=2, requests_mean=6.0, requests_max=7.0, write_units_mean=5.0, write_units_max=6.0)
 VICTIM = Working(
     session_id=SessionId("s"), instance_id="i-1", batch_job_id="j:0", shard=3, fencing_token=1, checkpoints=2
 )
@@ -51,7 +55,7 @@ def report(*verdicts: Verdict, stories: tuple[Story, ...] = ()) -> Report:
         redone_s=1.0,
         work_s=50.0,
         latencies={"imds": Spread(count=4, p50_s=0.3, p95_s=0.9, max_s=0.9)},
-        counts=RequestCounts(requests=5.0, write_units=4.5, read_units=1.5),
+        usage=USAGE,
         cost={"usd": "0.000123", "on_demand_usd": "0.000492", "first_hour_free_usd": "0.000010"},
         verdicts=verdicts,
     )
@@ -80,7 +84,7 @@ def test_numbers_come_with_their_units() -> None:
     assert "336,776 flights in 12 shards, 8 workers" in text
     assert "1.0 s of 50.0 s (2.0 %)" in text
     assert "p50 0.30 s, p95 0.90 s (4 times)" in text
-    assert "5.0 requests, 4.5 write and 1.5 read units" in text
+    assert "6.0 requests (most 7), 5.0 write units (most 6.0), counted over 2 shards" in text
     assert "$0.000123 against $0.000492 on demand, 75 % saved; $0.000010 not charged" in text
 
 
@@ -127,15 +131,15 @@ def test_the_parameters_of_a_run_are_what_the_worker_reads() -> None:
     assert (options.job, options.ttl_s, options.heartbeat_s) == ({"pace_s": "0.5"}, 7, 2)
 
 
-def test_requests_are_counted_for_the_workers_role_only() -> None:
-    usage = {
-        "Spotproof-Compute-JobRole1": {
-            "requests": {"dynamodb:UpdateItem": 30, "s3:PutObject": 9}, "write_units": 24.0, "read_units": 6.0,
-        },
-        "root": {"requests": {"dynamodb:Query": 900}, "write_units": 1.0, "read_units": 900.0},
-    }  # fmt: skip
+def test_usage_is_summed_up_over_committed_shards_only() -> None:
+    def entry(outcome: str, requests: int, writes: float) -> LogEntry:
+        fields = {"outcome": outcome, "requests": requests, "write_units": writes}
+        return LogEntry(at=0, event=events.SHARD_USAGE, stream="s", fields=fields)
 
-    assert request_counts(usage, shards=6) == RequestCounts(requests=5.0, write_units=4.0, read_units=1.0)
+    usage = summarize_usage([entry("committed", 5, 4.0), entry("committed", 7, 6.0), entry("released", 90, 90.0)])
+
+    assert usage == USAGE
+    assert summarize_usage([]).shards == 0
 
 
 def test_no_success_manifest_lists_nothing() -> None:

@@ -107,7 +107,7 @@ def test_redone_work_has_a_bound_for_kills_and_none_for_notices(
 ) -> None:
     redone = dict.fromkeys(Kind, ()) | {Kind.KILL: (0.2, kill_s), Kind.NOTICE: (notice_s,)}
 
-    kill, notice = redone_within(redone, interval_s=1.0, step_s=0.5)
+    kill, notice = redone_within(redone, longest_interval_s=1.5)
 
     assert (kill.holds, notice.holds) == holds
 
