@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import py_compile
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,9 @@ class BundleSpec:
     packages: tuple[str, ...]
     lock: str
     aws_services: tuple[str, ...] = ()  # whose botocore models are kept, where boto3 is vendored
+    compiled: bool = (
+        False  # the interpreter that runs it is this one's X.Y: ship byte code, every worker starts with it
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,7 @@ WORKER = BundleSpec(
     packages=("spotproof", "batch_jobs"),
     lock="batch_jobs/requirements.txt",
     aws_services=("s3", "dynamodb", "sts", "events", "ec2", "batch"),
+    compiled=True,
 )
 FUNCTIONS = BundleSpec(name="functions", packages=("spotproof", "lambdas"), lock="lambdas/requirements.txt")
 
@@ -82,6 +87,9 @@ def build_bundle(spec: BundleSpec, *, root: Path, platform: Platform) -> Bundle:
         with _replacing(path) as fresh:
             shutil.copyfile(vendored, fresh)
             _append(fresh, sources)
+            if spec.compiled:
+                with tempfile.TemporaryDirectory(dir=cache) as directory:
+                    _append(fresh, _compiled(sources, Path(directory)))
     os.utime(path)
     _forget_old(cache, spec.name)
     return Bundle(path=path, digest=digest)
@@ -100,11 +108,13 @@ def _vendored_zip(spec: BundleSpec, root: Path, platform: Platform, path: Path) 
         files = [(file.relative_to(target).as_posix(), file) for file in _files_below(target)]
         with _replacing(path) as fresh:
             _append(fresh, files)
+            if spec.compiled:
+                _append(fresh, _compiled(files, Path(directory) / "compiled"))
     return path
 
 
 def _vendored_inputs(spec: BundleSpec, root: Path, platform: Platform) -> Iterator[bytes]:
-    yield f"{platform.tag} {platform.python} {spec.aws_services}".encode()
+    yield f"{platform.tag} {platform.python} {spec.aws_services} {spec.compiled}".encode()
     if platform.tag == vendoring.HOST:
         yield f"{sys.platform} {os.uname().machine}".encode()
     yield (root / spec.lock).read_bytes()
@@ -131,6 +141,29 @@ def _files_below(directory: Path) -> Iterator[Path]:
     for path in sorted(directory.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
             yield path
+
+
+def _compiled(files: list[tuple[str, Path]], scratch: Path) -> list[tuple[str, Path]]:
+    """Byte code of the Python files, valid whatever their times are (PEP 552, unchecked hash)."""
+    made = []
+    for name, path in files:
+        if not name.endswith(".py"):
+            continue
+        folder, _, file = name.rpartition("/")
+        cached = f"{folder}/__pycache__/{file[:-3]}.{sys.implementation.cache_tag}.pyc".lstrip("/")
+        target = scratch / cached
+        try:
+            py_compile.compile(
+                str(path),
+                str(target),
+                name,
+                doraise=True,
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
+        except py_compile.PyCompileError:
+            continue  # a file for another Python; importing it there says so
+        made.append((cached, target))
+    return made
 
 
 def _append(archive: Path, files: list[tuple[str, Path]]) -> None:

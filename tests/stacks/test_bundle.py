@@ -1,7 +1,10 @@
 """Bundles: what is in them, what makes a new one, and what is reused."""
 
 import os
+import subprocess
+import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -201,3 +204,25 @@ def test_progress_is_told_once(root: Path, installer: FakeInstaller, capsys: pyt
     build(root)
 
     assert capsys.readouterr().err.splitlines() == ["spotproof: installing the worker bundle's dependencies (once) ..."]
+
+
+def test_byte_code_is_shipped_where_the_same_python_runs_it_and_is_used_whatever_the_file_times(
+    root: Path, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    (root / "library/answer.py").write_text("VALUE = 42\n")
+    made = build_bundle(replace(SPEC, compiled=True), root=root, platform=LINUX)
+    unpacked = tmp_path / "unpacked"
+    with zipfile.ZipFile(made.path) as archive:
+        archive.extractall(unpacked)
+    # If the byte code were not used, the import would find the broken source.
+    (unpacked / "library/answer.py").write_text("this is no Python")
+
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", "import library.answer; print(library.answer.VALUE)"],
+        cwd=unpacked,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.stderr) == ("42\n", "")
