@@ -26,6 +26,7 @@ RESERVE_S: Final = 8.0  # of the invocation's time: nothing new is begun with le
 HOLE_PAUSE_S: Final = 1.0  # a claim under way takes milliseconds
 ANNOUNCED_MAX: Final = 20  # ended runs handed to the finalizer per invocation
 CANCELLED_REST: Final = timedelta(minutes=10)  # a cancelled run's workers have left by then
+ANNOUNCE_EVERY_S: Final = 45.0  # a finalizer that was just told, by a worker or by us, needs time to begin
 STUCK_EVERY_MS: Final = 120_000  # at most one worker per run and this long
 logger = make_logger(SERVICE)
 metrics = make_metrics(SERVICE)
@@ -86,6 +87,8 @@ class Controller:
     clock: Clock
     # What the last round in this execution environment saw; lost with it, at the price of a few more reads.
     seen: dict[RunId, Closing] = field(default_factory=dict)
+    announce_every_s: float = 0.0  # a run's end is not announced twice within
+    announced: dict[RunId, float] = field(default_factory=dict)  # monotonic seconds of the last announcement
 
     def tend_all(self, *, deadline: float) -> Round:
         """One round over all runs, until `deadline` (monotonic seconds) comes near. A run that fails stops no other."""
@@ -101,6 +104,8 @@ class Controller:
                 done.failures.append(f"{run_id}: {error}")
         for gone in self.seen.keys() - set(active):
             del self.seen[gone]
+        for gone in self.announced.keys() - set(active) - set(self.store.ended_runs()):
+            del self.announced[gone]
         self._announce_ended(done, deadline)
         return done
 
@@ -141,8 +146,15 @@ class Controller:
     def _announce_complete(self, run: Run, done: Round) -> None:
         """Unless somebody is at it."""
         if run.finalizer_until is None or run.finalizer_until < to_epoch_ms(self.clock.now()):
-            self.run_events.announce_finished(run.run_id)
-            done.announced += 1
+            self._announce(run.run_id, done)
+
+    def _announce(self, run_id: RunId, done: Round) -> None:
+        now = self.clock.monotonic()
+        if now - self.announced.get(run_id, float("-inf")) < self.announce_every_s:
+            return
+        self.announced[run_id] = now
+        self.run_events.announce_finished(run_id)
+        done.announced += 1
 
     def _announce_ended(self, done: Round, deadline: float) -> None:
         """Ended runs whose checkpoints and staged objects are not deleted yet: the finalizer goes on with them."""
@@ -152,8 +164,7 @@ class Controller:
             try:
                 run = self.store.get_run(run_id)
                 if run is not None and self._at_rest(run):
-                    self.run_events.announce_finished(run_id)
-                    done.announced += 1
+                    self._announce(run_id, done)
             except SpotproofError as error:
                 done.failures.append(f"{run_id}: {error}")
 
@@ -224,6 +235,7 @@ def build() -> Controller:
         ),
         run_events=RunEvents(client=wiring.clients.events, bus=bus, retrier=wiring.retrier),
         clock=wiring.clock,
+        announce_every_s=ANNOUNCE_EVERY_S,
     )
 
 

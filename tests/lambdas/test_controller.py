@@ -312,3 +312,19 @@ def test_a_silent_session_counts_as_gone_even_before_its_rescue() -> None:
 
 def test_the_real_reader_is_wired(account: Account) -> None:
     assert isinstance(controller.build().jobs, RunJobs)
+
+
+def test_a_run_that_was_just_announced_is_given_time_before_it_is_announced_again(
+    account: Account, bus: Bus, jobs: Jobs
+) -> None:
+    finish_all(account)
+    patient = replace(controller.build(), announce_every_s=45.0)
+
+    for _ in range(3):
+        patient.tend_all(deadline=account.clock.monotonic() + 60)
+        account.clock.advance(20)
+
+    assert len(bus.announced) == 1
+    account.clock.advance(20)
+    patient.tend_all(deadline=account.clock.monotonic() + 60)
+    assert len(bus.announced) == 2
