@@ -28,6 +28,7 @@ from localcloud.repairs.ecs_reads import EcsReads
 from localcloud.repairs.emf import install_emf
 from localcloud.repairs.event_delivery import EventDelivery
 from localcloud.repairs.lambda_interpreter import install_lambda_interpreter
+from localcloud.repairs.lambda_warmup import WarmUp
 from localcloud.repairs.schedules import Schedules
 from localcloud.seams import Seams
 from localcloud.sessions import Sessions
@@ -85,12 +86,13 @@ class Account:
             logs=LogShipper(seams),
         )
         self.schedules = Schedules(seams=seams, clock=self.clock)
+        self.warm_up = WarmUp(seams=seams, journal=self.journal)
         self.usage = Usage(seams)
 
     def start(self) -> None:
         """Register everything on the emulator, and start the threads."""
         seams = self.seams
-        install_property_repairs(seams)
+        install_property_repairs(seams, on_function=self.warm_up.request)
         register_batch_types(seams, self.batch.api)
         install_emf(seams)
         install_lambda_interpreter(seams, self.images, self.clock)
@@ -107,6 +109,7 @@ class Account:
         seams.app.SERVICE_HANDLERS["batch"] = self.batch.api.handle
         self.usage.install()
         self.reactor.start()
+        self.warm_up.start()
         self.metadata.start(self.fleet)
 
     def stop(self) -> None:

@@ -19,7 +19,14 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ministack.core.responses": ("request_scope", "get_account_id", "get_region"),
     "ministack.core.iam_actions": ("extract_iam_action",),
     "ministack.core.router": ("extract_access_key_id",),
-    "ministack.core.lambda_runtime": ("_detect_runtime_binary", "reset"),
+    "ministack.core.lambda_runtime": (
+        "_detect_runtime_binary",
+        "acquire_worker",
+        "ensure_spawned",
+        "invalidate_worker",
+        "release_worker",
+        "reset",
+    ),
     "ministack.services.cloudformation.provisioners": (
         "_RESOURCE_HANDLERS",
         "_REPLACING_PROPERTIES",

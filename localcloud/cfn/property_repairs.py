@@ -10,13 +10,18 @@ Properties = dict[str, Any]
 Repair = Callable[[str, Properties], None]  # physical id, properties
 
 
-def install_property_repairs(seams: Seams) -> None:
-    """Wrap the handlers, so that what they drop is set right after them."""
+def install_property_repairs(seams: Seams, *, on_function: Callable[[str], None]) -> None:
+    """Wrap the handlers, so that what they drop is set right after them; `on_function` hears of each function."""
+
+    def set_function(name: str, properties: Properties) -> None:
+        _set_function(seams, name, properties)
+        on_function(name)
+
     repairs: dict[str, Repair] = {
         "AWS::S3::Bucket": lambda name, properties: _set_lifecycle(seams, name, properties),
         "AWS::DynamoDB::Table": lambda name, properties: _set_table(seams, name, properties),
         "AWS::DynamoDB::GlobalTable": lambda name, properties: _set_table(seams, name, properties),
-        "AWS::Lambda::Function": lambda name, properties: _set_function(seams, name, properties),
+        "AWS::Lambda::Function": set_function,
     }
     handlers = seams.provisioners._RESOURCE_HANDLERS
     for kind, repair in repairs.items():

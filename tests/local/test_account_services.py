@@ -48,6 +48,14 @@ def test_a_function_that_fails_is_tried_three_times_and_then_given_up(small: Tes
     assert "test.failing" in message["Body"]
 
 
+def test_a_deployed_function_is_initialized_before_its_first_event(small_account: TestAccount) -> None:
+    name = small_account.client("lambda").list_functions()["Functions"][0]["FunctionName"]
+
+    started = small_account.admin.wait_for_event("lambda.initialized")
+
+    assert started["function"] == name
+
+
 def test_a_rule_without_permission_on_its_function_dead_letters_the_event(small: TestAccount) -> None:
     since = small.last_event()
 
