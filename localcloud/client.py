@@ -247,7 +247,7 @@ class LocalCloud:
                 return answer
         except urllib.error.HTTPError as error:
             raise _refusal(error) from error
-        except (urllib.error.URLError, ConnectionError) as error:
+        except OSError as error:
             raise ConfigurationError(f"no local account answers at {self.endpoint}: {error}") from error
 
 

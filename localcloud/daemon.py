@@ -33,10 +33,11 @@ def start(settings: Settings) -> Running:
             f"a local account runs in {state.path} already (pid {running.pid}, {running.endpoint}): "
             f"use it with `localcloud env`, or stop it with `localcloud down`"
         )
-    if state.is_locked():
+    lock = state.lock()
+    if lock is None:
         raise ConflictError(f"a local account is just starting in {state.path}: try again in a few seconds")
-    state.path.mkdir(parents=True, exist_ok=True)
     state.forget_running()
+    os.close(lock)
     with state.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "localcloud.server", settings.to_json()],

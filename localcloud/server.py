@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -11,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from localcloud.errors import ConflictError, LocalcloudError
+from localcloud.errors import ConfigurationError, ConflictError, LocalcloudError
 from localcloud.processes import kill_orphans
 from localcloud.settings import ROOT_SECRET, Settings
 from localcloud.state_dir import Running, StateDir
@@ -30,6 +31,7 @@ def listen(port: int) -> socket.socket:
 
     Raises:
         ConflictError: if the port is taken.
+        ConfigurationError: if this user may not listen on it.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -37,7 +39,9 @@ def listen(port: int) -> socket.socket:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         listener.close()
-        raise ConflictError(f"port {port} is in use: choose another with --port, or leave it out") from error
+        if error.errno == errno.EADDRINUSE:
+            raise ConflictError(f"port {port} is in use: choose another with --port, or leave it out") from error
+        raise ConfigurationError(f"port {port} can't be used ({error.strerror}): choose another with --port") from error
     listener.listen(BACKLOG)
     return listener
 

@@ -64,9 +64,18 @@ class StateDir:
         return self.path / "cdk-home"
 
     def lock(self) -> int | None:
-        """Take the account's lock for the life of this process; None if somebody holds it."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        """Take the account's lock for the life of this process; None if somebody holds it.
+
+        Raises:
+            ConfigurationError: if the directory can't be made or written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the state directory {self.path} can't be used ({error.strerror}): choose another with --state-dir"
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -96,10 +105,10 @@ class StateDir:
     def running(self) -> Running | None:
         """The live account on this directory, or None."""
         try:
-            described = json.loads((self.path / "server.json").read_text())
-        except FileNotFoundError:
-            return None
-        return Running(**described) if self.is_locked() else None
+            described = Running(**json.loads((self.path / "server.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return None  # absent, or of another version of this program
+        return described if self.is_locked() else None
 
     def require_running(self) -> Running:
         """The live account.

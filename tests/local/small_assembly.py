@@ -230,6 +230,10 @@ def _compute_template() -> dict[str, Any]:
         "OnWarningPermission": _permission("OnWarning"),
         "OnFailing": _rule({"source": ["test.failing"]}),
         "OnFailingPermission": _permission("OnFailing"),
+        "OnJob": _rule(
+            {"source": ["aws.batch"], "detail-type": ["Batch Job State Change"], "detail": {"jobName": ["watched"]}}
+        ),
+        "OnJobPermission": _permission("OnJob"),
         "OnForbidden": _rule({"source": ["test.forbidden"]}),
         "EveryDay": _rule(schedule="rate(1 day)"),
         "EveryDayPermission": _permission("EveryDay"),

@@ -2,7 +2,9 @@
 
 import json
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -223,6 +225,56 @@ def test_bulk_termination_reports_what_it_did_not_find(small: TestAccount) -> No
 
     assert answer["successful"] == [job_id]
     assert [error["job"] for error in answer["errors"]] == ["nobody"]
+
+
+def test_the_events_of_a_job_tell_its_way_to_the_end(small: TestAccount) -> None:
+    program = "import os, sys; sys.exit(75 if os.environ['AWS_BATCH_JOB_ATTEMPT'] == '1' else 0)"
+    job_id = small.wait(small.submit(program, jobName="watched"))["jobId"]
+
+    def events() -> list[dict[str, Any]]:
+        seen = [one for one in small.seen_events("Batch Job State Change") if one["detail"]["jobId"] == job_id]
+        return seen if any(one["detail"]["status"] == "SUCCEEDED" for one in seen) and len(seen) >= 7 else []
+
+    seen = eventually(events, "all events of the job")
+    told = {(one["detail"]["status"], len(one["detail"]["attempts"])) for one in seen}
+    last = next(one for one in seen if one["detail"]["status"] == "SUCCEEDED")
+    assert told == {
+        ("RUNNABLE", 0),
+        ("STARTING", 0),
+        ("RUNNING", 0),
+        ("RUNNABLE", 1),
+        ("STARTING", 1),
+        ("RUNNING", 1),
+        ("SUCCEEDED", 2),
+    }
+    assert last["source"] == "aws.batch"
+    assert last["resources"] == [last["detail"]["jobArn"]]
+    assert abs(last["detail"]["stoppedAt"] / 1000 - time.time()) < 120  # milliseconds
+
+
+def test_a_snapshot_shows_the_front_of_a_queue(small: TestAccount) -> None:
+    small.empty_fleet()
+    small.admin.market(capacity={"*": 0})
+    jobs = [small.submit("pass") for _ in range(3)]
+
+    front = small.client("batch").get_job_queue_snapshot(jobQueue=small.outputs["SpotQueue"])["frontOfQueue"]["jobs"]
+
+    assert [one["jobArn"].rpartition("/")[2] for one in front] == jobs
+
+
+@pytest.mark.slow
+def test_a_job_that_fits_nowhere_is_cancelled_by_the_time_limit_of_its_queue(small: TestAccount) -> None:
+    reason = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"
+    limit = {"state": "RUNNABLE", "action": "CANCEL", "maxTimeSeconds": 600, "reason": reason}
+    batch, queue = small.client("batch"), small.outputs["SpotQueue"]
+    batch.update_job_queue(jobQueue=queue, jobStateTimeLimitActions=[limit])
+
+    huge = {"resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "9999999"}]}
+    job = small.wait(small.submit("pass", containerOverrides=huge))
+    batch.update_job_queue(jobQueue=queue, jobStateTimeLimitActions=[])
+
+    assert job["status"] == "FAILED"
+    assert job["statusReason"] == f"Canceled by JobStateTimeLimit action due to reason: {reason}"
 
 
 def test_tags_can_be_set_read_and_taken_away(small: TestAccount) -> None:

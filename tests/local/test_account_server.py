@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from localcloud import daemon
+from localcloud.deploy import deploy
 from localcloud.errors import ConfigurationError, ConflictError
 from localcloud.settings import Settings
 from localcloud.state_dir import StateDir
 from tests.local.account import TestAccount, eventually
+from tests.local.small_assembly import COMPUTE_STACK, write_small_assembly
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
@@ -67,6 +69,33 @@ def test_up_use_and_down_by_the_command_line(state: StateDir) -> None:
     assert not _is_alive(status["server"]["pid"])
     assert afterwards.returncode == 3
     assert "start it with `localcloud up`" in afterwards.stderr
+
+
+def test_the_commands_on_a_running_account_say_what_is_there(small: TestAccount, tmp_path: Path) -> None:
+    job_id = small.submit(SLEEP)
+    small.wait_for_line(job_id, "up")
+    host, outputs = small.host_of(job_id), tmp_path / "outputs.json"
+    assembly = write_small_assembly(tmp_path / "assembly")
+
+    status = localcloud(small.state, "status").stdout
+    log = localcloud(small.state, "logs", job_id).stdout
+    market = localcloud(small.state, "market", "--capacity", "m5.large/*=0", "--json")
+    wrong = localcloud(small.state, "market", "--capacity", "m5.large")
+    deployed = localcloud(small.state, "deploy", "--app", str(assembly), "--outputs-file", str(outputs))
+    interrupted = localcloud(small.state, "interrupt", host, "--no-notice")
+    unknown = localcloud(small.state, "interrupt", "i-0")
+    events = localcloud(small.state, "events", "--kind", "instance.killed", "--json").stdout
+
+    assert host in status
+    assert job_id in status
+    assert log.splitlines()[1:] == ["up"]
+    assert {pool["capacity"] for pool in json.loads(market.stdout) if pool["type"] == "m5.large"} == {0}
+    assert (wrong.returncode, wrong.stderr) == (2, "error: 'm5.large' must look like POOL=NUMBER\n")
+    assert deployed.returncode == 0, deployed.stderr
+    assert json.loads(outputs.read_text())[COMPUTE_STACK]["Bucket"] == small.outputs["Bucket"]
+    assert interrupted.returncode == 0, interrupted.stderr
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
+    assert json.loads(events.splitlines()[-1])["instance"] == host
 
 
 def test_a_port_in_use_is_named(state: StateDir) -> None:
@@ -145,9 +174,6 @@ def test_an_idle_account_uses_next_to_no_processor_time(cloud: TestAccount) -> N
 
 
 def _server_with_a_job(tmp_path: Path, state: StateDir) -> tuple[int, int]:
-    from localcloud.deploy import deploy
-    from tests.local.small_assembly import COMPUTE_STACK, write_small_assembly
-
     running = daemon.start(Settings(state_dir=str(state.path), scale=100, parent_pid=os.getpid()))
     stacks = deploy(running, write_small_assembly(tmp_path / "assembly"))
     outputs = next(stack.outputs for stack in stacks if stack.name == COMPUTE_STACK)

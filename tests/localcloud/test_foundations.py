@@ -78,6 +78,19 @@ def test_a_description_without_a_holder_is_not_a_running_account(tmp_path: Path)
     os.close(descriptor)
 
 
+def test_a_description_that_cannot_be_read_is_not_a_running_account(tmp_path: Path) -> None:
+    (tmp_path / "server.json").write_text('{"pid": ')
+
+    assert StateDir(tmp_path).running() is None
+
+
+def test_a_state_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigurationError, match="can't be used"):
+        StateDir(tmp_path / "file" / "state").lock()
+
+
 def test_the_option_wins_over_the_environment_and_that_over_the_default(tmp_path: Path) -> None:
     environment = {"SPOTPROOF_LOCALCLOUD_DIR": str(tmp_path / "environment")}
 
