@@ -34,17 +34,17 @@ from spotproof.leases.model import RunId
 WORKERS: Final = 8
 LIMIT_S: Final = 240.0
 ZOMBIE_LIMIT_S: Final = 20.0
-# The worker waits this long after each batch, so that the run lasts long enough to be interrupted many times.
-PACE_S: Final = 0.5
-DISTURBED: Final = {
-    "pace_s": f"{PACE_S:g}",
+# The worker waits this long for each flight, so that the run lasts long enough to be interrupted many times.
+PACE_S: Final = 0.0002
+DISTURBED_OPTIONS: Final = {
+    "pace_s": f"{PACE_S:.4f}",
     "checkpoint_interval_s": "1",
     "ttl_s": "7",
     "heartbeat_s": "2",
     "poll_s": "0.5",
     "hint_s": "4",
 }
-UNDISTURBED: Final = {"poll_s": "0.5"}
+UNDISTURBED_OPTIONS: Final = {"poll_s": "0.5"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class Demo:
 
     def run_undisturbed(self) -> tuple[RunOutput, float, ShardUsageSummary]:
         """The run that nobody disturbs: its output is what every other run must give."""
-        watch = self._submit("undisturbed", UNDISTURBED)
+        watch = self._submit("undisturbed", UNDISTURBED_OPTIONS)
         started = self.clock.monotonic()
         watch.wait(limit_s=LIMIT_S)
         took_s = self.clock.monotonic() - started
@@ -104,7 +104,7 @@ class Demo:
     def run_disturbed(self, undisturbed: RunOutput, undisturbed_s: float, usage: ShardUsageSummary) -> Report:
         """The same job while the adversary takes its workers away."""
         started_at, started = self.clock.now().timestamp(), self.clock.monotonic()
-        watch = self._submit("disturbed", DISTURBED)
+        watch = self._submit("disturbed", DISTURBED_OPTIONS)
         adversary = Adversary(steps=plan_steps(self.seed), controls=LocalControls(self.stage.cloud), clock=self.clock)
         trial = ZombieTrial(watch)
 
