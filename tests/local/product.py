@@ -62,7 +62,7 @@ class Product:
             "--input", input_uri or f"s3://{self.data_bucket}/in/", *chosen,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        return str(json.loads(done.stdout)["job_id"])
+        return str(json.loads(done.stdout)["batch_job"])
 
     def status(self, run_id: str) -> dict[str, Any]:
         done = self.command("--json", "status", run_id)
