@@ -100,6 +100,7 @@ class Account:
         EcsReads(seams=seams, fleet=self.fleet, reactor=self.reactor).install()
         EventDelivery(
             seams=seams,
+            clock=self.clock,
             journal=self.journal,
             reactor=self.reactor,
             chaos=self.chaos,

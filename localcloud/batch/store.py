@@ -95,6 +95,7 @@ class BatchStore:
     definitions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+    waiting: dict[str, Job] = field(default_factory=dict)  # for what they depend on; array parents are not in it
     runnable: dict[str, Job] = field(default_factory=dict)  # may hold jobs that have just moved on
 
     def arn(self, kind: str, name: str) -> str:

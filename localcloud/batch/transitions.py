@@ -1,7 +1,7 @@
 """Changes of a job's status, with the events, parents and dependents they reach."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from localcloud.batch.job import Job, Status
@@ -40,12 +40,19 @@ class Transitions:
             self.enter(job, Status.PENDING)
         for child in job.children:
             child.status = Status.PENDING
-        for one in job.children or [job]:
+        leaves = job.children or [job]
+        store.waiting |= {one.id: one for one in leaves}
+        for one in leaves:
             self.release_if_ready(one)
 
     def release_if_ready(self, job: Job) -> None:
-        """Make a waiting job runnable once nothing it depends on is left."""
-        if job.status in (Status.SUBMITTED, Status.PENDING) and self._is_ready(job):
+        """Settle a waiting job: runnable once all it depends on has succeeded, failed as soon as any of it has."""
+        if job.status not in (Status.SUBMITTED, Status.PENDING):
+            return
+        needed = [other.status for other in self._needed(job)]
+        if Status.FAILED in needed:
+            self.enter(job, Status.FAILED, "Dependent Job failed")
+        elif all(status is Status.SUCCEEDED for status in needed):
             self.make_runnable(job, reason=None, in_front=False)
 
     def make_runnable(self, job: Job, *, reason: str | None, in_front: bool) -> None:
@@ -59,6 +66,8 @@ class Transitions:
     def enter(self, job: Job, status: Status, reason: str | None = None) -> None:
         """Set the status, tell the bus, and settle parents and dependents."""
         job.status, job.status_reason = status, reason
+        if status not in (Status.SUBMITTED, Status.PENDING):
+            self._store_of(job).waiting.pop(job.id, None)
         if job.ended:
             job.stopped_ms = self._clock.now_ms()
         self._note(job)
@@ -121,18 +130,18 @@ class Transitions:
         self._journal.note("queue.blocked", job=job.id, queue=queue_arn, reason=job.status_reason)
         self.publish(job, detail_type, (job.arn, queue_arn))
 
-    def _is_ready(self, job: Job) -> bool:
+    def _needed(self, job: Job) -> Iterator[Job]:
+        """The jobs that must have succeeded before this one starts."""
         owner = job.parent or job
-        if owner.is_sequential and job.index and owner.children[job.index - 1].status is not Status.SUCCEEDED:
-            return False
+        if owner.is_sequential and job.index:
+            yield owner.children[job.index - 1]
         jobs = self._store_of(job).jobs
         for link in owner.depends_on:
             other = jobs.get(link.get("jobId", ""))
-            if other is not None and link.get("type") == "N_TO_N" and job.index is not None and other.children:
-                other = other.children[job.index]
-            if other is not None and other.status is not Status.SUCCEEDED:
-                return False
-        return True
+            if other is None:
+                continue
+            one_to_one = link.get("type") == "N_TO_N" and job.index is not None and other.children
+            yield other.children[job.index or 0] if one_to_one else other
 
     def _settle_parent(self, job: Job) -> None:
         parent = job.parent
@@ -144,20 +153,8 @@ class Transitions:
             self.enter(parent, Status.FAILED if failed else Status.SUCCEEDED, reason)
 
     def _settle_dependents(self, job: Job) -> None:
-        for other in list(self._store_of(job).jobs.values()):
-            if other.status not in (Status.SUBMITTED, Status.PENDING) or other.children:
-                continue
-            owner = other.parent or other
-            depends = any(
-                link.get("jobId") in (job.id, job.parent.id if job.parent else job.id) for link in owner.depends_on
-            )
-            follows = owner is job.parent and owner.is_sequential
-            if not depends and not follows:
-                continue
-            if job.status is Status.FAILED:
-                self.enter(other, Status.FAILED, "Dependent Job failed")
-            else:
-                self.release_if_ready(other)
+        for other in list(self._store_of(job).waiting.values()):
+            self.release_if_ready(other)
 
     def _note(self, job: Job) -> None:
         self._journal.note(

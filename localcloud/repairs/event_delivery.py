@@ -4,14 +4,21 @@ import contextvars
 import fnmatch
 import json
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from localcloud.chaos import ChaosPlan, Mischief
+from localcloud.clock import Clock
 from localcloud.journal import Journal
 from localcloud.reactor import Reactor
 from localcloud.seams import Seams
+
+THROTTLE_WAIT_S = 1.0
+THROTTLE_WAIT_MAX_S = 300.0
+THROTTLED_MAX_S = 6 * 3600.0
+THROTTLE_WAIT_FLOOR_REAL_S = 0.1
 
 Dispatch = Callable[..., None]
 SendMessage = Callable[[str, str, dict[str, str]], None]  # queue ARN, body, attributes
@@ -19,14 +26,24 @@ SendMessage = Callable[[str, str, dict[str, str]], None]  # queue ARN, body, att
 _delivery: contextvars.ContextVar[tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None] = (
     contextvars.ContextVar("localcloud_delivery", default=None)
 )
+# Whether the invocation comes from the function's asynchronous queue; its thread inherits the value.
+_queued: contextvars.ContextVar[bool] = contextvars.ContextVar("localcloud_queued", default=False)
 
 
 class EventDelivery:
     """Stands between the emulator's rules and their Lambda targets."""
 
     def __init__(
-        self, *, seams: Seams, journal: Journal, reactor: Reactor, chaos: ChaosPlan, send_message: SendMessage
+        self,
+        *,
+        seams: Seams,
+        clock: Clock,
+        journal: Journal,
+        reactor: Reactor,
+        chaos: ChaosPlan,
+        send_message: SendMessage,
     ) -> None:
+        self._clock = clock
         self._seams = seams
         self._journal = journal
         self._reactor = reactor
@@ -94,7 +111,11 @@ class EventDelivery:
         )
         if refused is None:
             record = self._seams.lambda_svc._execution_record_for_config(function, config)
-            self._seams.lambda_svc.invoke_async_with_retry(record, json.loads(payload))
+            token = _queued.set(True)
+            try:
+                self._seams.lambda_svc.invoke_async_with_retry(record, json.loads(payload))
+            finally:
+                _queued.reset(token)
             return
         queue = (target.get("DeadLetterConfig") or {}).get("Arn")
         if queue:
@@ -110,10 +131,16 @@ class EventDelivery:
         return None if allows_events(document or {}, rule_arn) else "NO_PERMISSIONS"
 
     def execute(self, record: dict[str, Any], event: Any) -> dict[str, Any]:
-        """Run a function once, and note how it went."""
+        """Run a function once, and note how it went. An event that is throttled waits and uses up no retry."""
+        config = record.get("config") or record
         started = self._journal.now()
         result = self._execute(record, event)
-        config = record.get("config") or record
+        for wait_s in self._throttle_waits(record):
+            if not (_queued.get() and isinstance(result, dict) and result.get("throttle")):
+                break
+            time.sleep(wait_s)
+            started = self._journal.now()
+            result = self._execute(record, event)
         failed = bool(result.get("error")) if isinstance(result, dict) else False
         self._journal.note(
             "lambda.failed" if failed else "lambda.succeeded",
@@ -124,6 +151,15 @@ class EventDelivery:
             error=_error_of(result) if failed else None,
         )
         return result
+
+    def _throttle_waits(self, record: Mapping[str, Any]) -> Iterator[float]:
+        """Real seconds between tries of a throttled event: 1 s, doubling to 5 minutes, for 6 hours (Lambda guide,
+        "Asynchronous invocation"), on the accelerated clock. A function reserved no concurrency is not tried again."""
+        wait_s, waited_s = THROTTLE_WAIT_S, 0.0
+        while record.get("concurrency") != 0 and waited_s < THROTTLED_MAX_S:
+            yield max(self._clock.real(wait_s), THROTTLE_WAIT_FLOOR_REAL_S)
+            waited_s += wait_s
+            wait_s = min(wait_s * 2, THROTTLE_WAIT_MAX_S)
 
 
 def allows_events(policy: Mapping[str, Any], rule_arn: str) -> bool:

@@ -143,6 +143,23 @@ def test_dependents_wait_and_fail_with_what_they_depend_on(small: TestAccount) -
     assert (job["status"], job["statusReason"], job["attempts"]) == ("FAILED", "Dependent Job failed", [])
 
 
+def test_a_job_that_depends_on_one_that_failed_before_fails_at_once(small: TestAccount) -> None:
+    first = small.submit("raise SystemExit(1)")
+    small.wait(first)
+
+    second = small.submit("print('never')", dependsOn=[{"jobId": first}])
+
+    assert small.describe(second)["status"] == "FAILED"
+
+
+def test_a_job_starts_after_the_ones_it_depends_on_have_succeeded(small: TestAccount) -> None:
+    array = small.submit("pass", arrayProperties={"size": 2})
+    second = small.submit("pass", dependsOn=[{"jobId": array}])
+
+    assert small.wait(second)["status"] == "SUCCEEDED"
+    assert small.describe(second)["startedAt"] >= small.describe(array)["stoppedAt"]
+
+
 def test_children_of_a_sequential_array_run_one_after_the_other(small: TestAccount) -> None:
     job_id = small.submit("print('ran')", arrayProperties={"size": 3}, dependsOn=[{"type": "SEQUENTIAL"}])
 

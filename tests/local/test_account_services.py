@@ -56,6 +56,31 @@ def test_a_deployed_function_is_initialized_before_its_first_event(small_account
     assert started["function"] == name
 
 
+def test_events_beyond_the_functions_concurrency_wait_and_none_is_lost(small: TestAccount) -> None:
+    functions = small.client("lambda")
+    name = functions.list_functions()["Functions"][0]["FunctionName"]
+    rule, since = f"burst-{uuid.uuid4().hex[:8]}", small.last_event()
+    detail_type = f"Burst {uuid.uuid4().hex[:8]}"
+    events = small.client("events")
+    arn = events.put_rule(Name=rule, EventPattern=json.dumps({"detail-type": [detail_type]}))["RuleArn"]
+    permission = {"Action": "lambda:InvokeFunction", "Principal": "events.amazonaws.com", "SourceArn": arn}
+    functions.add_permission(FunctionName=name, StatementId=rule, **permission)
+    function = functions.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+    events.put_targets(Rule=rule, Targets=[{"Id": "1", "Arn": function}])
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+
+    events.put_events(Entries=[{"Source": "test", "DetailType": detail_type, "Detail": "{}"}] * 10)
+    seen = eventually(
+        lambda: found if len(found := small.seen_events(detail_type)) == 10 else [], "ten events", timeout_s=40
+    )
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=5)
+    events.remove_targets(Rule=rule, Ids=["1"])
+    events.delete_rule(Name=rule)
+
+    assert len({one["id"] for one in seen}) == 10
+    assert small.admin.events(since=since, kind="lambda.failed") == []
+
+
 def test_a_rule_without_permission_on_its_function_dead_letters_the_event(small: TestAccount) -> None:
     since = small.last_event()
 
