@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from demo.hits import Hit
-from demo.schedule import Delivery, Kind, Step, choose_target, is_due
+from demo.schedule import Delivery, Kind, Step, choose_target, is_due, is_urgent
 from demo.snapshot import Snapshot, Working
 from spotproof.clock import Clock
 from spotproof.leases.model import SessionState
@@ -72,9 +72,10 @@ class Adversary:
         if len(self.hits) == len(self.steps):
             return None
         step = self.steps[len(self.hits)]
-        if not is_due(step, snapshot, progress_before=self._progress):
+        urgent = is_urgent(snapshot, steps_left=len(self.steps) - len(self.hits))
+        if not urgent and not is_due(step, snapshot, progress_before=self._progress):
             return None
-        target = choose_target(step, snapshot, spared=self._spared)
+        target = choose_target(step, snapshot, spared=self._spared, urgent=urgent)
         if target is None:
             return None
         hit = self._strike(step, target, snapshot)

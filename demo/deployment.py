@@ -27,7 +27,8 @@ STATE_DIR: Final = ROOT / ".localcloud" / "demo"
 ASSEMBLY: Final = ROOT / ".build" / "demo.cdk.out"
 CDK_DIR: Final = ROOT / ".build" / "node"
 PREFIX: Final = "Spotproof"
-# Two workers on each instance, so that there are enough instances to take away.
+VCPUS_PER_HOST: Final = 2
+# All of one size, so that a worker can take a host for itself.
 SMALL_TYPES: Final = tuple(
     f"{family}.large" for family in ("m5", "m5a", "m6i", "m6a", "m7i", "m7a", "r5", "r5a", "r6i", "r6a", "r7i", "c6i")
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from demo.deployment import Stage, StepFailedError, run_program
+from demo.deployment import VCPUS_PER_HOST, Stage, StepFailedError, run_program
 from demo.outputs import RunOutput, read_output
 from demo.snapshot import Snapshot, take_snapshot
 from spotproof import contract
@@ -20,6 +20,13 @@ SHARDINGS: Final = {
     "time": "time:time_hour:1mo:America/New_York",
     "hash": "hash:flight:12",
     "range": "range:distance:12",
+}
+
+
+# Each worker takes an instance for itself, so that every hit strikes one worker.
+WHOLE_HOST: Final = {
+    "resourceRequirements": [{"type": "VCPU", "value": str(VCPUS_PER_HOST)}],
+    "environment": [{"name": "SPOTPROOF_VCPUS", "value": str(VCPUS_PER_HOST)}],
 }
 
 
@@ -52,6 +59,7 @@ def submit(stage: Stage, spec: RunSpec) -> str:
     command = [str(Path(sys.executable).with_name("aws")), "batch", "submit-job", "--job-name", spec.run_id]
     command += ["--job-queue", names.queues[CapacityClass.SPOT], "--job-definition", names.job_definition(JOB)]
     command += ["--array-properties", f"size={spec.workers}", "--parameters", json.dumps(spec.parameters())]
+    command += ["--container-overrides", json.dumps(WHOLE_HOST)]
     answer = run_program("aws batch submit-job", command, stage.environment)
     return str(json.loads(answer)["jobId"])
 
@@ -79,7 +87,9 @@ class RunWatch:
         """The run now; None before the first worker has planned it."""
         store = self.stage.deployment.store
         run = store.get_run(self.spec.run_id)
-        return None if run is None else take_snapshot(store.sessions(run), store.shards(run))
+        if run is None:
+            return None
+        return take_snapshot(store.sessions(run), store.shards(run), planned=run.shards)
 
     def output(self) -> RunOutput:
         """What is published so far."""

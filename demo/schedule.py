@@ -36,6 +36,7 @@ class Step:
 
 STEPS: Final = {Kind.NOTICE: 3, Kind.KILL: 2, Kind.REBALANCE: 1, Kind.PAUSE: 1}
 GAP_MAX: Final = 3
+SHARDS_PER_STEP: Final = 1.2
 
 
 def plan_steps(seed: int) -> tuple[Step, ...]:
@@ -59,18 +60,25 @@ def plan_steps(seed: int) -> tuple[Step, ...]:
     )
 
 
-def choose_target(step: Step, snapshot: Snapshot, *, spared: Collection[str]) -> Working | None:
+def is_urgent(snapshot: Snapshot, *, steps_left: int) -> bool:
+    """Whether the run nears its end faster than the schedule: then nothing waits for more progress."""
+    return snapshot.open <= SHARDS_PER_STEP * steps_left
+
+
+def choose_target(step: Step, snapshot: Snapshot, *, spared: Collection[str], urgent: bool = False) -> Working | None:
     """The working session that the step hits, None while there is none worth hitting.
 
-    Only sessions with a saved checkpoint are taken: there must be progress to lose, and a notice to a worker that
-    has done nothing shows nothing. A session that does not know its instance can't be told from the others there.
+    Sessions with a saved checkpoint are taken: there must be progress to lose, and a notice to a worker that
+    has done nothing shows nothing. Only when it is urgent, any working session will do. A session that does not know
+    its instance can't be told from the others there.
 
     Args:
         spared: instances that were hit before, or must be left alone.
     """
-    possible = [each for each in snapshot.working if each.checkpoints >= 1 and each.instance_id not in ("", *spared)]
-    possible.sort(key=lambda each: each.shard)
-    return possible[int(step.pick * len(possible))] if possible else None
+    possible = [each for each in snapshot.working if each.instance_id not in ("", *spared)]
+    worthwhile = [each for each in possible if each.checkpoints >= 1]
+    chosen = sorted(worthwhile or (possible if urgent else ()), key=lambda each: each.shard)
+    return chosen[int(step.pick * len(chosen))] if chosen else None
 
 
 def is_due(step: Step, snapshot: Snapshot, *, progress_before: int) -> bool:

@@ -20,6 +20,9 @@ class Working:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
+    """`planned` is how many shards the run has; those that were never leased have no row."""
+
+    planned: int
     working: tuple[Working, ...]
     shards: dict[int, Shard]
     sessions: dict[SessionId, Session]
@@ -35,8 +38,13 @@ class Snapshot:
         """Shards that are committed."""
         return sum(shard.state is ShardState.DONE for shard in self.shards.values())
 
+    @property
+    def open(self) -> int:
+        """Shards that are not committed yet."""
+        return self.planned - self.done
 
-def take_snapshot(sessions: Iterable[Session], shards: Iterable[Shard]) -> Snapshot:
+
+def take_snapshot(sessions: Iterable[Session], shards: Iterable[Shard], *, planned: int) -> Snapshot:
     """Put sessions and shard rows of one run together."""
     by_id = {session.session_id: session for session in sessions}
     by_index = {shard.index: shard for shard in shards}
@@ -55,4 +63,4 @@ def take_snapshot(sessions: Iterable[Session], shards: Iterable[Shard]) -> Snaps
                 checkpoints=0 if shard.checkpoint is None else shard.checkpoint.seq,
             )
         )
-    return Snapshot(working=tuple(working), shards=by_index, sessions=by_id)
+    return Snapshot(planned=planned, working=tuple(working), shards=by_index, sessions=by_id)

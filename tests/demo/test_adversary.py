@@ -42,7 +42,7 @@ SESSIONS = [session("a", instance="i-1"), session("b", instance="i-2"), session(
 
 
 def look(*shards: Shard, sessions: object = None) -> Snapshot:
-    return take_snapshot(SESSIONS if sessions is None else sessions, shards)  # type: ignore[arg-type]
+    return take_snapshot(SESSIONS if sessions is None else sessions, shards, planned=99)  # type: ignore[arg-type]
 
 
 def adversary(*steps: Step) -> Adversary:

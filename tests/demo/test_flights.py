@@ -115,7 +115,7 @@ def test_the_pace_is_an_option_of_the_run(months: Path) -> None:
 
     run(shard, State())
 
-    assert shard.slept_s == 4 * 0.5
+    assert shard.slept_s == 4 * 0.5  # four flights
 
 
 def test_a_shard_without_flights_has_an_output_with_the_same_columns() -> None:

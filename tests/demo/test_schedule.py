@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from demo.schedule import STEPS, Delivery, Kind, Step, choose_target, is_due, plan_steps
+from demo.schedule import STEPS, Delivery, Kind, Step, choose_target, is_due, is_urgent, plan_steps
 from demo.snapshot import Snapshot, take_snapshot
 from spotproof.leases.model import (
     CheckpointPointer,
@@ -44,6 +44,7 @@ def snapshot() -> Snapshot:
     return take_snapshot(
         [session("a", instance="i-1"), session("b", instance="i-2"), session("c", instance="i-3")],
         [shard(0, owner="a", seq=2), shard(1, owner="b", seq=1), shard(2, owner="c"), shard(3, owner=None)],
+        planned=12,
     )
 
 
@@ -78,7 +79,7 @@ def test_an_instance_is_not_hit_twice(snapshot: Snapshot) -> None:
 
 
 def test_a_session_that_does_not_know_its_instance_is_no_target() -> None:
-    nameless = take_snapshot([session("a", instance="")], [shard(0, owner="a", seq=1)])
+    nameless = take_snapshot([session("a", instance="")], [shard(0, owner="a", seq=1)], planned=1)
 
     assert choose_target(step(), nameless, spared=()) is None
 
@@ -94,15 +95,27 @@ def test_the_seed_picks_among_the_possible_targets(snapshot: Snapshot) -> None:
 def test_sessions_that_have_ended_are_no_targets() -> None:
     dead = session("a", instance="i-1", state=SessionState.DEAD)
 
-    assert take_snapshot([dead], [shard(0, owner="a", seq=1)]).working == ()
+    assert take_snapshot([dead], [shard(0, owner="a", seq=1)], planned=1).working == ()
 
 
 def test_progress_counts_checkpoints_and_commits(snapshot: Snapshot) -> None:
     done = replace(snapshot.shards[2], state=ShardState.DONE)
 
-    later = take_snapshot(snapshot.sessions.values(), [*snapshot.shards.values(), done])
+    later = take_snapshot(snapshot.sessions.values(), [*snapshot.shards.values(), done], planned=12)
 
     assert (snapshot.progress, later.progress, later.done) == (3, 4, 1)
+
+
+def test_near_the_end_of_the_run_any_worker_will_do(snapshot: Snapshot) -> None:
+    target = choose_target(step(), snapshot, spared={"i-1", "i-2"}, urgent=True)
+
+    assert target is not None
+    assert target.shard == 2
+
+
+def test_it_is_urgent_when_the_open_shards_run_out(snapshot: Snapshot) -> None:
+    assert not is_urgent(snapshot, steps_left=7)
+    assert is_urgent(replace(snapshot, planned=8), steps_left=7)
 
 
 def test_a_step_waits_for_progress_since_the_one_before(snapshot: Snapshot) -> None:
