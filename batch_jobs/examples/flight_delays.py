@@ -24,8 +24,6 @@ def flight_delays(shard: Any, state: Any) -> Generator[None, None, pyarrow.Table
             count(routes, f"{flight['origin']}-{flight['dest']}", flight)
         state["cursor"] = batch.end
         shard.sleep(len(batch.records) * float(shard.options.get("pace_s", 0)))  # the demo slows it down
-            float(shard.options.get("pace_s", 0))
-        )  # the demo takes its time, so that there is something to lose
         yield  # a safe point
     with shard.output.open("routes.json") as file:
         file.write(json.dumps(dict(sorted(routes.items()))).encode())
