@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from demo.hits import Hit, aftermath, redone_by_kind
+from demo.hits import Hit, aftermath, aftermaths_by_kind
 from demo.latencies import channel_latencies, release_to_lease, spread
-from demo.lease_history import LeaseLife, lease_lives, longest_interval_s
+from demo.lease_history import LeaseLife, lease_lives, longest_step_s
 from demo.logbook import LogEntry
 from demo.outputs import RunOutput
 from demo.report import Report, Story
@@ -61,7 +61,7 @@ class Evidence:
 def make_report(evidence: Evidence) -> Report:
     """Put the evidence together and judge it."""
     lives = lease_lives(evidence.entries)
-    redone = redone_by_kind(evidence.hits, lives)
+    stories = [_story(hit, lives) for hit in evidence.hits]
     latencies = {
         channel: measured
         for channel, durations in channel_latencies(evidence.hits, evidence.entries).items()
@@ -77,8 +77,8 @@ def make_report(evidence: Evidence) -> Report:
         flights=evidence.expected.flights,
         workers=evidence.workers,
         attempts=len(evidence.snapshot.sessions),
-        stories=[_story(hit, lives) for hit in evidence.hits],
-        redone_s=sum(sum(each) for each in redone.values()),
+        stories=stories,
+        redone_s=sum(after.redone_s for story in stories for after in story.aftermaths),
         work_s=sum(session.work_ms + session.redone_ms for session in ledgers) / 1000,
         latencies=latencies,
         usage=evidence.usage,
@@ -93,7 +93,8 @@ def _story(hit: Hit, lives: Sequence[LeaseLife]) -> Story:
 
 def _verdicts(evidence: Evidence, lives: Sequence[LeaseLife]) -> list[Verdict]:
     committed = [life.shard for life in lives if life.ending == events.SHARD_COMMITTED]
-    redone = redone_by_kind(evidence.hits, lives)
+    aftermaths = aftermaths_by_kind(evidence.hits, lives)
+    interval_s = evidence.run.options.checkpoint_interval_s
     return [
         all_carried_out(evidence.hits),
         committed_once(evidence.run, evidence.snapshot.shards, committed),
@@ -101,7 +102,7 @@ def _verdicts(evidence: Evidence, lives: Sequence[LeaseLife]) -> list[Verdict]:
         manifest_fits(evidence.manifest, evidence.output.digests()),
         equals_reference(evidence.expected, evidence.output.statistics()),
         _zombie(evidence),
-        *redone_within(redone, longest_interval_s=longest_interval_s(lives)),
+        *redone_within(aftermaths, interval_s=interval_s, step_s=longest_step_s(lives, interval_s=interval_s)),
         *_bars(evidence, lives),
     ]
 

@@ -28,6 +28,7 @@ class Aftermath:
     shard: int
     outcome: str  # one phrase for people
     redone_s: float  # work that was lost and had to be done again
+    save_s: float  # what the last checkpoint before it took
     released_after_s: float | None  # from the hit to the worker's own release
     leased_again_after_s: float | None  # from the release, or from the hit if there was none
     token_after: int | None
@@ -52,7 +53,7 @@ def aftermath(hit: Hit, victim: Working, lives: Sequence[LeaseLife]) -> Aftermat
     life = _life_of(victim, lives)
     follower = next_lease(lives, shard=victim.shard, after_token=victim.fencing_token)
     if hit.step.kind is Kind.REBALANCE and life.ending == events.SHARD_COMMITTED:
-        return _went_on(victim)
+        return _went_on(victim, life)
     killed = hit.step.kind is Kind.KILL or life.ending is None
     cut_off = killed or hit.step.kind is Kind.PAUSE  # what a zombie reports itself includes its pause
     released_at = None if cut_off or life.ending != events.SHARD_RELEASED else life.ended_at
@@ -61,17 +62,19 @@ def aftermath(hit: Hit, victim: Working, lives: Sequence[LeaseLife]) -> Aftermat
         shard=victim.shard,
         outcome="lost with its worker" if killed else _FINISHED[life.ending or ""],
         redone_s=max(0.0, hit.at - _saved_before(life, hit.at)) if cut_off else life.lost_ms / 1000,
+        save_s=life.save_s,
         released_after_s=None if released_at is None else released_at - hit.at,
         leased_again_after_s=None if follower is None else max(0.0, follower.leased_at - free_at),
         token_after=None if follower is None else follower.fencing_token,
     )
 
 
-def _went_on(victim: Working) -> Aftermath:
+def _went_on(victim: Working, life: LeaseLife) -> Aftermath:
     return Aftermath(
         shard=victim.shard,
         outcome="saved and went on",
         redone_s=0.0,
+        save_s=life.save_s,
         released_after_s=None,
         leased_again_after_s=None,
         token_after=None,
@@ -90,10 +93,9 @@ def _saved_before(life: LeaseLife, moment: float) -> float:
     return max((saved for saved in (life.leased_at, *life.checkpoints) if saved <= moment), default=moment)
 
 
-def redone_by_kind(hits: Sequence[Hit], lives: Sequence[LeaseLife]) -> Mapping[Kind, tuple[float, ...]]:
-    """Seconds of work done again, shard by shard, for each kind of disturbance."""
-    found: dict[Kind, tuple[float, ...]] = dict.fromkeys(Kind, ())
+def aftermaths_by_kind(hits: Sequence[Hit], lives: Sequence[LeaseLife]) -> Mapping[Kind, tuple[Aftermath, ...]]:
+    """What became of every shard that was struck, for each kind of disturbance."""
+    found: dict[Kind, tuple[Aftermath, ...]] = dict.fromkeys(Kind, ())
     for hit in hits:
-        redone = tuple(aftermath(hit, victim, lives).redone_s for victim in hit.victims)
-        found[hit.step.kind] = found[hit.step.kind] + redone
+        found[hit.step.kind] += tuple(aftermath(hit, victim, lives) for victim in hit.victims)
     return found

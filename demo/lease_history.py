@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final
 
 from demo.logbook import LogEntry
@@ -30,6 +29,7 @@ class LeaseLife:
     instance: str
     leased_at: float
     checkpoints: tuple[float, ...] = ()  # when each was durable
+    save_s: float = 0.0  # what the last one took
     ending: str | None = None  # the event that ended it; None if its worker was never heard of again
     ended_at: float | None = None
     lost_ms: float = 0.0  # as the worker itself reported it
@@ -40,17 +40,12 @@ class LeaseLife:
         return self.checkpoints[-1] if self.checkpoints else self.leased_at
 
 
-def longest_interval_s(lives: Iterable[LeaseLife]) -> float:
-    """The longest time that a lease went without saving, 0 if none ever saved.
+def longest_step_s(lives: Iterable[LeaseLife], *, interval_s: float) -> float:
+    """The longest time that a first checkpoint came later than the interval: one safe point, and the save.
 
-    From the claim or a checkpoint to the next checkpoint, or to the commit, which saves everything.
+    Only first checkpoints tell, because later intervals follow from what the save before took.
     """
-    gaps = [0.0]
-    for life in lives:
-        committed = (life.ended_at,) if life.ending == events.SHARD_COMMITTED and life.ended_at is not None else ()
-        moments = (life.leased_at, *life.checkpoints, *committed)
-        gaps += [after - before for before, after in pairwise(moments)]
-    return max(gaps)
+    return max((life.checkpoints[0] - life.leased_at - interval_s for life in lives if life.checkpoints), default=0.0)
 
 
 def lease_lives(entries: Iterable[LogEntry]) -> list[LeaseLife]:
@@ -76,7 +71,9 @@ def lease_lives(entries: Iterable[LogEntry]) -> list[LeaseLife]:
 
 def _continued(life: LeaseLife, entry: LogEntry) -> LeaseLife:
     if entry.event == events.CHECKPOINT_SAVED:
-        return replace(life, checkpoints=(*life.checkpoints, entry.at))
+        return replace(
+            life, checkpoints=(*life.checkpoints, entry.at), save_s=(entry.number("duration_ms") or 0.0) / 1000
+        )
     if entry.event in _ENDINGS and life.ending is None:
         return replace(life, ending=entry.event, ended_at=entry.at, lost_ms=entry.number("lost_ms") or 0.0)
     return life

@@ -35,7 +35,7 @@ WORKERS: Final = 8
 LIMIT_S: Final = 240.0
 ZOMBIE_LIMIT_S: Final = 20.0
 # The worker waits this long for each flight, so that the run lasts long enough to be interrupted many times.
-PACE_S: Final = 0.0002
+PACE_S: Final = 0.0003
 DISTURBED_OPTIONS: Final = {
     "pace_s": f"{PACE_S:.4f}",
     "checkpoint_interval_s": "1",

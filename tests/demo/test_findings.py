@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from demo.hits import Hit, aftermath, redone_by_kind
+from demo.hits import Hit, aftermath, aftermaths_by_kind
 from demo.latencies import channel_latencies, release_to_lease, spread
-from demo.lease_history import lease_lives, longest_interval_s, next_lease
+from demo.lease_history import lease_lives, longest_step_s, next_lease
 from demo.logbook import LogEntry, in_order, parse_line
 from demo.schedule import Kind, Step
 from demo.snapshot import Working
@@ -38,7 +38,7 @@ def hit(kind: Kind, at: float, *victims: Working) -> Hit:
 KILLED = [
     entry(10.0, events.SHARD_LEASED, **lease(3, 1), session_id="a", instance_id="i-1"),
     entry(11.0, events.CHECKPOINT_SAVED, **lease(3, 1)),
-    entry(12.0, events.CHECKPOINT_SAVED, **lease(3, 1)),
+    entry(12.0, events.CHECKPOINT_SAVED, **lease(3, 1), duration_ms=40),
     entry(17.5, events.SHARD_LEASED, **lease(3, 3), session_id="b", instance_id="i-2"),
     entry(19.0, events.SHARD_COMMITTED, **lease(3, 3)),
 ]
@@ -118,11 +118,12 @@ def test_a_rebalance_recommendation_moves_nothing() -> None:
 def test_redone_work_is_kept_apart_by_kind() -> None:
     hits = [hit(Kind.KILL, 12.75, working(3, 1)), hit(Kind.NOTICE, 12.0, working(4, 1))]
 
-    redone = redone_by_kind(hits, lease_lives(in_order([*KILLED, *NOTICED])))
+    found = aftermaths_by_kind(hits, lease_lives(in_order([*KILLED, *NOTICED])))
 
-    assert list(redone[Kind.KILL]) == [pytest.approx(0.75)]
-    assert redone[Kind.NOTICE] == (0.0,)
-    assert redone[Kind.PAUSE] == ()
+    (killed,) = found[Kind.KILL]
+    assert (killed.redone_s, killed.save_s) == (pytest.approx(0.75), 0.04)
+    assert [each.redone_s for each in found[Kind.NOTICE]] == [0.0]
+    assert found[Kind.PAUSE] == ()
 
 
 def test_the_next_lease_of_a_shard_has_the_next_higher_token() -> None:
@@ -155,10 +156,10 @@ def test_a_release_waits_for_a_free_worker_at_most_a_poll() -> None:
     assert just_started == [pytest.approx(0.1)]
 
 
-def test_the_longest_interval_counts_claims_checkpoints_and_commits() -> None:
-    assert longest_interval_s(lease_lives(KILLED)) == pytest.approx(1.5)
-    assert longest_interval_s(lease_lives(NOTICED)) == pytest.approx(2.5)
-    assert longest_interval_s([]) == 0.0
+def test_the_longest_step_is_how_late_a_first_checkpoint_came() -> None:
+    assert longest_step_s(lease_lives(KILLED), interval_s=0.25) == pytest.approx(0.75)
+    assert longest_step_s(lease_lives(NOTICED), interval_s=1.0) == pytest.approx(1.5)
+    assert longest_step_s([], interval_s=1.0) == 0.0
 
 
 def test_a_pause_costs_the_work_since_the_last_checkpoint_not_the_pause_itself() -> None:

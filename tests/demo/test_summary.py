@@ -34,6 +34,7 @@ def story(kind: Kind, delivery: Delivery = Delivery.ONCE, *, resumed_at: float |
         shard=3,
         outcome="saved and released",
         redone_s=0.0,
+        save_s=0.0,
         released_after_s=0.42,
         leased_again_after_s=1.25,
         token_after=3,

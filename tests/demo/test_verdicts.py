@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from demo.hits import Hit
+from demo.hits import Aftermath, Hit
 from demo.latencies import spread
 from demo.schedule import Delivery, Kind, Step, plan_steps
 from demo.statistics import DelayStatistics
@@ -101,15 +101,30 @@ def test_the_zombie_must_notice_and_the_table_must_refuse(noticed: str | None, r
     assert zombie_refused(log_says=noticed, replay_refused=refused).holds is holds
 
 
+def after(redone_s: float, *, save_s: float = 0.0) -> Aftermath:
+    return Aftermath(
+        shard=0, outcome="", redone_s=redone_s, save_s=save_s, released_after_s=None, leased_again_after_s=None,
+        token_after=None,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("kill_s", "notice_s", "holds"), [(1.5, 0.0, (True, True)), (1.6, 0.1, (False, False))])
 def test_redone_work_has_a_bound_for_kills_and_none_for_notices(
     kill_s: float, notice_s: float, holds: tuple[bool, bool]
 ) -> None:
-    redone = dict.fromkeys(Kind, ()) | {Kind.KILL: (0.2, kill_s), Kind.NOTICE: (notice_s,)}
+    found = dict.fromkeys(Kind, ()) | {Kind.KILL: (after(0.2), after(kill_s)), Kind.NOTICE: (after(notice_s),)}
 
-    kill, notice = redone_within(redone, longest_interval_s=1.5)
+    kill, notice = redone_within(found, interval_s=1.0, step_s=0.5)
 
     assert (kill.holds, notice.holds) == holds
+
+
+def test_a_slow_save_stretches_the_interval_in_force() -> None:
+    found = dict.fromkeys(Kind, ()) | {Kind.KILL: (after(4.0, save_s=0.2),)}
+
+    kill, _ = redone_within(found, interval_s=1.0, step_s=0.5)
+
+    assert (kill.holds, kill.seen) == (True, "4.00 s (intervals in force: 4.00 s)")
 
 
 def test_a_missed_bar_is_shown_and_breaks_no_promise() -> None:
