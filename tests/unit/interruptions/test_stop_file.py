@@ -81,7 +81,9 @@ def reader(client: object, clock: FakeClock, instance_id: str = INSTANCE) -> Sto
 
 
 def notice(*, event_id: str = "n1", at: datetime = T0) -> StopFile:
-    return notice_file(instance_id=INSTANCE, event_id=event_id, event_time=at, written_at=at + timedelta(seconds=1), lead=LEAD)
+    return notice_file(
+        instance_id=INSTANCE, event_id=event_id, event_time=at, written_at=at + timedelta(seconds=1), lead=LEAD
+    )
 
 
 def rebalance(*, event_id: str = "r1", at: datetime = T0) -> StopFile:
