@@ -22,7 +22,12 @@ demo: setup-demo ## deploy locally, run real flights on Spot, interrupt it, comp
 	@$(WITH_TOOLS) exec $(PY) -m demo --seed "$(SEED)" --shard-by "$(SHARD_BY)"
 
 test: setup-dev ## every test, the ones on the local account included
-	@$(WITH_TOOLS) $(PY) -m pytest tests
+	@echo "tests on fakes, moto and templates …"; \
+	export $(WITH_TOOLS); \
+	$(PY) -m pytest tests -q -n auto --maxprocesses=4 -m "not local"; first=$$?; \
+	echo "tests on the local account, with real worker processes …"; \
+	$(PY) -m pytest tests -q -m local; second=$$?; \
+	exit $$((first || second))
 
 check: setup-dev ## format, lint, import layers, types, fast tests
 	@echo "format …" && $(PY) -m ruff format --check --quiet .
