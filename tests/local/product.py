@@ -18,7 +18,7 @@ OPTIONS = {
     "poll_s": "0.3",
     "hint_s": "2",
     "checkpoint_interval_s": "0.5",
-    "pace_s": "0.5",
+    "pace_s": "0.00025",  # a record: half a second for a batch of 2,000
 }
 
 
