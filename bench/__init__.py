@@ -1,0 +1,1 @@
+"""One script for each published claim; results are kept beside them with machine, versions and spread."""
