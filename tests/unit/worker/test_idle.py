@@ -6,26 +6,12 @@ from datetime import timedelta
 import pytest
 
 from spotproof.interruptions.model import Channel, Signal, SignalKind
-from spotproof.leases.model import Run, RunId, RunOptions, RunState
+from spotproof.leases.model import Run, RunOptions, RunState
 from spotproof.worker.idle import IdleAction, IdleDecision, decide_idle
 from tests.fakes.clock import FakeClock
+from tests.fakes.leases import a_run
 
-RUN = Run(
-    run_id=RunId("r"),
-    state=RunState.RUNNING,
-    job="j",
-    plan_key="p",
-    plan_sha256="0",
-    parameters_sha256="0",
-    input_uri="s3://b/in/",
-    output_uri="s3://b/out/",
-    shards=8,
-    stripes=2,
-    session_buckets=1,
-    options=RunOptions(poll_s=2),
-    closed=frozenset({0}),
-    created_at=0,
-)
+RUN = a_run(options=RunOptions(poll_s=2), closed=frozenset({0}))
 CLOCK = FakeClock()
 NOTICE = Signal(kind=SignalKind.NOTICE, channel=Channel.IMDS, deadline=CLOCK.now())
 

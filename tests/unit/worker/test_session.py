@@ -11,13 +11,8 @@ from spotproof.interruptions.model import Channel, SignalKind
 from spotproof.interruptions.monitor import Monitor
 from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.model import (
-    Host,
-    Run,
-    RunId,
     RunOptions,
-    RunState,
     Session,
-    SessionId,
     SessionState,
     Stop,
     StopKind,
@@ -27,24 +22,10 @@ from spotproof.retries import Retrier
 from spotproof.worker.ledger import LedgerBook, Spent
 from spotproof.worker.session import WorkerSession
 from tests.fakes.clock import FakeClock
+from tests.fakes.leases import NOON, a_run, a_session
 from tests.fakes.spawner import HeldSpawner
 
-RUN = Run(
-    run_id=RunId("r"),
-    state=RunState.RUNNING,
-    job="j",
-    plan_key="p",
-    plan_sha256="0",
-    parameters_sha256="0",
-    input_uri="s3://b/in/",
-    output_uri="s3://b/out/",
-    shards=4,
-    stripes=1,
-    session_buckets=1,
-    options=RunOptions(ttl_s=90, heartbeat_s=30),
-    closed=frozenset(),
-    created_at=0,
-)
+RUN = a_run(options=RunOptions(ttl_s=90, heartbeat_s=30), session_buckets=1)
 
 
 class World:
@@ -55,21 +36,8 @@ class World:
         self.monitor = Monitor(sources=[], clock=self.clock, spawner=self.spawner, poll_s=2)
         self.ledger = LedgerBook(self.clock)
         self.store.create_run(RUN)
-        now = to_epoch_ms(self.clock.now())
         self.session = WorkerSession(
-            session=Session(
-                session_id=SessionId("i-1.job.1.abc"),
-                run_id=RUN.run_id,
-                bucket=0,
-                host=Host(instance_id="i-0123456789abcdef0"),
-                state=SessionState.ALIVE,
-                until=now + 90_000,
-                seq=0,
-                held=None,
-                stop=None,
-                hint_until=None,
-                started_at=now,
-            ),
+            session=a_session(run=RUN, until=NOON + 90_000),
             run=RUN,
             store=self.store,
             heartbeat_store=self.store,

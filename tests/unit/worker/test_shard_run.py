@@ -19,17 +19,10 @@ from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.model import (
     Candidate,
     CheckpointPointer,
-    Host,
     Lease,
     OutputPointer,
     RequeueCause,
-    Run,
-    RunId,
     RunOptions,
-    RunState,
-    Session,
-    SessionId,
-    SessionState,
     Shard,
     ShardState,
 )
@@ -43,25 +36,16 @@ from spotproof.worker.shard_handle import ShardHandle
 from spotproof.worker.shard_run import ShardRun
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import CountingIds
+from tests.fakes.leases import a_run, a_session
 from tests.fakes.spawner import HeldSpawner
 
 STEPS = 10
 STEP_S = 1.0
-RUN = Run(
-    run_id=RunId("r"),
-    state=RunState.RUNNING,
-    job="sum",
-    plan_key="p",
-    plan_sha256="0",
-    parameters_sha256="0",
-    input_uri="s3://b/in/",
-    output_uri="s3://b/out/",
+RUN = a_run(
     shards=1,
     stripes=1,
     session_buckets=1,
     options=RunOptions(ttl_s=90, heartbeat_s=30, checkpoint_interval_s=3, failures_max=2),
-    closed=frozenset(),
-    created_at=0,
 )
 
 
@@ -128,21 +112,9 @@ class World:
         spawner = HeldSpawner()
         monitor = Monitor(sources=[], clock=self.clock, spawner=spawner, poll_s=2)
         ledger = LedgerBook(self.clock)
-        now = to_epoch_ms(self.clock.now())
+        until = to_epoch_ms(self.clock.now()) + 90_000
         session = WorkerSession(
-            session=Session(
-                session_id=SessionId(f"worker-{self.workers}"),
-                run_id=RUN.run_id,
-                bucket=0,
-                host=Host(instance_id=""),
-                state=SessionState.ALIVE,
-                until=now + 90_000,
-                seq=0,
-                held=None,
-                stop=None,
-                hint_until=None,
-                started_at=now,
-            ),
+            session=a_session(f"worker-{self.workers}", run=RUN, until=until),
             run=RUN,
             store=self.store,
             heartbeat_store=self.store,
@@ -239,7 +211,7 @@ def test_an_undisturbed_shard_is_committed_and_published(world: World) -> None:
 def test_a_committed_shard_leaves_no_checkpoints(world: World) -> None:
     world.worker(world.job()).execute()
 
-    assert list(world.objects.list(checkpoints_prefix("r", 0))) == []
+    assert list(world.objects.list(checkpoints_prefix(RUN.run_id, 0))) == []
 
 
 def test_a_notice_saves_releases_and_the_next_worker_goes_on_where_it_stopped(world: World) -> None:
