@@ -88,7 +88,7 @@ def forget_bootstrap(account: TestAccount) -> None:
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     directory = tmp_path_factory.mktemp("reader")
     state = StateDir(directory / "state")
-    running = daemon.start(Settings(state_dir=str(state.path), scale=60, parent_pid=os.getpid()))
+    running = daemon.start(Settings(state_dir=str(state.path), parent_pid=os.getpid()))
     rng = random.Random(3)
     (directory / "my-data").mkdir()
     lines = [{**a_flight(rng), "time_hour": f"2026-01-{day:02d}T12:00:00Z"} for day in range(1, 29) for _ in range(20)]
