@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demo.hits import Hit, aftermath, aftermaths_by_kind
-from demo.latencies import channel_latencies, release_to_lease, spread
+from demo.latencies import STOP_FILE_WRITTEN, channel_latencies, release_to_lease, spread
 from demo.lease_history import LeaseLife, lease_lives, longest_step_s
 from demo.logbook import LogEntry
 from demo.outputs import RunOutput
@@ -27,7 +27,6 @@ from demo.verdicts import (
 )
 from demo.zombie import paused_worker, what_it_noticed
 from spotproof import events
-from spotproof.interruptions.model import Channel
 from spotproof.leases.model import Run
 
 REQUESTS_BAR = 6.0
@@ -118,9 +117,9 @@ def _zombie(evidence: Evidence) -> Verdict:
 def _bars(evidence: Evidence, lives: Sequence[LeaseLife]) -> list[Verdict]:
     ready_at = {str(name): session.started_at / 1000 for name, session in evidence.snapshot.sessions.items()}
     released = spread(release_to_lease(lives, ready_at))
-    stop_file = channel_latencies(evidence.hits, evidence.entries).get(Channel.STOP_FILE, ())
+    stop_file = channel_latencies(evidence.hits, evidence.entries).get(STOP_FILE_WRITTEN, ())
     return [
-        within_bar("notice → stop file seen by the worker, p95 ≤ 2 s", spread(stop_file), bar_s=STOP_FILE_BAR_S),
+        within_bar("notice → stop file visible to the worker, p95 ≤ 2 s", spread(stop_file), bar_s=STOP_FILE_BAR_S),
         within_bar("released → leased by a free worker ≤ 5 s", released, bar_s=RELEASE_BAR_S, worst=True),
         count_within("requests to the table, any undisturbed shard", evidence.usage.requests_max, bar=REQUESTS_BAR),
         count_within("write units, any undisturbed shard", evidence.usage.write_units_max, bar=WRITE_UNITS_BAR),

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from demo.hits import Hit
 from demo.lease_history import LeaseLife, next_lease
 from demo.logbook import LogEntry
 from demo.schedule import Kind
 from spotproof import events
+
+STOP_FILE_WRITTEN: Final = "stop-file in S3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +37,20 @@ def _rank(ordered: Sequence[float], share: float) -> float:
 
 
 def channel_latencies(hits: Sequence[Hit], entries: Sequence[LogEntry]) -> Mapping[str, Sequence[float]]:
-    """Seconds from each notice to each worker seeing it, by channel (imds, stop-file, session …)."""
+    """Seconds from each notice to each worker seeing it, by channel (imds, stop-file, session …).
+
+    STOP_FILE_WRITTEN is when the stop file could be seen: a worker that another channel told first does not look again.
+    """
     found: dict[str, list[float]] = {}
     notices = {hit.instance_id: hit.at for hit in hits if hit.step.kind is Kind.NOTICE}
     for entry in entries:
         given_at = notices.get(str(entry.fields.get("instance_id", "")))
-        if entry.event == events.STOP_SEEN and given_at is not None and entry.at >= given_at:
+        if given_at is None or entry.at < given_at:
+            continue
+        if entry.event == events.STOP_SEEN:
             found.setdefault(str(entry.fields.get("signal", "?")), []).append(entry.at - given_at)
+        elif entry.event == events.STOP_FILE_WRITTEN and entry.fields.get("kind") == "notice":
+            found.setdefault(STOP_FILE_WRITTEN, []).append(entry.at - given_at)
     return found
 
 

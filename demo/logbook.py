@@ -25,21 +25,37 @@ class LogEntry:
         return None if value is None else float(value)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """A line as CloudWatch Logs keeps it. `at` is seconds since 1970."""
+
+    stream: str
+    at: float
+    text: str
+
+
 def parse_line(text: str, *, stream: str) -> LogEntry | None:
-    """The entry in a log line; None for anything that is not one of our events, such as the user's own prints."""
+    """The entry in a log line of a worker, or of a function, whose logger calls the fields message and timestamp.
+
+    None for anything that is not one of our events, such as the user's own prints.
+    """
     try:
         data = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(data, dict) or "event" not in data or "ts" not in data:
+    if not isinstance(data, dict):
         return None
-    at = datetime.fromisoformat(str(data["ts"])).timestamp()
-    return LogEntry(at=at, event=str(data["event"]), stream=stream, fields=data)
+    event = data.get("event") or data.get("message")
+    written = data.get("ts") or data.get("timestamp")
+    if not isinstance(event, str) or not isinstance(written, str):
+        return None
+    return LogEntry(at=datetime.fromisoformat(written).timestamp(), event=event, stream=stream, fields=data)
 
 
-def read_log(client: "CloudWatchLogsClient", group: str, *, run: str) -> list[LogEntry]:
-    """Every event of the run in the log group, in time order."""
-    found = (parse_line(text, stream=stream) for stream, text in raw_lines(client, group))
+def read_log(client: "CloudWatchLogsClient", *, run: str) -> list[LogEntry]:
+    """Every event of the run, and every one that belongs to no run, from all log groups, in time order."""
+    lines = (line for group in log_groups(client) for line in raw_lines(client, group))
+    found = (parse_line(line.text, stream=line.stream) for line in lines)
     return in_order(entry for entry in found if entry is not None and entry.fields.get("run_id") in (run, None))
 
 
@@ -48,8 +64,14 @@ def in_order(entries: Iterable[LogEntry]) -> list[LogEntry]:
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def raw_lines(client: "CloudWatchLogsClient", group: str) -> Iterator[tuple[str, str]]:
-    """Stream and text of every line in the log group."""
+def log_groups(client: "CloudWatchLogsClient") -> list[str]:
+    """The names of all log groups of the account."""
+    pages = client.get_paginator("describe_log_groups").paginate()
+    return [group["logGroupName"] for page in pages for group in page.get("logGroups", [])]
+
+
+def raw_lines(client: "CloudWatchLogsClient", group: str) -> Iterator[LogLine]:
+    """Every line in the log group."""
     for page in client.get_paginator("filter_log_events").paginate(logGroupName=group):
         for line in page.get("events", []):
-            yield line["logStreamName"], line["message"]
+            yield LogLine(stream=line["logStreamName"], at=line["timestamp"] / 1000, text=line["message"])

@@ -154,8 +154,7 @@ class Demo:
         return RunWatch(stage=self.stage, spec=spec, clock=self.clock)
 
     def _log(self, watch: RunWatch) -> list[LogEntry]:
-        group = self.stage.deployment.names.log_group
-        return read_log(self.stage.deployment.clients.logs, group, run=watch.spec.run_id)
+        return read_log(self.stage.deployment.clients.logs, run=watch.spec.run_id)
 
     def _log_with_zombie(self, watch: RunWatch, adversary: Adversary) -> list[LogEntry]:
         """The run's log, once the paused worker has had its say."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from demo.hits import Hit, aftermath, aftermaths_by_kind
-from demo.latencies import channel_latencies, release_to_lease, spread
+from demo.latencies import STOP_FILE_WRITTEN, channel_latencies, release_to_lease, spread
 from demo.lease_history import lease_lives, longest_step_s, next_lease
 from demo.logbook import LogEntry, in_order, parse_line
 from demo.schedule import Kind, Step
@@ -65,6 +65,15 @@ def test_a_line_of_the_workers_log_is_read_and_a_print_of_the_users_is_not() -> 
         None,
     )
     assert [parse_line(text, stream="x") for text in ("hello", '"event"', '{"event": 1}', "")] == [None] * 4
+
+
+def test_a_line_of_a_functions_log_is_read_as_well() -> None:
+    line = json.dumps({"message": "stop_file_written", "timestamp": "2026-11-22 00:00:01,250+0000", "kind": "notice"})
+
+    parsed = parse_line(line, stream="x")
+
+    assert parsed is not None
+    assert (parsed.at % 60, parsed.event) == (1.25, "stop_file_written")
 
 
 def test_the_log_is_put_in_order() -> None:
@@ -136,14 +145,17 @@ def test_the_next_lease_of_a_shard_has_the_next_higher_token() -> None:
 
 
 def test_latencies_are_counted_from_the_notice_by_channel() -> None:
+    written = entry(12.2, events.STOP_FILE_WRITTEN, kind="notice", instance_id="i-1")
+    hint = entry(12.2, events.STOP_FILE_WRITTEN, kind="rebalance", instance_id="i-1")
     earlier = entry(11.0, events.STOP_SEEN, signal="imds", instance_id="i-1")
     elsewhere = entry(12.2, events.STOP_SEEN, signal="imds", instance_id="i-9")
 
-    found = channel_latencies([hit(Kind.NOTICE, 12.0, working(4, 1))], [earlier, elsewhere, *NOTICED])
+    found = channel_latencies([hit(Kind.NOTICE, 12.0, working(4, 1))], [earlier, elsewhere, written, hint, *NOTICED])
 
     assert {name: list(each) for name, each in found.items()} == {
         "imds": [pytest.approx(0.3)],
         "stop-file": [pytest.approx(0.4)],
+        STOP_FILE_WRITTEN: [pytest.approx(0.2)],
     }
 
 
