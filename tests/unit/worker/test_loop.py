@@ -1,0 +1,175 @@
+"""The worker's loop over a real lease store in memory: what it leases, when it cares for others, and how it leaves."""
+
+import random
+from datetime import timedelta
+
+import pytest
+
+from spotproof import contract
+from spotproof.interruptions.model import Channel, Signal, SignalKind
+from spotproof.interruptions.monitor import Monitor
+from spotproof.leases.in_memory import InMemoryLeaseStore
+from spotproof.leases.model import CapacityClass, Lease, Run, RunOptions, RunState, Stop, StopKind
+from spotproof.leases.requeue import key_of
+from spotproof.retries import Retrier
+from spotproof.worker.caretaker import Caretaker
+from spotproof.worker.leasing import LeaseFinder
+from spotproof.worker.ledger import LedgerBook
+from spotproof.worker.loop import WorkerLoop
+from spotproof.worker.outcome import ShardOutcome
+from spotproof.worker.session import WorkerSession
+from spotproof.worker.shard_usage import ShardUsage
+from tests.fakes.clock import FakeClock
+from tests.fakes.leases import HOUR, NOON, a_run, a_session, an_output, leased
+from tests.fakes.spawner import HeldSpawner
+
+RUN = a_run(session_buckets=1, options=RunOptions(poll_s=2))
+
+
+class Announcer:
+    def __init__(self) -> None:
+        self.announced: list[str] = []
+
+    def finished(self, run: Run) -> bool:
+        self.announced.append(run.run_id)
+        return True
+
+
+class WaitingMonitor(Monitor):
+    """Its pauses pass virtual time."""
+
+    clock: FakeClock
+
+    def pause(self, seconds: float) -> bool:
+        self.clock.advance(seconds)
+        return super().pause(0)
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = InMemoryLeaseStore(clock=self.clock, retrier=Retrier(clock=self.clock, rng=random.Random(1)))
+        self.store.create_run(RUN)
+        self.announcer = Announcer()
+        self.spawner = HeldSpawner()
+        self.monitor = WaitingMonitor(sources=[], clock=self.clock, spawner=self.spawner, poll_s=2)
+        self.monitor.clock = self.clock
+        self.ledger = LedgerBook(self.clock)
+        self.session = WorkerSession(
+            session=a_session(run=RUN),
+            run=RUN,
+            store=self.store,
+            heartbeat_store=self.store,
+            monitor=self.monitor,
+            ledger=self.ledger,
+            clock=self.clock,
+            spawner=self.spawner,
+        )
+        self.session.open()
+        self.finder = LeaseFinder(store=self.store, session=self.session, run=RUN, rng=random.Random(1))
+        self.worked: list[int] = []
+
+    def loop(self) -> WorkerLoop:
+        return WorkerLoop(
+            run=RUN,
+            store=self.store,
+            session=self.session,
+            finder=self.finder,
+            caretaker=Caretaker(store=self.store, announcer=self.announcer, clock=self.clock),  # type: ignore[arg-type]
+            monitor=self.monitor,
+            ledger=self.ledger,
+            clock=self.clock,
+            rng=random.Random(1),
+            usage=ShardUsage(self.store.usage),
+            run_shard=self.commit,
+        )
+
+    def commit(self, lease: Lease) -> ShardOutcome:
+        self.worked.append(lease.index)
+        self.store.commit(lease, an_output(lease))
+        return ShardOutcome.COMMITTED
+
+    def stop(self, kind: SignalKind = SignalKind.NOTICE) -> Signal:
+        return Signal(kind=kind, channel=Channel.IMDS, deadline=self.clock.now() + timedelta(seconds=120))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_one_worker_does_every_shard_announces_the_end_once_and_leaves(world: World) -> None:
+    assert world.loop().work() == contract.EXIT_DONE
+
+    assert sorted(world.worked) == list(range(RUN.shards))
+    assert world.announcer.announced == [RUN.run_id]
+
+
+def test_on_a_dying_host_it_takes_nothing_and_asks_to_be_retried(world: World) -> None:
+    world.monitor.offer(world.stop())
+
+    assert world.loop().work() == contract.EXIT_INTERRUPTED
+    assert world.worked == []
+
+
+def test_under_a_rebalance_recommendation_it_takes_nothing_until_that_expires(world: World) -> None:
+    expires_at = world.clock.now() + timedelta(minutes=20)
+    world.monitor.offer(Signal(kind=SignalKind.REBALANCE, channel=Channel.IMDS, expires_at=expires_at))
+    started: list[bool] = []
+    loop = world.loop()
+
+    def late(lease: Lease) -> ShardOutcome:
+        started.append(world.clock.now() >= expires_at)
+        return world.commit(lease)
+
+    loop.run_shard = late
+
+    assert loop.work() == contract.EXIT_DONE
+    assert started == [True] * RUN.shards
+
+
+def test_requeued_shards_are_taken_before_new_ones(world: World) -> None:
+    other = world.store.open_session(a_session("other", run=RUN))
+    world.store.take_ticket(RUN, 1)
+    lease = leased(world.store, RUN, other, 1)
+    world.store.release(lease, interrupted=True)
+
+    world.loop().work()
+
+    assert world.worked[0] == 1
+
+
+def test_with_a_stop_on_record_nothing_is_claimed(world: World) -> None:
+    other = world.store.open_session(a_session("other", run=RUN))
+    world.store.take_ticket(RUN, 0)
+    world.store.release(leased(world.store, RUN, other, 0), interrupted=True)
+    world.store.mark_stop(key_of(world.session.session), Stop(kind=StopKind.NOTICE, deadline=NOON + HOUR))
+
+    assert world.finder.next_lease() is None
+    assert len(world.store.candidates(RUN, CapacityClass.SPOT, limit=10)) == 1
+
+
+def test_a_fenced_worker_leaves_to_be_retried(world: World) -> None:
+    world.store.fence_session(key_of(world.session.session), expired_at=None)
+
+    assert world.loop().work() == contract.EXIT_INTERRUPTED
+    assert world.worked == []
+
+
+def test_a_silent_worker_is_rescued_and_its_shard_done_by_the_idle_one(world: World) -> None:
+    silent = world.store.open_session(a_session("silent", run=RUN, until=NOON + 5_000))
+    world.store.take_ticket(RUN, 0)
+    leased(world.store, RUN, silent, 0)
+
+    assert world.loop().work() == contract.EXIT_DONE
+    assert sorted(world.worked) == list(range(RUN.shards))
+
+
+def test_a_cancelled_run_is_left_for_good(world: World) -> None:
+    world.store.cancel_run(RUN.run_id, reason="test")
+    world.monitor.offer(world.stop(SignalKind.CANCEL))
+
+    assert world.loop().work() == contract.EXIT_DONE
+    stored = world.store.get_run(RUN.run_id)
+    assert stored is not None
+    assert stored.state is RunState.CANCELLED
