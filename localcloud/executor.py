@@ -1,6 +1,8 @@
 """Containers as process groups: start, stop, pause, memory guard."""
 
+import contextlib
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,8 @@ from localcloud.reactor import Reactor
 logger = logging.getLogger(__name__)
 
 GUARD_PERIOD_S = 1.0
+# On AWS, functions and services have processors of their own: here containers give way to them.
+CONTAINER_NICENESS = 10
 STARTED_AND_EXITED = "Essential container in task exited"
 FAILED_TO_START = "Task failed to start"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
@@ -138,7 +142,7 @@ class Executor:
             "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
         }
         program = shutil.which(spec.command[0], path=environment["PATH"]) if spec.command else None
-        return subprocess.Popen(
+        process = subprocess.Popen(
             spec.command or ("python3",),
             executable=program,
             env=environment,
@@ -148,6 +152,9 @@ class Executor:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        with contextlib.suppress(ProcessLookupError):  # it may be over already
+            os.setpriority(os.PRIO_PGRP, process.pid, CONTAINER_NICENESS)
+        return process
 
     def _read(self, task: Task) -> None:
         assert task.process.stdout is not None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.executor import CONTAINER_NICENESS
 from localcloud.images import HOST_VERSION
 from tests.local.account import TestAccount, eventually
 
@@ -30,6 +31,15 @@ def test_a_job_runs_with_its_variables_and_nothing_of_this_machine(small: TestAc
     assert seen["AWS_BATCH_JOB_ATTEMPT"] == "1"
     assert seen["AWS_ENDPOINT_URL"] == small.running.endpoint
     assert not {name for name in seen if name.startswith(("VIRTUAL_ENV", "PYTHONPATH", "PYTEST", "AWS_ACCESS_KEY"))}
+
+
+def test_containers_give_way_to_the_account_itself(small: TestAccount) -> None:
+    program = "import os, time; time.sleep(0.5); print('niceness', os.nice(0), flush=True)"
+
+    job_id = small.submit(program)
+    small.wait(job_id)
+
+    small.wait_for_line(job_id, f"niceness {CONTAINER_NICENESS}")
 
 
 def test_parameters_replace_references_in_the_command(small: TestAccount) -> None:
