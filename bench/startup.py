@@ -8,7 +8,6 @@ was started, its first lease is the time it logged for it: bundle fetched and un
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from bench.machine import publish, spread
 from demo.deployment import Stage, deploy, local_account, synthesize
@@ -68,13 +67,12 @@ def workers() -> list[float]:
 
 
 def main() -> None:
-    spotproof = str(Path(sys.executable).with_name("spotproof"))
     publish(
         "startup",
         {
             "python_alone_s": spread(processes("-c", "pass")),
             "library_import_s": spread(processes("-c", "import spotproof")),
-            "command_help_s": spread(processes(spotproof, "--help")),
+            "command_help_s": spread(processes("-m", "spotproof_cli", "--help")),
             "worker_start_to_first_lease_s": spread(workers()),
         },
     )
