@@ -5,10 +5,14 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
+# Byte code is kept out of the sources' way, and kept: without it each synth and each test process compiles the CDK again.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
+
 SEED ?= 1
 SHARD_BY ?= time
 PY := .venv/bin/python
-SETUP = @python="$$(tools/find-python)" && PYTHONDONTWRITEBYTECODE=1 exec "$$python" -m tools.setup
+SETUP = @python="$$(tools/find-python)" && exec "$$python" -m tools.setup
 # Node first, then the environment's own programs (uv, the AWS command line), then the system's.
 WITH_TOOLS = PATH="$$(PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m localcloud.node path)"
 

@@ -35,7 +35,7 @@ class Step:
 
 
 STEPS: Final = {Kind.NOTICE: 3, Kind.KILL: 2, Kind.REBALANCE: 1, Kind.PAUSE: 1}
-GAP_MAX: Final = 3
+GAPS: Final = (2, 7)
 SHARDS_PER_STEP: Final = 1.2
 
 
@@ -52,7 +52,7 @@ def plan_steps(seed: int) -> tuple[Step, ...]:
     return tuple(
         Step(
             kind=kind,
-            gap=rng.randint(1, GAP_MAX),
+            gap=rng.randint(*GAPS),
             pick=rng.random(),
             delivery=deliveries.pop() if kind is Kind.NOTICE else Delivery.ONCE,
         )

@@ -116,6 +116,8 @@ def _cost(report: Report) -> Iterator[tuple[str, str]]:
 def _verdict(verdict: Verdict) -> Line:
     if verdict.holds:
         return "green", f"  ✓ {verdict.claim}: {verdict.seen}"
+    if not verdict.measured:
+        return "dim", f"  · {verdict.claim}: {verdict.seen}"
     mark = "✗" if verdict.promise else "!"
     return ("bold red" if verdict.promise else "yellow"), f"  {mark} {verdict.claim}: {verdict.seen}"
 

@@ -19,6 +19,7 @@ class Verdict:
     holds: bool
     seen: str
     promise: bool = True
+    measured: bool = True
 
 
 def committed_once(run: Run, shards: Mapping[int, Shard], committed_in_log: Sequence[int]) -> Verdict:
@@ -132,7 +133,7 @@ def _seconds(durations: Sequence[float]) -> str:
 def within_bar(claim: str, measured: Spread | None, *, bar_s: float, worst: bool = False) -> Verdict:
     """A latency against its bar: shown, but a slow machine does not break a promise."""
     if measured is None:
-        return Verdict(claim=claim, holds=False, seen="never seen", promise=False)
+        return Verdict(claim=claim, holds=False, seen="did not happen in this game", promise=False, measured=False)
     value = measured.max_s if worst else measured.p95_s
     seen = f"p50 {measured.p50_s:.2f} s, p95 {measured.p95_s:.2f} s, max {measured.max_s:.2f} s, n {measured.count}"
     return Verdict(claim=claim, holds=value <= bar_s, seen=seen, promise=False)

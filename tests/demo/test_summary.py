@@ -102,10 +102,11 @@ def test_a_broken_promise_fails_the_demo_and_names_the_seed() -> None:
 def test_every_verdict_has_its_mark() -> None:
     verdicts = [Verdict(claim="c", holds=True, seen="s"), Verdict(claim="d", holds=False, seen="s")]
     bar = Verdict(claim="e", holds=False, seen="s", promise=False)
+    unseen = Verdict(claim="f", holds=False, seen="s", promise=False, measured=False)
 
-    lines = text_of(report(*verdicts, bar)).splitlines()
+    lines = text_of(report(*verdicts, bar, unseen)).splitlines()
 
-    assert [line for line in lines if line.endswith(": s")] == ["  ✓ c: s", "  ✗ d: s", "  ! e: s"]
+    assert [line for line in lines if line.endswith(": s")] == ["  ✓ c: s", "  ✗ d: s", "  ! e: s", "  · f: s"]
 
 
 def test_a_pipe_gets_plain_text() -> None:
