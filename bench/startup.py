@@ -51,7 +51,7 @@ def first_lease_s(stage: Stage, number: int) -> float:
     )["jobId"]
     RunWatch(stage=stage, spec=spec, clock=SystemClock()).wait(limit_s=60)
     started = stage.cloud.wait_for_event("attempt.started", where=lambda entry: entry["job"] == job)["t"]
-    entries = read_log(stage.deployment.clients.logs, names.log_group, run=spec.run_id)
+    entries = read_log(stage.deployment.clients.logs, run=spec.run_id)
     leased = next(entry.at for entry in entries if entry.event == "shard_leased")
     return float(leased - started)
 
