@@ -220,6 +220,7 @@ def test_byte_code_is_shipped_where_the_same_python_runs_it_and_is_used_whatever
     done = subprocess.run(
         [sys.executable, "-B", "-c", "import library.answer; print(library.answer.VALUE)"],
         cwd=unpacked,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         capture_output=True,
         text=True,
         check=False,
