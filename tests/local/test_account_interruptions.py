@@ -153,12 +153,11 @@ def test_a_paused_worker_stands_still_until_it_is_resumed(small: TestAccount) ->
     job_id = small.submit("import time\nfor n in range(10000): print(n, flush=True); time.sleep(0.05)")
     small.wait_for_line(job_id, "3")
 
-    pids = small.admin.pause(job_id)
-    state = Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[0]
+    process = Path(f"/proc/{small.admin.pause(job_id)[0]}/stat")
+    eventually(lambda: process.read_text().rpartition(")")[2].split()[0] == "T", "the worker to stand still")
     small.admin.resume(job_id)
     count = len(small.lines(job_id))
 
-    assert state == "T"
     eventually(lambda: len(small.lines(job_id)) > count + 3, "more lines")
 
 
