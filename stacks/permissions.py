@@ -16,7 +16,6 @@ class Grant(StrEnum):
 
     SHARDS_READ = auto()
     SHARDS_WRITE = auto()
-    PLANS_READ = auto()
     STOP_FILES_WRITE = auto()
     SHARD_WORK = auto()  # plan, read input, checkpoint, stage and publish output: a worker's objects
     OUTPUT_PUBLISH = auto()  # publish, then clean up: the finalizer's objects
@@ -52,8 +51,6 @@ def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
             return [_allow(["dynamodb:GetItem", "dynamodb:Query"], table)]
         case Grant.SHARDS_WRITE:
             return [_allow(["dynamodb:PutItem", "dynamodb:UpdateItem"], [targets.table])]
-        case Grant.PLANS_READ:
-            return [_allow(["s3:GetObject"], targets.work_objects(RUNS)), _list([targets.work_bucket])]
         case Grant.STOP_FILES_WRITE:
             # Reading decides what may be overwritten.
             return [
