@@ -5,10 +5,11 @@ import importlib
 import logging
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from spotproof import contract, events, json_logs
+from spotproof.clients import Clients
 from spotproof.clock import Clock, SystemClock
 from spotproof.concurrency import ThreadSpawner
 from spotproof.errors import (
@@ -19,6 +20,8 @@ from spotproof.errors import (
     SpotproofError,
 )
 from spotproof.ids import SystemIds
+from spotproof.interruptions.imds import HttpMetadataTransport, InstanceMetadata
+from spotproof.interruptions.sigterm import SigtermSource
 from spotproof.settings import WorkerSettings, environment
 from spotproof.worker.assembly import WorkerAssembly
 from spotproof.worker.options import parse_options
@@ -35,16 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parse(sys.argv[1:] if argv is None else argv)
         settings = WorkerSettings.from_env(environment())
         formatter = _configure_logs(settings, arguments)
-        try:
-            return _work(arguments, settings, clock, formatter)
-        except SpotproofError as error:
-            logger.error(events.WORKER_FAILED, extra={"error": str(error), "exit_code": exit_code_of(error)})
-            return _refuse(error)
-        except Exception as error:
-            logger.exception(events.WORKER_FAILED, extra={"error": repr(error), "exit_code": contract.EXIT_UNEXPECTED})
-            return contract.EXIT_UNEXPECTED
     except SpotproofError as error:
         return _refuse(error)
+    return _to_exit_code(lambda: _assemble(arguments, settings, clock, formatter).run())
+
+
+def run_assembly(assembly: WorkerAssembly) -> int:
+    """The worker's life; the exit code, also when it fails. What went wrong is logged, and said on standard error."""
+    return _to_exit_code(assembly.run)
 
 
 def exit_code_of(error: SpotproofError) -> int:
@@ -62,13 +63,26 @@ def exit_code_of(error: SpotproofError) -> int:
             return contract.EXIT_UNEXPECTED
 
 
-def _work(
+def _to_exit_code(work: Callable[[], int]) -> int:
+    try:
+        return work()
+    except SpotproofError as error:
+        logger.error(events.WORKER_FAILED, extra={"error": str(error), "exit_code": exit_code_of(error)})
+        return _refuse(error)
+    except Exception as error:
+        logger.exception(events.WORKER_FAILED, extra={"error": repr(error), "exit_code": contract.EXIT_UNEXPECTED})
+        return contract.EXIT_UNEXPECTED
+
+
+def _assemble(
     arguments: argparse.Namespace, settings: WorkerSettings, clock: Clock, formatter: json_logs.JsonFormatter
-) -> int:
+) -> WorkerAssembly:
     function = _find_function(arguments)
     request = _request(arguments, settings)
     formatter.bound["run_id"] = request.run_id
-    assembly = WorkerAssembly(
+    sigterm = SigtermSource(clock=clock, window_s=settings.stop_grace_s)
+    sigterm.install()
+    return WorkerAssembly(
         settings=settings,
         request=request,
         function=function,
@@ -77,8 +91,10 @@ def _work(
         spawner=ThreadSpawner(),
         rng=random.Random(),  # noqa: S311 - spreads load, protects nothing
         bound=formatter.bound,
+        clients=Clients(settings.aws),
+        metadata=InstanceMetadata(transport=HttpMetadataTransport(base_url=settings.imds_url), clock=clock),
+        sigterm=sigterm,
     )
-    return assembly.run()
 
 
 def _find_function(arguments: argparse.Namespace) -> JobFunction:

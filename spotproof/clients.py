@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from spotproof.settings import AwsSettings
 
@@ -19,6 +19,25 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 10.0
 POOL_CONNECTIONS = 16
+
+
+class AwsClients(Protocol):
+    """The clients that workers and Lambdas use; the simulator passes its own."""
+
+    @property
+    def dynamodb(self) -> "DynamoDBClient": ...
+
+    @property
+    def s3(self) -> "S3Client": ...
+
+    @property
+    def batch(self) -> "BatchClient": ...
+
+    @property
+    def events(self) -> "EventBridgeClient": ...
+
+    @property
+    def ec2(self) -> "EC2Client": ...
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from spotproof.clock import Clock, parse_utc
 from spotproof.errors import ConfigurationError
@@ -21,15 +23,60 @@ NOTICE_PATH: Final = ROOT + "spot/instance-action"
 REBALANCE_PATH: Final = ROOT + "events/recommendations/rebalance"
 
 
-class InstanceMetadata:
-    """A client of one host's IMDSv2; every failure but 404 is SourceUnavailableError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataResponse:
+    """What the metadata service answered."""
 
-    def __init__(self, *, base_url: str, clock: Clock, timeout_s: float = TIMEOUT_S) -> None:
+    status: int  # of HTTP
+    body: bytes
+
+
+class MetadataTransport(Protocol):
+    """One request to the metadata service. The simulator passes its own."""
+
+    def request(self, method: str, path: str, headers: Mapping[str, str]) -> MetadataResponse:
+        """The answer, whatever its status.
+
+        Args:
+            path: without a leading slash, such as "latest/meta-data/instance-id".
+
+        Raises:
+            OSError: no answer: unreachable, broken off, or too late.
+        """
+        ...
+
+
+class HttpMetadataTransport:
+    """The metadata service over HTTP, never through a proxy."""
+
+    def __init__(self, *, base_url: str, timeout_s: float = TIMEOUT_S) -> None:
+        """Raises ConfigurationError: `base_url` is not http."""
         if not base_url.startswith(("http://", "https://")):
             raise ConfigurationError(f"AWS_EC2_METADATA_SERVICE_ENDPOINT must be an http URL, got {base_url!r}")
         self._base_url = base_url.rstrip("/")
-        self._clock = clock
         self._timeout_s = timeout_s
+
+    def request(self, method: str, path: str, headers: Mapping[str, str]) -> MetadataResponse:
+        request = urllib.request.Request(  # noqa: S310 - http checked above
+            f"{self._base_url}/{path}", method=method, headers=dict(headers)
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=self._timeout_s) as response:
+                return MetadataResponse(status=response.status, body=response.read())
+        except urllib.error.HTTPError as error:
+            error.close()
+            return MetadataResponse(status=error.code, body=b"")
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error) or type(error).__name__) from error
+
+
+class InstanceMetadata:
+    """A client of one host's IMDSv2; every failure but 404 is SourceUnavailableError."""
+
+    def __init__(self, *, transport: MetadataTransport, clock: Clock) -> None:
+        self._transport = transport
+        self._clock = clock
         self._token = ""
         self._token_renew_at = 0.0
 
@@ -50,35 +97,26 @@ class InstanceMetadata:
 
     def _current_token(self) -> str:
         if self._clock.monotonic() >= self._token_renew_at:
-            request = self._request("latest/api/token", method="PUT")
-            request.add_header("X-aws-ec2-metadata-token-ttl-seconds", str(TOKEN_TTL_S))
-            self._token = self._send(request) or ""
+            ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_TTL_S)}
+            self._token = self._send("PUT", "latest/api/token", ttl) or ""
             self._token_renew_at = self._clock.monotonic() + TOKEN_TTL_S / 2
         return self._token
 
     def _get(self, path: str, token: str) -> str | None:
-        request = self._request(path, method="GET")
-        request.add_header("X-aws-ec2-metadata-token", token)
-        return self._send(request)
+        return self._send("GET", path, {"X-aws-ec2-metadata-token": token})
 
-    def _request(self, path: str, *, method: str) -> urllib.request.Request:
-        return urllib.request.Request(f"{self._base_url}/{path}", method=method)  # noqa: S310 - http checked above
-
-    def _send(self, request: urllib.request.Request) -> str | None:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    def _send(self, method: str, path: str, headers: Mapping[str, str]) -> str | None:
         try:
-            with opener.open(request, timeout=self._timeout_s) as response:
-                body: bytes = response.read()
-                return body.decode("utf-8", "replace")
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code == 404:
-                return None
-            if error.code == 401:
-                raise _TokenRefusedError from error
-            raise SourceUnavailableError(f"instance metadata answered {error.code}") from error
-        except (OSError, http.client.HTTPException) as error:
+            answer = self._transport.request(method, path, headers)
+        except OSError as error:
             raise SourceUnavailableError(f"instance metadata does not answer: {error}") from error
+        if 200 <= answer.status < 300:
+            return answer.body.decode("utf-8", "replace")
+        if answer.status == 404:
+            return None
+        if answer.status == 401:
+            raise _TokenRefusedError
+        raise SourceUnavailableError(f"instance metadata answered {answer.status}")
 
 
 class _TokenRefusedError(Exception):

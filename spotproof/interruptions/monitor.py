@@ -32,12 +32,14 @@ class Monitor:
         clock: Clock,
         spawner: Spawner,
         poll_s: float,
+        tick_s: float = TICK_S,
     ) -> None:
         self._sources = sources
         self._free_sources = free_sources
         self._clock = clock
         self._spawner = spawner
         self._poll_s = poll_s
+        self._tick_s = tick_s
         self._seen: dict[tuple[Channel, SignalKind], Signal] = {}
         self._degraded: set[Channel] = set()
         self._wake = spawner.flag()
@@ -91,7 +93,7 @@ class Monitor:
             if self._clock.monotonic() >= next_poll:
                 self._ask(self._sources)
                 next_poll = self._clock.monotonic() + self._poll_s
-            self._closed.wait(min(TICK_S, self._poll_s))
+            self._closed.wait(min(self._tick_s, self._poll_s))
 
     def _ask(self, sources: Sequence[SignalSource]) -> None:
         for source in sources:

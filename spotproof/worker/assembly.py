@@ -1,4 +1,4 @@
-"""One worker put together from its settings: the composition root of the container."""
+"""One worker put together from its settings and the ports of its process."""
 
 import logging
 import random
@@ -8,14 +8,14 @@ from typing import Any
 from spotproof import contract, events
 from spotproof.checkpoints.engine import CheckpointEngine
 from spotproof.checkpoints.s3 import S3ObjectStore
-from spotproof.clients import Clients
+from spotproof.clients import AwsClients
 from spotproof.clock import Clock, to_epoch_ms
 from spotproof.commits.buckets import S3OutputBuckets
 from spotproof.concurrency import Spawner
 from spotproof.ids import IdSource
 from spotproof.interruptions.imds import ImdsSource, InstanceMetadata
 from spotproof.interruptions.model import SignalSource
-from spotproof.interruptions.monitor import Monitor
+from spotproof.interruptions.monitor import TICK_S, Monitor
 from spotproof.interruptions.sigterm import SigtermSource
 from spotproof.interruptions.stop_file import StopFileReader
 from spotproof.leases.dynamodb import DynamoDBLeaseStore
@@ -45,7 +45,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class WorkerAssembly:
-    """Everything one worker process needs; `run` is its life."""
+    """Everything one worker process needs; `run` is its life.
+
+    It makes no clients, sockets, threads or signal handlers of its own: they are passed in, real or simulated.
+    """
 
     settings: WorkerSettings
     request: RunRequest
@@ -55,9 +58,12 @@ class WorkerAssembly:
     spawner: Spawner
     rng: random.Random
     bound: dict[str, Any]  # fields of every log line, extended as they become known
+    clients: AwsClients
+    metadata: InstanceMetadata
+    sigterm: SigtermSource  # installed by the caller
+    tick_s: float = TICK_S
 
     def __post_init__(self) -> None:
-        self.clients = Clients(self.settings.aws)
         self.retrier = self._retrier()
         self.store = self._store(self.retrier)
         self.objects = S3ObjectStore(client=self.clients.s3, bucket=self.settings.work_bucket, retrier=self.retrier)
@@ -65,7 +71,6 @@ class WorkerAssembly:
             client=self.clients.s3, work_bucket=self.settings.work_bucket, retrier=self.retrier
         )
         self.ledger = LedgerBook(self.clock)
-        self.metadata = InstanceMetadata(base_url=self.settings.imds_url, clock=self.clock)
 
     def run(self) -> int:
         """Join the run, open a session, work until there is a reason to leave; the exit code.
@@ -73,8 +78,6 @@ class WorkerAssembly:
         Raises:
             SpotproofError: the worker can't work at all; its type says why.
         """
-        sigterm = SigtermSource(clock=self.clock, window_s=self.settings.stop_grace_s)
-        sigterm.install()
         host = read_host(self.metadata, self.settings.batch)
         self.bound |= {"instance_id": host.instance_id, "instance_type": host.instance_type}
         self.bound |= {"zone": host.zone, "lifecycle": host.lifecycle}
@@ -83,7 +86,7 @@ class WorkerAssembly:
         if run.state.ended:
             logger.info(events.WORKER_FINISHED, extra={"exit_code": 0, "reason": f"run is {run.state}"})
             return contract.EXIT_DONE
-        monitor = self._monitor(host, run, sigterm)
+        monitor = self._monitor(host, run)
         monitor.start()
         session = self._session(host, run, monitor)
         try:
@@ -109,7 +112,7 @@ class WorkerAssembly:
             work_bucket=self.settings.work_bucket,
         )
 
-    def _monitor(self, host: Host, run: Run, sigterm: SigtermSource) -> Monitor:
+    def _monitor(self, host: Host, run: Run) -> Monitor:
         sources: list[SignalSource] = []
         if host.instance_id:
             sources.append(
@@ -125,7 +128,12 @@ class WorkerAssembly:
                 ImdsSource(self.metadata, hint_s=run.options.hint_s, notice_lead_s=self.settings.notice_lead_s)
             )
         return Monitor(
-            sources=sources, free_sources=[sigterm], clock=self.clock, spawner=self.spawner, poll_s=run.options.poll_s
+            sources=sources,
+            free_sources=[self.sigterm],
+            clock=self.clock,
+            spawner=self.spawner,
+            poll_s=run.options.poll_s,
+            tick_s=self.tick_s,
         )
 
     def _session(self, host: Host, run: Run, monitor: Monitor) -> WorkerSession:

@@ -13,6 +13,7 @@ from spotproof.errors import ConfigurationError
 from spotproof.interruptions.imds import (
     NOTICE_PATH,
     REBALANCE_PATH,
+    HttpMetadataTransport,
     ImdsSource,
     InstanceMetadata,
     parse_instance_action,
@@ -32,6 +33,7 @@ class Imds:
         self.token = "token-1"
         self.status: int | None = None
         self.tokens_given = 0
+        self.promised_bytes: int | None = None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,6 +42,8 @@ class Imds:
 
             def answer(self, code: int, body: str = "") -> None:
                 self.send_response(code)
+                if outer.promised_bytes:
+                    self.send_header("Content-Length", str(outer.promised_bytes))
                 self.end_headers()
                 self.wfile.write(body.encode())
 
@@ -77,7 +81,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def metadata(imds: Imds, clock: FakeClock) -> InstanceMetadata:
-    return InstanceMetadata(base_url=imds.url, clock=clock)
+    return InstanceMetadata(transport=HttpMetadataTransport(base_url=imds.url), clock=clock)
 
 
 def test_404_means_no_notice(metadata: InstanceMetadata) -> None:
@@ -137,15 +141,34 @@ def test_any_other_answer_is_unavailable_and_never_no_notice(
 
 
 def test_an_unreachable_imds_is_unavailable(clock: FakeClock) -> None:
-    blocked = InstanceMetadata(base_url="http://127.0.0.1:9", clock=clock, timeout_s=0.2)
+    transport = HttpMetadataTransport(base_url="http://127.0.0.1:9", timeout_s=0.2)
+    blocked = InstanceMetadata(transport=transport, clock=clock)
 
     with pytest.raises(SourceUnavailableError, match="does not answer"):
         blocked.get(NOTICE_PATH)
 
 
-def test_a_base_url_that_is_not_http_is_refused(clock: FakeClock) -> None:
+def test_an_answer_broken_off_in_the_middle_is_unavailable(imds: Imds, metadata: InstanceMetadata) -> None:
+    imds.values[NOTICE_PATH] = "whole"
+    imds.promised_bytes = 100
+
+    with pytest.raises(SourceUnavailableError, match="does not answer"):
+        metadata.get(NOTICE_PATH)
+
+
+def test_no_proxy_of_the_environment_is_asked(
+    imds: Imds, metadata: InstanceMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    imds.values["latest/meta-data/instance-id"] = "i-1234567890abcdef0"
+
+    assert metadata.get("latest/meta-data/instance-id") == "i-1234567890abcdef0"
+
+
+def test_a_base_url_that_is_not_http_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="AWS_EC2_METADATA_SERVICE_ENDPOINT"):
-        InstanceMetadata(base_url="file:///etc/passwd", clock=clock)
+        HttpMetadataTransport(base_url="file:///etc/passwd")
 
 
 @pytest.mark.parametrize("body", ["", "[]", "null", "{}", '{"time": 5}', '{"time": "soon"}', "<html>"])

@@ -10,7 +10,7 @@ from spotproof.interruptions.model import Channel, Signal, SignalKind, SourceUna
 from spotproof.interruptions.monitor import Monitor, earliest
 from spotproof.interruptions.sigterm import SigtermSource
 from tests.fakes.clock import FakeClock
-from tests.fakes.spawner import HeldSpawner
+from tests.fakes.spawner import HeldSpawner, ImmediateFlag
 
 
 class ScriptedSource:
@@ -136,6 +136,42 @@ def test_each_channel_is_reported_once_with_its_own_latency(
 
     seen = [(r.__dict__["signal"], r.__dict__["latency_ms"]) for r in caplog.records]
     assert seen == [(Channel.STOP_FILE, 1500), (Channel.IMDS, None)]
+
+
+class CountedWaits(HeldSpawner):
+    """Flags that remember how long they were waited for; `closed` is set by the third wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits_s: list[float | None] = []
+
+    def flag(self) -> "CountedFlag":
+        return CountedFlag(self.waits_s)
+
+
+class CountedFlag(ImmediateFlag):
+    def __init__(self, waits_s: list[float | None]) -> None:
+        super().__init__()
+        self.waits_s = waits_s
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits_s.append(timeout)
+        if len(self.waits_s) == 3:
+            self.set()
+        return super().wait(timeout)
+
+
+@pytest.mark.parametrize(("poll_s", "waited_s"), [(60, 1.5), (1, 1)])
+def test_the_watch_looks_at_every_tick_and_never_rarer_than_it_polls(
+    clock: FakeClock, poll_s: float, waited_s: float
+) -> None:
+    spawner = CountedWaits()
+    monitor = Monitor(sources=[], clock=clock, spawner=spawner, poll_s=poll_s, tick_s=1.5)
+
+    monitor.start()
+    spawner.work["interruption-monitor"]()
+
+    assert spawner.waits_s == [waited_s] * 3
 
 
 def test_sigterm_counts_at_the_next_question_without_waiting_for_a_poll(clock: FakeClock) -> None:

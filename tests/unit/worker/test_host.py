@@ -1,10 +1,10 @@
 """The host's facts come from instance metadata, and a worker without them goes on."""
 
-from spotproof.interruptions.imds import ROOT, InstanceMetadata
-from spotproof.interruptions.model import SourceUnavailableError
+from spotproof.interruptions.imds import InstanceMetadata
 from spotproof.settings import BatchSettings
 from spotproof.worker.host import read_host
 from tests.fakes.clock import FakeClock
+from tests.fakes.imds import ScriptedTransport
 
 FACTS = {
     "instance-id": "i-0123456789abcdef0",
@@ -15,22 +15,13 @@ FACTS = {
 BATCH = BatchSettings.from_env({"AWS_BATCH_JOB_ID": "job:3", "AWS_BATCH_JOB_ATTEMPT": "2"})
 
 
-class BusyMetadata(InstanceMetadata):
+def metadata(*, busy: int) -> InstanceMetadata:
     """Does not answer the first `busy` requests."""
-
-    def __init__(self, *, busy: int) -> None:
-        super().__init__(base_url="http://127.0.0.1:9", clock=FakeClock())
-        self.busy = busy
-
-    def get(self, path: str) -> str | None:
-        self.busy -= 1
-        if self.busy >= 0:
-            raise SourceUnavailableError("busy")
-        return FACTS.get(path.removeprefix(ROOT))
+    return InstanceMetadata(transport=ScriptedTransport(FACTS, busy=busy), clock=FakeClock())
 
 
 def test_the_facts_are_read() -> None:
-    host = read_host(BusyMetadata(busy=0), BATCH)
+    host = read_host(metadata(busy=0), BATCH)
 
     assert (host.instance_id, host.instance_type) == ("i-0123456789abcdef0", "m6i.large")
     assert (host.zone, host.lifecycle) == ("us-east-1a", "spot")
@@ -38,11 +29,11 @@ def test_the_facts_are_read() -> None:
 
 
 def test_a_busy_moment_does_not_cost_the_link_to_the_instance() -> None:
-    assert read_host(BusyMetadata(busy=2), BATCH).instance_id == "i-0123456789abcdef0"
+    assert read_host(metadata(busy=2), BATCH).instance_id == "i-0123456789abcdef0"
 
 
 def test_without_metadata_the_worker_goes_on_unlinked() -> None:
-    host = read_host(BusyMetadata(busy=1000), BATCH)
+    host = read_host(metadata(busy=1000), BATCH)
 
     assert host.instance_id == ""
     assert host.batch_job_id == "job:3"

@@ -1,6 +1,7 @@
 """The worker's entry point, whole, against the AWS APIs in memory: what it does and with which exit code it ends."""
 
 import json
+import random
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +10,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from batch_jobs.worker_main import exit_code_of, main
+from batch_jobs.worker_main import exit_code_of, main, run_assembly
 from spotproof import contract
+from spotproof.clients import Clients
+from spotproof.clock import SystemClock
 from spotproof.errors import (
     AwsAccessError,
     ConfigurationError,
@@ -18,6 +21,16 @@ from spotproof.errors import (
     RunConflictError,
     SpotproofError,
 )
+from spotproof.ids import SystemIds
+from spotproof.interruptions.imds import InstanceMetadata
+from spotproof.interruptions.sigterm import SigtermSource
+from spotproof.leases.model import RunId, RunOptions
+from spotproof.settings import WorkerSettings
+from spotproof.worker.assembly import WorkerAssembly
+from spotproof.worker.planning import RunRequest
+from tests.fakes.clock import FakeClock
+from tests.fakes.imds import ScriptedTransport
+from tests.fakes.spawner import HeldSpawner
 from tests.fakes.table import create_table
 from tests.unit.worker import word_count
 
@@ -202,3 +215,62 @@ def test_an_unknown_log_level_is_a_configuration_error(
 )
 def test_every_error_has_its_exit_code(error: SpotproofError, code: int) -> None:
     assert exit_code_of(error) == code
+
+
+def assembled(*, shard_by: str = "objects", **ports: Any) -> WorkerAssembly:
+    """A worker whose every port is passed in; its background work stands still."""
+    settings = WorkerSettings.from_env({**ENV, "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://never-asked.invalid"})
+    clock = FakeClock(SystemClock().now())
+    facts = ScriptedTransport({"instance-id": "i-0123456789abcdef0", "instance-life-cycle": "spot"})
+    request = RunRequest(
+        run_id=RunId("nightly"),
+        job=JOB,
+        input_uri="s3://data/in/",
+        output_uri="s3://data/output/nightly/",
+        shard_by=shard_by,
+        options=RunOptions(),
+        queue="",
+        job_definition="",
+    )
+    chosen: dict[str, Any] = {
+        "settings": settings,
+        "request": request,
+        "function": word_count.word_count,
+        "clock": clock,
+        "ids": SystemIds(),
+        "spawner": HeldSpawner(),
+        "rng": random.Random(7),
+        "bound": {},
+        "clients": Clients(settings.aws),
+        "metadata": InstanceMetadata(transport=facts, clock=clock),
+        "sigterm": SigtermSource(clock=clock, window_s=settings.stop_grace_s),
+    }
+    return WorkerAssembly(**{**chosen, **ports})
+
+
+def test_an_assembled_worker_uses_the_ports_it_was_given_and_no_others(s3: Any) -> None:
+    spawner, before = HeldSpawner(), signal.getsignal(signal.SIGTERM)
+    assembly = assembled(spawner=spawner)
+
+    assert run_assembly(assembly) == contract.EXIT_DONE
+
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert set(spawner.work) == {"interruption-monitor", "session-heartbeat"}
+    assert assembly.bound["session_id"].startswith("i-0123456789abcdef0.")
+    assert len(s3.list_objects_v2(Bucket="data", Prefix="output/nightly/")["Contents"]) == 2
+
+
+def test_an_assembled_worker_obeys_the_sigterm_it_was_given(s3: Any) -> None:
+    sigterm = SigtermSource(clock=FakeClock(), window_s=30)
+    sigterm.on_signal(signal.SIGTERM, None)
+
+    assert run_assembly(assembled(sigterm=sigterm)) == contract.EXIT_INTERRUPTED
+
+
+def test_an_assembled_worker_that_cannot_work_ends_like_the_container(
+    s3: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_assembly(assembled()) == contract.EXIT_DONE
+
+    assert run_assembly(assembled(shard_by="size:1KiB")) == contract.EXIT_CONFLICT
+    assert capsys.readouterr().err.startswith("spotproof: error: run 'nightly' exists with other parameters")
