@@ -1,0 +1,1 @@
+"""What must hold in a simulated world: one checker per invariant."""

@@ -1,0 +1,146 @@
+"""The gate between simulated processes and AWS: every call is a switch point, may fail, and is seen by the checkers."""
+
+import random
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from botocore.exceptions import ClientError
+
+from simulation.faults.calls import Call, CallFault, error_of
+from simulation.intents import intent_of
+from simulation.kernel.process import Process
+from simulation.kernel.scheduler import Scheduler
+from simulation.kernel.trace import Trace
+
+READ_TIMEOUT_S: Final = 10.0  # of spotproof.clients: how long a lost answer is waited for
+PAUSE_S: Final = 400.0  # beyond every ttl of a simulated run
+LATE_S: Final = 150.0  # at most so much later comes the duplicate of a request
+
+
+class CallFaults(Protocol):
+    """Decides about every call."""
+
+    def at_call(self, call: Call) -> CallFault | None: ...
+
+
+class CallObserver(Protocol):
+    """Sees every call that took effect or was refused by the service, at the moment of its effect."""
+
+    def called(self, call: Call, answer: Any, refused: ClientError | None) -> None: ...
+
+
+class Gate:
+    """All calls of one world pass here."""
+
+    def __init__(self, *, scheduler: Scheduler, trace: Trace, rng: random.Random, faults: CallFaults) -> None:
+        self.observers: list[CallObserver] = []
+        self.calls = 0
+        self._scheduler = scheduler
+        self._trace = trace
+        self._rng = rng
+        self._faults = faults
+
+    def call(self, process: Process, service: str, operation: str, target: Any, parameters: dict[str, Any]) -> Any:
+        """Make one call for `process`; returns or raises what botocore would."""
+        process.check_alive()
+        self.calls += 1
+        call = Call(
+            number=self.calls,
+            process=process,
+            service=service,
+            operation=operation,
+            intent=intent_of(service, operation, parameters),
+            parameters=parameters,
+        )
+        fault = self._faults.at_call(call)
+        process.wait(self._latency_s())
+        if fault is not None:
+            self._before(call, fault)
+        answer, refused = self._effect(call, target)
+        if fault is not None:
+            self._after(call, fault, target)
+        process.wait(self._latency_s())
+        if refused is not None:
+            raise refused
+        return answer
+
+    def _before(self, call: Call, fault: CallFault) -> None:
+        if fault is CallFault.PAUSED_BEFORE:
+            call.process.freeze(PAUSE_S)
+        if not fault.prevents:
+            return
+        self._note(call, fault.value)
+        if fault is CallFault.KILLED_BEFORE:
+            call.process.kill(fault.value)
+        raise error_of(fault, call)
+
+    def _effect(self, call: Call, target: Any) -> tuple[Any, ClientError | None]:
+        answer, refused = None, None
+        try:
+            answer = target(**call.parameters)
+        except ClientError as error:
+            refused = error
+        self._note(call, "" if refused is None else refused.response["Error"]["Code"])
+        for observer in self.observers:
+            observer.called(call, answer, refused)
+        return answer, refused
+
+    def _after(self, call: Call, fault: CallFault, target: Any) -> None:
+        match fault:
+            case CallFault.KILLED_AFTER:
+                self._note(call, fault.value)
+                call.process.kill(fault.value)
+            case CallFault.PAUSED_AFTER:
+                call.process.freeze(PAUSE_S)
+            case CallFault.FAILED_AFTER:
+                self._note(call, fault.value)
+                raise error_of(fault, call)
+            case CallFault.TIMED_OUT_AFTER:
+                self._note(call, fault.value)
+                call.process.wait(READ_TIMEOUT_S)
+                raise error_of(fault, call)
+            case CallFault.SENT_TWICE:
+                self._scheduler.after(self._rng.random() * LATE_S, lambda: self._again(call, target))
+
+    def _again(self, call: Call, target: Any) -> None:
+        """The late duplicate: it has its effect, and nobody hears the answer."""
+        self._effect(call, target)
+
+    def _latency_s(self) -> float:
+        draw = self._rng.random()
+        return 0.002 + 0.02 * draw * draw * draw
+
+    def _note(self, call: Call, outcome: str) -> None:
+        self._trace.note(
+            self._scheduler.now, call.process.name, f"{call.service}.{call.operation} {call.intent}".rstrip(), outcome
+        )
+
+
+class GatedClient:
+    """One service's client as one process has it."""
+
+    def __init__(self, gate: Gate, process: Process, service: str, target: Any) -> None:
+        self._gate = gate
+        self._process = process
+        self._service = service
+        self._target = target
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        method = getattr(self._target, operation)
+
+        def send(**parameters: Any) -> Any:
+            return self._gate.call(self._process, self._service, operation, method, parameters)
+
+        self.__dict__[operation] = send  # next time without this detour
+        return send
+
+
+class GatedClients:
+    """spotproof.clients.AwsClients of one process."""
+
+    def __init__(self, gate: Gate, process: Process, services: dict[str, Any]) -> None:
+        self.dynamodb: Any = GatedClient(gate, process, "dynamodb", services["dynamodb"])
+        self.s3: Any = GatedClient(gate, process, "s3", services["s3"])
+        self.events: Any = GatedClient(gate, process, "events", services["events"])
+        self.batch: Any = GatedClient(gate, process, "batch", services["batch"])
+        self.ec2: Any = GatedClient(gate, process, "ec2", services["ec2"])

@@ -1,0 +1,1 @@
+"""Virtual time and simulated processes: synchronous code on greenlets, one event at a time."""
