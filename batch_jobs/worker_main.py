@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one worker; the exit code is Batch's signal (contract.EXIT_*)."""
     clock = SystemClock()
     try:
-        arguments = _parse(sys.argv[1:] if argv is None else argv)
+        arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
         settings = WorkerSettings.from_env(environment())
         formatter = _configure_logs(settings, arguments)
     except SpotproofError as error:
@@ -78,7 +78,7 @@ def _assemble(
     arguments: argparse.Namespace, settings: WorkerSettings, clock: Clock, formatter: json_logs.JsonFormatter
 ) -> WorkerAssembly:
     function = _find_function(arguments)
-    request = _request(arguments, settings)
+    request = request_of(arguments, settings)
     formatter.bound["run_id"] = request.run_id
     sigterm = SigtermSource(clock=clock, window_s=settings.stop_grace_s)
     sigterm.install()
@@ -107,7 +107,12 @@ def _find_function(arguments: argparse.Namespace) -> JobFunction:
     return find_job(arguments.job)
 
 
-def _request(arguments: argparse.Namespace, settings: WorkerSettings) -> RunRequest:
+def request_of(arguments: argparse.Namespace, settings: WorkerSettings) -> RunRequest:
+    """What the job's parameters ask for.
+
+    Raises:
+        InputError: no input, or a parameter that is malformed; the text says which.
+    """
     run_id = choose_run_id(arguments.run, parent_job_id=settings.batch.parent_job_id)
     if arguments.input == contract.AUTO:
         raise InputError("no input given: submit with --parameters input=s3://bucket/prefix/")
@@ -124,7 +129,8 @@ def _request(arguments: argparse.Namespace, settings: WorkerSettings) -> RunRequ
     )
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line of the job definition; ConfigurationError if it is malformed."""
     parser = _Parser(prog="worker", description="One Spotproof worker; its job definition starts it.")
     parser.add_argument("--job", required=True, help="name given to @job")
     parser.add_argument("--module", required=True, help="module that declares the job")
