@@ -86,11 +86,12 @@ class WorkerAssembly:
         if run.state.ended:
             logger.info(events.WORKER_FINISHED, extra={"exit_code": 0, "reason": f"run is {run.state}"})
             return contract.EXIT_DONE
+        plan = self._plan_reader(run)
         monitor = self._monitor(host, run)
         monitor.start()
         session = self._session(host, run, monitor)
         try:
-            return self._loop(run, session, monitor).work()
+            return self._loop(run, plan, session, monitor).work()
         finally:
             session.close()
             monitor.close()
@@ -110,6 +111,15 @@ class WorkerAssembly:
             retrier=self.retrier,
             clock=self.clock,
             work_bucket=self.settings.work_bucket,
+        )
+
+    def _plan_reader(self, run: Run) -> PlanReader:
+        return PlanReader(
+            s3=self.clients.s3,
+            retrier=self.retrier,
+            bucket=self.settings.work_bucket,
+            key=run.plan_key,
+            sha256=run.plan_sha256,
         )
 
     def _monitor(self, host: Host, run: Run) -> Monitor:
@@ -168,14 +178,7 @@ class WorkerAssembly:
         opened.open()
         return opened
 
-    def _loop(self, run: Run, session: WorkerSession, monitor: Monitor) -> WorkerLoop:
-        plan = PlanReader(
-            s3=self.clients.s3,
-            retrier=self.retrier,
-            bucket=self.settings.work_bucket,
-            key=run.plan_key,
-            sha256=run.plan_sha256,
-        )
+    def _loop(self, run: Run, plan: PlanReader, session: WorkerSession, monitor: Monitor) -> WorkerLoop:
         return WorkerLoop(
             run=run,
             store=self.store,

@@ -47,7 +47,9 @@ class WorkerLoop:
                 lease = self._look()
                 if lease is not None:
                     empty_looks = 0
-                    self.usage.report(lease, self.run_shard(lease))
+                    with self.ledger.span(Spent.WORK):  # whatever of it is neither saving nor restoring
+                        outcome = self.run_shard(lease)
+                    self.usage.report(lease, outcome)
                     continue
                 empty_looks += 1
                 exit_code = self._idle(empty_looks)
