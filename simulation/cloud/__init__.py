@@ -1,0 +1,1 @@
+"""AWS as the simulated processes see it."""
