@@ -6,10 +6,9 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Final
 
-from lambdas.handler_settings import event_bus, worker_queues
 from lambdas.run_events import RunEvents
-from lambdas.telemetry import Context, adopt_library_logs, count, make_logger, make_metrics
-from lambdas.wiring import PATIENCE_S, wire
+from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry
+from lambdas.wiring import PATIENCE_S, Wiring, wire
 from spotproof import events
 from spotproof.capacity.live_jobs import RunJobs
 from spotproof.capacity.topup import Hold, TopUpKind, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
@@ -19,7 +18,6 @@ from spotproof.leases.closing import Closing, StripeCloser
 from spotproof.leases.model import Run, RunId, RunState, Session, SessionState
 from spotproof.leases.requeue import Requeuer
 from spotproof.leases.store import LeaseStore
-from spotproof.settings import environment
 
 SERVICE = "controller"
 RESERVE_S: Final = 8.0  # of the invocation's time: nothing new is begun with less left
@@ -28,8 +26,6 @@ ANNOUNCED_MAX: Final = 20  # ended runs handed to the finalizer per invocation
 CANCELLED_REST: Final = timedelta(minutes=10)  # a cancelled run's workers have left by then
 ANNOUNCE_EVERY_S: Final = 45.0  # a finalizer that was just told, by a worker or by us, needs time to begin
 STUCK_EVERY_MS: Final = 120_000  # at most one worker per run and this long
-logger = make_logger(SERVICE)
-metrics = make_metrics(SERVICE)
 
 
 @dataclass
@@ -90,7 +86,7 @@ class Controller:
     announce_every_s: float = 0.0  # a run's end is not announced twice within
     announced: dict[RunId, float] = field(default_factory=dict)  # monotonic seconds of the last announcement
 
-    def tend_all(self, *, deadline: float) -> Round:
+    def tend_all(self, *, deadline: float, telemetry: Telemetry) -> Round:
         """One round over all runs, until `deadline` (monotonic seconds) comes near. A run that fails stops no other."""
         done = Round()
         active = sorted(self.store.active_runs())
@@ -99,7 +95,7 @@ class Controller:
                 done.skipped += 1
                 continue
             try:
-                self._tend(run_id, done, deadline)
+                self._tend(run_id, done, deadline, telemetry)
             except SpotproofError as error:
                 done.failures.append(f"{run_id}: {error}")
         for gone in self.seen.keys() - set(active):
@@ -116,7 +112,7 @@ class Controller:
         first = to_epoch_ms(self.clock.now()) // 60_000 % len(run_ids)
         return run_ids[first:] + run_ids[:first]
 
-    def _tend(self, run_id: RunId, done: Round, deadline: float) -> None:
+    def _tend(self, run_id: RunId, done: Round, deadline: float, telemetry: Telemetry) -> None:
         run = self.store.get_run(run_id)
         if run is None or run.state.ended:
             return
@@ -128,7 +124,7 @@ class Controller:
         if closing.complete:
             self._announce_complete(closing.run, done)
         else:
-            self._top_up_if_stuck(closing.run, done)
+            self._top_up_if_stuck(closing.run, done, telemetry)
 
     def _close(self, run: Run, done: Round, deadline: float) -> Closing:
         before = self.seen.get(run.run_id)
@@ -175,7 +171,7 @@ class Controller:
             return run.finalizer_until is None or run.finalizer_until < now_ms
         return now_ms - (run.ended_at or now_ms) >= CANCELLED_REST // timedelta(milliseconds=1)
 
-    def _top_up_if_stuck(self, run: Run, done: Round) -> None:
+    def _top_up_if_stuck(self, run: Run, done: Round, telemetry: Telemetry) -> None:
         now_ms = to_epoch_ms(self.clock.now())
         sessions = list(self.store.sessions(run))
         decision = decide_stuck(run=run, sessions=sessions, hold=None, live_jobs=False, now_ms=now_ms)
@@ -187,11 +183,13 @@ class Controller:
                 live_jobs=self.jobs.has_live_job(run.run_id),
                 now_ms=now_ms,
             )
-            logger.info(events.RUN_STUCK, run_id=run.run_id, topping_up=decision.needs_worker, reason=decision.reason)
+            telemetry.info(
+                events.RUN_STUCK, run_id=run.run_id, topping_up=decision.needs_worker, reason=decision.reason
+            )
         if decision.needs_worker and decision.model is not None:
-            self._top_up(run, decision.model, done, now_ms)
+            self._top_up(run, decision.model, done, now_ms, telemetry)
 
-    def _top_up(self, run: Run, model: Session, done: Round, now_ms: int) -> None:
+    def _top_up(self, run: Run, model: Session, done: Round, now_ms: int, telemetry: Telemetry) -> None:
         like = self.jobs.submission_of(model.host.batch_job_id)
         if like is None:
             done.failures.append(
@@ -209,22 +207,18 @@ class Controller:
         )
         outcome = self.topup.submit_once(request)
         done.topped_up += outcome.result is TopUpResult.SUBMITTED
-        logger.info(
+        telemetry.info(
             events.WORKER_REPLACED, run_id=run.run_id, result=outcome.result, new_batch_job_id=outcome.job_id,
             reason=outcome.reason,
         )  # fmt: skip
 
 
-@cache
-def build() -> Controller:
-    queues, bus = worker_queues(environment()), event_bus(environment())
-    wiring = wire()
-    adopt_library_logs(logger)
+def build(wiring: Wiring) -> Controller:
     return Controller(
         store=wiring.store,
         requeuer=Requeuer(wiring.store),
         closer=StripeCloser(wiring.store),
-        jobs=RunJobs(batch=wiring.clients.batch, queues=queues, retrier=wiring.retrier),
+        jobs=RunJobs(batch=wiring.clients.batch, queues=wiring.settings.worker_queues(), retrier=wiring.retrier),
         topup=WorkerTopUp(
             dynamodb=wiring.clients.dynamodb,
             batch=wiring.clients.batch,
@@ -233,24 +227,27 @@ def build() -> Controller:
             ids=wiring.ids,
             retrier=wiring.retrier,
         ),
-        run_events=RunEvents(client=wiring.clients.events, bus=bus, retrier=wiring.retrier),
+        run_events=RunEvents(client=wiring.clients.events, bus=wiring.settings.own_bus(), retrier=wiring.retrier),
         clock=wiring.clock,
         announce_every_s=ANNOUNCE_EVERY_S,
     )
 
 
-@metrics.log_metrics
-@logger.inject_lambda_context
-def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG001 - a schedule says nothing
+def handle(
+    wiring: Wiring,
+    flow: Controller,
+    telemetry: Telemetry,
+    event: dict[str, Any],  # noqa: ARG001 - a schedule says nothing
+    context: Context,
+) -> dict[str, Any]:
     remaining_s = context.get_remaining_time_in_millis() / 1000
-    wiring = wire()
     wiring.begin(budget_s=max(PATIENCE_S / 2, remaining_s - RESERVE_S / 2))
-    done = build().tend_all(deadline=wiring.clock.monotonic() + remaining_s)
-    count(metrics, events.METRIC_CONTROLLER_HEARTBEAT)
-    count(metrics, events.METRIC_SESSIONS_RESCUED, done.rescued)
-    count(metrics, events.METRIC_SHARDS_REQUEUED, done.requeued)
-    count(metrics, events.METRIC_WORKERS_REPLACED, done.topped_up)
-    count(metrics, events.METRIC_CONTROLLER_FAILURES, len(done.failures))
+    done = flow.tend_all(deadline=wiring.clock.monotonic() + remaining_s, telemetry=telemetry)
+    telemetry.count(events.METRIC_CONTROLLER_HEARTBEAT)
+    telemetry.count(events.METRIC_SESSIONS_RESCUED, done.rescued)
+    telemetry.count(events.METRIC_SHARDS_REQUEUED, done.requeued)
+    telemetry.count(events.METRIC_WORKERS_REPLACED, done.topped_up)
+    telemetry.count(events.METRIC_CONTROLLER_FAILURES, len(done.failures))
     facts = {
         "runs": done.runs,
         "skipped": done.skipped,
@@ -261,7 +258,23 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
         "topped_up": done.topped_up,
         "failures": len(done.failures),
     }
-    logger.info(events.CONTROLLER_RAN, extra=facts)
+    telemetry.info(events.CONTROLLER_RAN, **facts)
     for failure in done.failures:
-        logger.error(events.CONTROLLER_FAILED, error=failure)
+        telemetry.error(events.CONTROLLER_FAILED, error=failure)
     return facts
+
+
+powertools = PowertoolsTelemetry.of(SERVICE)
+
+
+@cache
+def warm() -> Controller:
+    """The flow of this execution environment."""
+    powertools.adopt_library_logs()
+    return build(wire())
+
+
+@powertools.metrics.log_metrics
+@powertools.logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    return handle(wire(), warm(), powertools, event, context)

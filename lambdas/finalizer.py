@@ -3,10 +3,9 @@
 from functools import cache
 from typing import Any, Final
 
-from lambdas.telemetry import Context, accept, adopt_library_logs, count, make_logger, make_metrics
-from lambdas.wiring import PATIENCE_S, wire
+from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
+from lambdas.wiring import PATIENCE_S, Wiring, wire
 from spotproof import events
-from spotproof.clock import SystemClock
 from spotproof.commits.buckets import S3OutputBuckets
 from spotproof.commits.cleanup import RunCleanup, S3DoneTags
 from spotproof.commits.finalizer import Finalizer, FinalizeResult
@@ -17,15 +16,9 @@ from spotproof.leases.model import RunId
 
 SERVICE = "finalizer"
 RESERVE_S: Final = 20.0  # of the invocation's time: to write the manifest, end the run and clean up
-logger = make_logger(SERVICE)
-metrics = make_metrics(SERVICE)
-clock = SystemClock()
 
 
-@cache
-def build() -> Finalizer:
-    wiring = wire()
-    adopt_library_logs(logger)
+def build(wiring: Wiring) -> Finalizer:
     work_bucket = wiring.settings.work_bucket
     buckets = S3OutputBuckets(client=wiring.clients.s3, work_bucket=work_bucket, retrier=wiring.retrier)
     tags = S3DoneTags(client=wiring.clients.s3, bucket=work_bucket, retrier=wiring.retrier)
@@ -39,29 +32,28 @@ def build() -> Finalizer:
     )
 
 
-@metrics.log_metrics
-@logger.inject_lambda_context
-def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
-    finished = accept(parse_run_finished, event, context, now=clock.now, logger=logger, metrics=metrics)
+def handle(
+    wiring: Wiring, flow: Finalizer, telemetry: Telemetry, event: dict[str, Any], context: Context
+) -> dict[str, Any]:
+    finished = accept(parse_run_finished, event, context, now=wiring.clock.now(), telemetry=telemetry)
     if finished is None:
         return {"rejected": 1}
     remaining_s = context.get_remaining_time_in_millis() / 1000
-    wiring = wire()
     wiring.begin(budget_s=max(PATIENCE_S / 2, remaining_s - RESERVE_S / 2))
     deadline = wiring.clock.monotonic() + max(remaining_s / 2, remaining_s - RESERVE_S)
     try:
-        done = build().finalize(RunId(finished.run_id), finalizer=context.aws_request_id, deadline=deadline)
+        done = flow.finalize(RunId(finished.run_id), finalizer=context.aws_request_id, deadline=deadline)
     except RunNotFoundError as error:
-        count(metrics, events.METRIC_RUNS_FINISHED, 0)
-        logger.info(events.EVENT_IGNORED, run_id=finished.run_id, reason=str(error))
+        telemetry.count(events.METRIC_RUNS_FINISHED, 0)
+        telemetry.info(events.EVENT_IGNORED, run_id=finished.run_id, reason=str(error))
         return {"ignored": 1}
     ended = done.result is FinalizeResult.FINALIZED
-    count(metrics, events.METRIC_RUNS_FINISHED, 1 if ended else 0)
+    telemetry.count(events.METRIC_RUNS_FINISHED, 1 if ended else 0)
     if ended:
-        count(metrics, events.METRIC_SHARDS_QUARANTINED, done.quarantined)
+        telemetry.count(events.METRIC_SHARDS_QUARANTINED, done.quarantined)
         if done.cost is not None:
-            metrics.add_metric(name=events.METRIC_RUN_COST_USD, unit="None", value=float(done.cost.usd))
-    logger.info(
+            telemetry.usd(events.METRIC_RUN_COST_USD, float(done.cost.usd))
+    telemetry.info(
         events.RUN_FINISHED,
         run_id=finished.run_id,
         result=done.result,
@@ -70,3 +62,19 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
         reason=done.reason,
     )
     return {"result": done.result, "state": done.state}
+
+
+powertools = PowertoolsTelemetry.of(SERVICE)
+
+
+@cache
+def warm() -> Finalizer:
+    """The flow of this execution environment."""
+    powertools.adopt_library_logs()
+    return build(wire())
+
+
+@powertools.metrics.log_metrics
+@powertools.logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    return handle(wire(), warm(), powertools, event, context)

@@ -18,31 +18,41 @@ class HandlerSettings:
     stack: str
     notice_lead: timedelta  # from a spot warning to the reclaim
     aws: AwsSettings
+    spot_queue: str = ""  # these three only for functions that submit workers or announce runs
+    on_demand_queue: str = ""
+    event_bus: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "HandlerSettings":
         """Raises ConfigurationError, naming the first variable that is missing or wrong."""
         return cls(
-            table=_set(env, contract.ENV_TABLE),
-            work_bucket=_set(env, contract.ENV_WORK_BUCKET),
-            stack=_set(env, contract.ENV_STACK),
+            table=_set(_text(env, contract.ENV_TABLE), contract.ENV_TABLE),
+            work_bucket=_set(_text(env, contract.ENV_WORK_BUCKET), contract.ENV_WORK_BUCKET),
+            stack=_set(_text(env, contract.ENV_STACK), contract.ENV_STACK),
             notice_lead=timedelta(seconds=positive_float(env, contract.ENV_NOTICE_LEAD, contract.NOTICE_LEAD_S)),
             aws=AwsSettings.from_env(env),
+            spot_queue=_text(env, contract.ENV_SPOT_QUEUE),
+            on_demand_queue=_text(env, contract.ENV_ON_DEMAND_QUEUE),
+            event_bus=_text(env, contract.ENV_EVENT_BUS),
         )
 
+    def worker_queues(self) -> tuple[str, str]:
+        """Names of the spot and the on-demand queue; raises ConfigurationError, naming the variable, without them."""
+        return (
+            _set(self.spot_queue, contract.ENV_SPOT_QUEUE),
+            _set(self.on_demand_queue, contract.ENV_ON_DEMAND_QUEUE),
+        )
 
-def worker_queues(env: Mapping[str, str]) -> tuple[str, str]:
-    """Names of the spot and the on-demand queue; errors as HandlerSettings.from_env."""
-    return _set(env, contract.ENV_SPOT_QUEUE), _set(env, contract.ENV_ON_DEMAND_QUEUE)
+    def own_bus(self) -> str:
+        """Name of the bus for our own events; raises ConfigurationError, naming the variable, without it."""
+        return _set(self.event_bus, contract.ENV_EVENT_BUS)
 
 
-def event_bus(env: Mapping[str, str]) -> str:
-    """Name of the bus for our own events; errors as HandlerSettings.from_env."""
-    return _set(env, contract.ENV_EVENT_BUS)
+def _text(env: Mapping[str, str], name: str) -> str:
+    return env.get(name, "").strip()
 
 
-def _set(env: Mapping[str, str], name: str) -> str:
-    value = env.get(name, "").strip()
+def _set(value: str, name: str) -> str:
     if not value:
         raise ConfigurationError(f"environment variable {name} is not set; the events stack sets it on every function")
     return value

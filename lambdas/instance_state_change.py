@@ -5,19 +5,16 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Final
 
-from lambdas.telemetry import Context, accept, adopt_library_logs, count, make_logger, make_metrics
-from lambdas.wiring import wire
+from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
+from lambdas.wiring import Wiring, wire
 from spotproof import events
-from spotproof.clock import Clock, SystemClock
+from spotproof.clock import Clock
 from spotproof.interruptions.eventbridge import InstanceState, InstanceStateChange, parse_instance_state
 from spotproof.leases.requeue import Requeuer, Takings
 
 SERVICE = "instance_state_change"
 # A stopped instance can run again under its id: an old event must not take leases from its new workers.
 RETURN_MEMORY: Final = timedelta(minutes=15)
-logger = make_logger(SERVICE)
-metrics = make_metrics(SERVICE)
-clock = SystemClock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,29 +50,26 @@ class GoneFlow:
         return Gone(takings=takings, reason="")
 
 
-@cache
-def build() -> GoneFlow:
-    wiring = wire()
-    adopt_library_logs(logger)
+def build(wiring: Wiring) -> GoneFlow:
     return GoneFlow(requeuer=Requeuer(wiring.store), clock=wiring.clock)
 
 
-@metrics.log_metrics
-@logger.inject_lambda_context
-def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
-    change = accept(parse_instance_state, event, context, now=clock.now, logger=logger, metrics=metrics)
+def handle(
+    wiring: Wiring, flow: GoneFlow, telemetry: Telemetry, event: dict[str, Any], context: Context
+) -> dict[str, Any]:
+    change = accept(parse_instance_state, event, context, now=wiring.clock.now(), telemetry=telemetry)
     if change is None:
         return {"rejected": 1}
-    wire().begin()
-    gone = build().take(change)
+    wiring.begin()
+    gone = flow.take(change)
     ended = change.state in (InstanceState.TERMINATED, InstanceState.STOPPED)  # each end comes as two events
     ours = gone.takings is not None and gone.takings.sessions > 0
-    count(metrics, events.METRIC_INSTANCES_TERMINATED, 1 if ours and ended else 0)
+    telemetry.count(events.METRIC_INSTANCES_TERMINATED, 1 if ours and ended else 0)
     if gone.takings is None:
-        logger.info(events.EVENT_IGNORED, instance_id=change.instance_id, state=change.state, reason=gone.reason)
+        telemetry.info(events.EVENT_IGNORED, instance_id=change.instance_id, state=change.state, reason=gone.reason)
         return {"ignored": 1}
-    count(metrics, events.METRIC_SHARDS_REQUEUED, gone.takings.shards)
-    logger.info(
+    telemetry.count(events.METRIC_SHARDS_REQUEUED, gone.takings.shards)
+    telemetry.info(
         events.SHARDS_REQUEUED,
         instance_id=change.instance_id,
         state=change.state,
@@ -83,3 +77,19 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
         count=gone.takings.shards,
     )
     return {"sessions": gone.takings.sessions, "requeued": gone.takings.shards}
+
+
+powertools = PowertoolsTelemetry.of(SERVICE)
+
+
+@cache
+def warm() -> GoneFlow:
+    """The flow of this execution environment."""
+    powertools.adopt_library_logs()
+    return build(wire())
+
+
+@powertools.metrics.log_metrics
+@powertools.logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    return handle(wire(), warm(), powertools, event, context)

@@ -5,23 +5,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lambdas.handler_settings import worker_queues
-from lambdas.telemetry import Context, accept, adopt_library_logs, count, make_logger, make_metrics
-from lambdas.wiring import wire
+from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
+from lambdas.wiring import Wiring, wire
 from spotproof import events
 from spotproof.capacity.classify import WorkerEnd, classify_worker_end
 from spotproof.capacity.live_jobs import run_of_job
 from spotproof.capacity.topup import TopUpKind, TopUpOutcome, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
-from spotproof.clock import SystemClock
 from spotproof.interruptions.eventbridge import RUN_ID, JobStateChange, JobStatus, parse_job_state
 from spotproof.leases.model import Run, RunId, RunState
 from spotproof.leases.store import LeaseStore
-from spotproof.settings import environment
 
 SERVICE = "job_state_change"
-logger = make_logger(SERVICE)
-metrics = make_metrics(SERVICE)
-clock = SystemClock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +109,7 @@ def _request(job: JobStateChange, run_id: str) -> TopUpRequest:
     )
 
 
-@cache
-def build() -> WorkerEndFlow:
-    queues = worker_queues(environment())
-    wiring = wire()
-    adopt_library_logs(logger)
+def build(wiring: Wiring) -> WorkerEndFlow:
     topup = WorkerTopUp(
         dynamodb=wiring.clients.dynamodb,
         batch=wiring.clients.batch,
@@ -128,23 +118,23 @@ def build() -> WorkerEndFlow:
         ids=wiring.ids,
         retrier=wiring.retrier,
     )
-    return WorkerEndFlow(store=wiring.store, topup=topup, queues=queues)
+    return WorkerEndFlow(store=wiring.store, topup=topup, queues=wiring.settings.worker_queues())
 
 
-@metrics.log_metrics
-@logger.inject_lambda_context
-def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
-    job = accept(parse_job_state, event, context, now=clock.now, logger=logger, metrics=metrics)
+def handle(
+    wiring: Wiring, flow: WorkerEndFlow, telemetry: Telemetry, event: dict[str, Any], context: Context
+) -> dict[str, Any]:
+    job = accept(parse_job_state, event, context, now=wiring.clock.now(), telemetry=telemetry)
     if job is None:
         return {"rejected": 1}
-    wire().begin()
-    ended = build().take(job)
+    wiring.begin()
+    ended = flow.take(job)
     submitted = ended.topup is not None and ended.topup.result is TopUpResult.SUBMITTED
-    count(metrics, events.METRIC_WORKERS_REPLACED, 1 if submitted else 0)
+    telemetry.count(events.METRIC_WORKERS_REPLACED, 1 if submitted else 0)
     if ended.end is None:
-        logger.info(events.EVENT_IGNORED, batch_job_id=job.job_id, reason=ended.reason)
+        telemetry.info(events.EVENT_IGNORED, batch_job_id=job.job_id, reason=ended.reason)
         return {"ignored": 1}
-    logger.info(
+    telemetry.info(
         events.WORKER_CLASSIFIED,
         batch_job_id=job.job_id,
         run_id=ended.run_id,
@@ -156,7 +146,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     )
     if ended.topup is None:
         return {"classified": ended.end.kind}
-    logger.info(
+    telemetry.info(
         events.WORKER_REPLACED,
         batch_job_id=job.job_id,
         run_id=ended.run_id,
@@ -165,3 +155,19 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
         reason=ended.topup.reason,
     )
     return {"classified": ended.end.kind, "topup": ended.topup.result}
+
+
+powertools = PowertoolsTelemetry.of(SERVICE)
+
+
+@cache
+def warm() -> WorkerEndFlow:
+    """The flow of this execution environment."""
+    powertools.adopt_library_logs()
+    return build(wire())
+
+
+@powertools.metrics.log_metrics
+@powertools.logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    return handle(wire(), warm(), powertools, event, context)

@@ -1,14 +1,14 @@
 """A rebalance recommendation: a hint to save and to take no new lease for a while; nothing is taken away."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from lambdas.telemetry import Context, accept, adopt_library_logs, count, make_logger, make_metrics
-from lambdas.wiring import wire
+from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
+from lambdas.wiring import Wiring, wire
 from spotproof import events
-from spotproof.clock import Clock, SystemClock, to_epoch_ms
+from spotproof.clock import Clock, to_epoch_ms
 from spotproof.errors import AwsError
 from spotproof.interruptions.eventbridge import Rebalance, parse_rebalance
 from spotproof.interruptions.stop_file import StopFile, StopFileWrite, StopFileWriter, rebalance_file
@@ -18,9 +18,6 @@ from spotproof.leases.store import LeaseStore
 
 SERVICE = "rebalance_recommendation"
 HINT = timedelta(seconds=RunOptions().hint_s)  # the recommendation is right about once in three times: it expires
-logger = make_logger(SERVICE)
-metrics = make_metrics(SERVICE)
-clock = SystemClock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +60,7 @@ class HintFlow:
         return Hinted(file=written, takings=takings, reason="")
 
 
-@cache
-def build() -> HintFlow:
-    wiring = wire()
-    adopt_library_logs(logger)
+def build(wiring: Wiring) -> HintFlow:
     return HintFlow(
         store=wiring.store,
         requeuer=Requeuer(wiring.store),
@@ -77,29 +71,45 @@ def build() -> HintFlow:
     )
 
 
-def hint_of(rebalance: Rebalance) -> StopFile:
+def hint_of(rebalance: Rebalance, *, now: datetime) -> StopFile:
     return rebalance_file(
         instance_id=rebalance.instance_id,
         event_id=rebalance.event_id,
         event_time=rebalance.time,
-        written_at=clock.now(),
+        written_at=now,
         hint=HINT,
     )
 
 
-@metrics.log_metrics
-@logger.inject_lambda_context
-def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
-    rebalance = accept(parse_rebalance, event, context, now=clock.now, logger=logger, metrics=metrics)
+def handle(
+    wiring: Wiring, flow: HintFlow, telemetry: Telemetry, event: dict[str, Any], context: Context
+) -> dict[str, Any]:
+    rebalance = accept(parse_rebalance, event, context, now=wiring.clock.now(), telemetry=telemetry)
     if rebalance is None:
         return {"rejected": 1}
-    count(metrics, events.METRIC_REBALANCE_RECOMMENDATIONS)
-    wire().begin()
-    hinted = build().hint(hint_of(rebalance))
+    telemetry.count(events.METRIC_REBALANCE_RECOMMENDATIONS)
+    wiring.begin()
+    hinted = flow.hint(hint_of(rebalance, now=wiring.clock.now()))
     if hinted.takings is None:
-        logger.info(events.EVENT_IGNORED, instance_id=rebalance.instance_id, reason=hinted.reason)
+        telemetry.info(events.EVENT_IGNORED, instance_id=rebalance.instance_id, reason=hinted.reason)
         return {"ignored": 1}
     if hinted.file is not None and hinted.file.written:
-        count(metrics, events.METRIC_STOP_FILES_WRITTEN)
-        logger.info(events.STOP_FILE_WRITTEN, instance_id=rebalance.instance_id, kind="rebalance")
+        telemetry.count(events.METRIC_STOP_FILES_WRITTEN)
+        telemetry.info(events.STOP_FILE_WRITTEN, instance_id=rebalance.instance_id, kind="rebalance")
     return {"sessions": hinted.takings.sessions}
+
+
+powertools = PowertoolsTelemetry.of(SERVICE)
+
+
+@cache
+def warm() -> HintFlow:
+    """The flow of this execution environment."""
+    powertools.adopt_library_logs()
+    return build(wire())
+
+
+@powertools.metrics.log_metrics
+@powertools.logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    return handle(wire(), warm(), powertools, event, context)

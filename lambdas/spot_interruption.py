@@ -1,13 +1,14 @@
 """A spot interruption warning: tell the host's workers, and promise their shards to others at the reclaim time."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from lambdas.telemetry import Context, accept, adopt_library_logs, count, latency_ms, make_logger, make_metrics
-from lambdas.wiring import wire
+from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
+from lambdas.wiring import Wiring, wire
 from spotproof import events
-from spotproof.clock import Clock, SystemClock, to_epoch_ms
+from spotproof.clock import Clock, to_epoch_ms
 from spotproof.errors import AwsError
 from spotproof.interruptions.eventbridge import SpotWarning, parse_spot_warning
 from spotproof.interruptions.stop_file import StopFile, StopFileWrite, StopFileWriter, notice_file
@@ -15,9 +16,6 @@ from spotproof.leases.requeue import Requeuer, Takings
 from spotproof.leases.store import LeaseStore
 
 SERVICE = "spot_interruption"
-logger = make_logger(SERVICE)
-metrics = make_metrics(SERVICE)
-clock = SystemClock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +64,7 @@ class WarningFlow:
             return None, error
 
 
-@cache
-def build() -> WarningFlow:
-    wiring = wire()
-    adopt_library_logs(logger)
+def build(wiring: Wiring) -> WarningFlow:
     return WarningFlow(
         store=wiring.store,
         requeuer=Requeuer(wiring.store),
@@ -80,36 +75,37 @@ def build() -> WarningFlow:
     )
 
 
-def notice_of(warning: SpotWarning) -> StopFile:
+def notice_of(warning: SpotWarning, *, now: datetime, lead: timedelta) -> StopFile:
     return notice_file(
         instance_id=warning.instance_id,
         event_id=warning.event_id,
         event_time=warning.time,
-        written_at=clock.now(),
-        lead=wire().settings.notice_lead,
+        written_at=now,
+        lead=lead,
     )
 
 
-@metrics.log_metrics
-@logger.inject_lambda_context
-def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
-    warning = accept(parse_spot_warning, event, context, now=clock.now, logger=logger, metrics=metrics)
+def handle(
+    wiring: Wiring, flow: WarningFlow, telemetry: Telemetry, event: dict[str, Any], context: Context
+) -> dict[str, Any]:
+    warning = accept(parse_spot_warning, event, context, now=wiring.clock.now(), telemetry=telemetry)
     if warning is None:
         return {"rejected": 1}
-    count(metrics, events.METRIC_INTERRUPTION_WARNINGS)
-    wire().begin()
-    warned = build().warn(notice_of(warning))
+    telemetry.count(events.METRIC_INTERRUPTION_WARNINGS)
+    wiring.begin()
+    stop = notice_of(warning, now=wiring.clock.now(), lead=wiring.settings.notice_lead)
+    warned = flow.warn(stop)
     if warned.takings is None:
-        logger.info(events.EVENT_IGNORED, instance_id=warning.instance_id, reason=warned.reason)
+        telemetry.info(events.EVENT_IGNORED, instance_id=warning.instance_id, reason=warned.reason)
         return {"ignored": 1}
     if warned.file is not None and warned.file.written:
-        waited_ms = (clock.now() - warning.time).total_seconds() * 1000
-        count(metrics, events.METRIC_STOP_FILES_WRITTEN)
-        latency_ms(metrics, events.METRIC_STOP_FILE_LATENCY_MS, waited_ms)
-        logger.info(
+        waited_ms = (wiring.clock.now() - warning.time).total_seconds() * 1000
+        telemetry.count(events.METRIC_STOP_FILES_WRITTEN)
+        telemetry.latency_ms(events.METRIC_STOP_FILE_LATENCY_MS, waited_ms)
+        telemetry.info(
             events.STOP_FILE_WRITTEN, instance_id=warning.instance_id, kind="notice", latency_ms=round(waited_ms)
         )
-    logger.info(
+    telemetry.info(
         events.SHARDS_DRAINED,
         instance_id=warning.instance_id,
         action=warning.action,
@@ -117,3 +113,19 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
         count=warned.takings.shards,
     )
     return {"sessions": warned.takings.sessions, "drained": warned.takings.shards}
+
+
+powertools = PowertoolsTelemetry.of(SERVICE)
+
+
+@cache
+def warm() -> WarningFlow:
+    """The flow of this execution environment."""
+    powertools.adopt_library_logs()
+    return build(wire())
+
+
+@powertools.metrics.log_metrics
+@powertools.logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    return handle(wire(), warm(), powertools, event, context)

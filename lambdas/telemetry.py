@@ -1,9 +1,9 @@
 """Logs and metrics of the functions: our event names as messages, few dimensions, refused events counted."""
 
 import logging
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -16,6 +16,7 @@ E = TypeVar("E", covariant=True)
 
 # Each combination of dimension values is a metric to pay for: ids are fields of log lines, never dimensions.
 STACK_DIMENSION = "Stack"
+CALLER: Final = 3  # stack level: a log line's location is the code that called us
 
 
 class Context(Protocol):
@@ -33,24 +34,62 @@ class Parser(Protocol[E]):
     def __call__(self, event: object, *, account: str, now: datetime) -> E: ...
 
 
-def make_logger(service: str) -> Logger:
-    """A JSON logger; messages are names of spotproof.events."""
-    return Logger(service=service, level=environment().get(contract.ENV_LOG_LEVEL, "INFO") or "INFO")
+class Telemetry(Protocol):
+    """Where a function's log events and metrics go; names are those of spotproof.events."""
+
+    def info(self, event: str, /, **fields: object) -> None: ...
+
+    def warning(self, event: str, /, **fields: object) -> None: ...
+
+    def error(self, event: str, /, **fields: object) -> None: ...
+
+    def count(self, metric: str, value: int = 1) -> None: ...
+
+    def latency_ms(self, metric: str, value: float) -> None: ...
+
+    def usd(self, metric: str, value: float) -> None: ...
 
 
-def adopt_library_logs(logger: Logger) -> None:
-    """Let the library's own log events come out through `logger`: composition roots call it, not imports."""
-    library = logging.getLogger("spotproof")
-    library.handlers = list(logger.handlers)
-    library.setLevel(logger.log_level)
-    library.propagate = False
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowertoolsTelemetry:
+    """JSON lines on standard error, and EMF on standard output, in our namespace, by stack and function."""
 
+    logger: Logger
+    metrics: Metrics
 
-def make_metrics(service: str) -> Metrics:
-    """EMF on standard output, in our namespace, by stack and function."""
-    metrics = Metrics(namespace=contract.METRIC_NAMESPACE, service=service)
-    metrics.set_default_dimensions(**{STACK_DIMENSION: environment().get(contract.ENV_STACK, "") or "unknown"})
-    return metrics
+    @classmethod
+    def of(cls, service: str) -> "PowertoolsTelemetry":
+        """As the environment says; without variables at level INFO and stack "unknown"."""
+        metrics = Metrics(namespace=contract.METRIC_NAMESPACE, service=service)
+        metrics.set_default_dimensions(**{STACK_DIMENSION: environment().get(contract.ENV_STACK, "") or "unknown"})
+        level = environment().get(contract.ENV_LOG_LEVEL, "INFO") or "INFO"
+        return cls(logger=Logger(service=service, level=level), metrics=metrics)
+
+    def adopt_library_logs(self) -> None:
+        """Let the library's own log events come out here: shells call it, not imports."""
+        library = logging.getLogger("spotproof")
+        library.handlers = list(self.logger.handlers)
+        library.setLevel(self.logger.log_level)
+        library.propagate = False
+
+    def info(self, event: str, /, **fields: object) -> None:
+        self.logger.info(event, stacklevel=CALLER, extra=fields)
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        self.logger.warning(event, stacklevel=CALLER, extra=fields)
+
+    def error(self, event: str, /, **fields: object) -> None:
+        self.logger.error(event, stacklevel=CALLER, extra=fields)
+
+    def count(self, metric: str, value: int = 1) -> None:
+        self.metrics.add_metric(name=metric, unit=MetricUnit.Count, value=value)
+
+    def latency_ms(self, metric: str, value: float) -> None:
+        self.metrics.add_metric(name=metric, unit=MetricUnit.Milliseconds, value=value)
+
+    def usd(self, metric: str, value: float) -> None:
+        """CloudWatch knows no currencies."""
+        self.metrics.add_metric(name=metric, unit="None", value=value)
 
 
 def account_of(context: Context) -> str:
@@ -58,27 +97,11 @@ def account_of(context: Context) -> str:
     return context.invoked_function_arn.split(":")[4]
 
 
-def accept(
-    parser: Parser[E],
-    event: object,
-    context: Context,
-    *,
-    now: Callable[[], datetime],
-    logger: Logger,
-    metrics: Metrics,
-) -> E | None:
+def accept(parser: Parser[E], event: object, context: Context, *, now: datetime, telemetry: Telemetry) -> E | None:
     """The parsed event, or None if it was refused: that is counted and logged, because a retry would not help."""
     try:
-        return parser(event, account=account_of(context), now=now())
+        return parser(event, account=account_of(context), now=now)
     except EventRejectedError as error:
-        logger.warning(events.EVENT_REJECTED, error=str(error))
-        count(metrics, events.METRIC_EVENTS_REJECTED)
+        telemetry.warning(events.EVENT_REJECTED, error=str(error))
+        telemetry.count(events.METRIC_EVENTS_REJECTED)
         return None
-
-
-def count(metrics: Metrics, name: str, value: int = 1) -> None:
-    metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
-
-
-def latency_ms(metrics: Metrics, name: str, value: float) -> None:
-    metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from lambdas.handler_settings import HandlerSettings
-from spotproof.clients import Clients
+from spotproof.clients import AwsClients, Clients
 from spotproof.clock import Clock, SystemClock
 from spotproof.ids import IdSource, SystemIds
 from spotproof.leases.dynamodb import DynamoDBLeaseStore
@@ -19,12 +19,12 @@ PATIENCE_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """The common part of every composition root."""
+    """The common part of every composition root; a simulated function gets its own."""
 
     settings: HandlerSettings
     clock: Clock
     ids: IdSource
-    clients: Clients
+    clients: AwsClients
     retrier: Retrier
     store: DynamoDBLeaseStore
 
@@ -33,17 +33,23 @@ class Wiring:
         self.retrier.deadline = self.clock.monotonic() + budget_s
 
 
+def make_wiring(
+    *, settings: HandlerSettings, clock: Clock, ids: IdSource, clients: AwsClients, rng: random.Random
+) -> Wiring:
+    """Put together what is passed; `rng` jitters retries."""
+    retrier = Retrier(clock=clock, rng=rng, policy=RetryPolicy(max_s=2.0, patience_s=PATIENCE_S))
+    store = DynamoDBLeaseStore(client=clients.dynamodb, table_name=settings.table, clock=clock, retrier=retrier)
+    return Wiring(settings=settings, clock=clock, ids=ids, clients=clients, retrier=retrier, store=store)
+
+
 @cache
 def wire() -> Wiring:
-    """Made once per execution environment.
+    """The real one, made once per execution environment.
 
     Raises:
         ConfigurationError: a variable is missing; the text names it.
     """
     settings = HandlerSettings.from_env(environment())
-    clock, ids = SystemClock(), SystemIds()
-    clients = Clients(settings=settings.aws)
+    ids = SystemIds()
     rng = random.Random(ids.nonce())  # noqa: S311 - jitter of retries, no secret
-    retrier = Retrier(clock=clock, rng=rng, policy=RetryPolicy(max_s=2.0, patience_s=PATIENCE_S))
-    store = DynamoDBLeaseStore(client=clients.dynamodb, table_name=settings.table, clock=clock, retrier=retrier)
-    return Wiring(settings=settings, clock=clock, ids=ids, clients=clients, retrier=retrier, store=store)
+    return make_wiring(settings=settings, clock=SystemClock(), ids=ids, clients=Clients(settings=settings.aws), rng=rng)

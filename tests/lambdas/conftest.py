@@ -1,6 +1,5 @@
 """An account in moto: table, bucket, one run with workers on hosts, and handlers wired to it."""
 
-import importlib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -120,9 +119,6 @@ def clock() -> FakeClock:
 def account(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    for module in MODULES:
-        if hasattr(module, "clock"):
-            monkeypatch.setattr(module, "clock", clock)
     monkeypatch.setattr(wiring, "SystemClock", lambda: clock)
     _forget_wiring()
     with mock_aws(config={"batch": {"use_docker": False}}):
@@ -143,7 +139,7 @@ def account(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accou
 def _forget_wiring() -> None:
     wiring.wire.cache_clear()
     for module in MODULES:
-        importlib.import_module(module.__name__).build.cache_clear()
+        module.warm.cache_clear()
 
 
 @pytest.fixture

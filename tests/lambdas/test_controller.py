@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from lambdas import controller
+from lambdas import controller, finalizer, wiring
 from lambdas.controller import decide_stuck
 from spotproof import contract, events
 from spotproof.capacity.live_jobs import RunJobs, Submission
 from spotproof.capacity.topup import Hold
-from spotproof.errors import AwsUnavailableError
+from spotproof.errors import AwsUnavailableError, ConfigurationError
 from spotproof.leases.model import Run, RunId, RunState, SessionState, ShardState, Stop, StopKind
 from tests.fakes.leases import HOUR, NOON, a_run, a_session, an_output
 from tests.lambdas.conftest import Account
@@ -50,21 +50,21 @@ class Jobs:
 @pytest.fixture
 def bus(account: Account) -> Bus:
     double = Bus()
-    object.__setattr__(controller.build(), "run_events", double)
+    object.__setattr__(controller.warm(), "run_events", double)
     return double
 
 
 @pytest.fixture
 def jobs(account: Account) -> Jobs:
     double = Jobs()
-    object.__setattr__(controller.build(), "jobs", double)
+    object.__setattr__(controller.warm(), "jobs", double)
     return double
 
 
 @pytest.fixture
 def batch(account: Account) -> FakeBatch:
     double = FakeBatch()
-    controller.build().topup._batch = double  # type: ignore[assignment]
+    controller.warm().topup._batch = double  # type: ignore[assignment]
     return double
 
 
@@ -212,7 +212,7 @@ def test_one_failing_run_stops_no_other(
 ) -> None:
     other = account.store.create_run(a_run(run_id=RunId("other"), stripes=2))
     finish_all(account)
-    requeuer = controller.build().requeuer
+    requeuer = controller.warm().requeuer
     real = requeuer.rescue_expired
 
     def failing(run: Run, now: int) -> Any:
@@ -247,7 +247,6 @@ def test_the_announcement_is_an_event_the_finalizer_takes(account: Account) -> N
 
     import boto3
 
-    from lambdas import wiring
     from lambdas.run_events import RunEvents
 
     events_client = boto3.client("events", region_name="us-east-1")
@@ -311,20 +310,32 @@ def test_a_silent_session_counts_as_gone_even_before_its_rescue() -> None:
 
 
 def test_the_real_reader_is_wired(account: Account) -> None:
-    assert isinstance(controller.build().jobs, RunJobs)
+    assert isinstance(controller.warm().jobs, RunJobs)
+
+
+@pytest.mark.parametrize("name", [contract.ENV_SPOT_QUEUE, contract.ENV_ON_DEMAND_QUEUE, contract.ENV_EVENT_BUS])
+def test_a_variable_that_only_some_functions_need_is_named_by_the_one_that_does(
+    account: Account, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv(name)
+    wiring.wire.cache_clear()
+
+    with pytest.raises(ConfigurationError, match=name):
+        tick(account)
+    finalizer.warm()  # has no use for it
 
 
 def test_a_run_that_was_just_announced_is_given_time_before_it_is_announced_again(
     account: Account, bus: Bus, jobs: Jobs
 ) -> None:
     finish_all(account)
-    patient = replace(controller.build(), announce_every_s=45.0)
+    patient = replace(controller.warm(), announce_every_s=45.0)
 
     for _ in range(3):
-        patient.tend_all(deadline=account.clock.monotonic() + 60)
+        patient.tend_all(deadline=account.clock.monotonic() + 60, telemetry=controller.powertools)
         account.clock.advance(20)
 
     assert len(bus.announced) == 1
     account.clock.advance(20)
-    patient.tend_all(deadline=account.clock.monotonic() + 60)
+    patient.tend_all(deadline=account.clock.monotonic() + 60, telemetry=controller.powertools)
     assert len(bus.announced) == 2

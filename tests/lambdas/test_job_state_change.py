@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from lambdas import job_state_change
+from lambdas import job_state_change, wiring
 from spotproof import events
 from spotproof.errors import AwsUnavailableError, ConfigurationError
 from spotproof.leases.model import RunState
@@ -21,7 +21,7 @@ Metrics = Callable[[], dict[str, float]]
 @pytest.fixture
 def batch(account: Account) -> FakeBatch:
     double = FakeBatch()
-    job_state_change.build().topup._batch = double  # type: ignore[assignment]
+    job_state_change.warm().topup._batch = double  # type: ignore[assignment]
     return double
 
 
@@ -140,13 +140,13 @@ def test_a_persons_will_is_noted_and_nothing_is_replaced(
 
     assert answer == {"classified": kind}
     assert batch.jobs == []
-    held = job_state_change.build().topup.held(account.run.run_id)
+    held = job_state_change.warm().topup.held(account.run.run_id)
     assert held is not None
     assert "enough of this" in held.reason
 
 
 def test_a_failure_midway_is_completed_by_the_retry_without_a_second_worker(account: Account, batch: FakeBatch) -> None:
-    topup = job_state_change.build().topup
+    topup = job_state_change.warm().topup
     real, event = topup._dynamodb, job_event(account)
 
     class NoRecord:
@@ -178,6 +178,7 @@ def test_a_forged_or_malformed_event_is_counted_and_dropped(
 
 def test_a_missing_queue_variable_is_named(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPOTPROOF_ON_DEMAND_QUEUE")
+    wiring.wire.cache_clear()
 
     with pytest.raises(ConfigurationError, match="SPOTPROOF_ON_DEMAND_QUEUE"):
         report(account, job_event(account))

@@ -254,7 +254,7 @@ def test_with_s3_down_the_sessions_are_told_all_the_same_and_the_retry_completes
     session = account.worker()
     account.lease(session, 0)
     failing = FailingPuts(account.s3)
-    module.build().stop_files._client = failing
+    module.warm().stop_files._client = failing
     started = account.clock.monotonic()
 
     with pytest.raises(AwsUnavailableError, match="stop file"):
@@ -285,7 +285,7 @@ def test_the_lead_of_a_notice_can_be_set_for_accelerated_accounts(
 ) -> None:
     monkeypatch.setenv(contract.ENV_NOTICE_LEAD, "10")
     wiring.wire.cache_clear()
-    spot_interruption.build.cache_clear()
+    spot_interruption.warm.cache_clear()
     session = account.worker()
 
     warn(account)
@@ -309,7 +309,7 @@ def test_a_missing_variable_is_one_error_that_names_it(
 def test_logs_carry_our_event_names_the_librarys_included(
     account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(instance_state_change.logger.handlers[0], "stream", sys.stdout)
+    monkeypatch.setattr(instance_state_change.powertools.logger.handlers[0], "stream", sys.stdout)
     account.lease(account.worker(), 0)
     end(account)
 
@@ -318,7 +318,8 @@ def test_logs_carry_our_event_names_the_librarys_included(
 
     assert {line["message"] for line in logged} == {events.SHARDS_REQUEUED}
     assert any(line.get("session_id") for line in logged)  # from spotproof.leases.requeue
-    assert any(line.get("instance_id") == INSTANCE for line in logged)
+    [ours] = [line for line in logged if line.get("instance_id") == INSTANCE]
+    assert ours["location"].startswith("handle:")  # and not the wrapper around the logger
 
 
 def test_a_function_of_another_account_refuses_the_event(account: Account) -> None:
