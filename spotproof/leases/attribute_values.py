@@ -1,6 +1,7 @@
 """DynamoDB's typed attribute values, to and from Python."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 AttributeValue = Mapping[str, Any]
@@ -14,6 +15,15 @@ def to_attribute_value(value: Plain) -> AttributeValue:
     Raises:
         TypeError: for a type we never store (bool and None among them: absence says None).
     """
+    kind = type(value)
+    if kind is str:  # nearly all values are plain: patterns of abstract types take microseconds
+        return {"S": value}
+    if kind is int:
+        return {"N": repr(value)}
+    return _of_a_rarer_type(value)
+
+
+def _of_a_rarer_type(value: Plain) -> AttributeValue:
     match value:
         case bool():
             raise TypeError("booleans are stored as numbers")
@@ -44,7 +54,7 @@ def size_bytes(value: AttributeValue) -> int:
     [(kind, content)] = value.items()
     match kind:
         case "S":
-            return len(content.encode())
+            return _text_bytes(content)
         case "N":
             return _number_bytes(content)
         case "B":
@@ -52,21 +62,32 @@ def size_bytes(value: AttributeValue) -> int:
         case "BOOL" | "NULL":
             return 1
         case "SS":
-            return sum(len(text.encode()) for text in content)
+            return sum(map(_text_bytes, content))
         case "NS":
-            return sum(_number_bytes(text) for text in content)
+            return sum(map(_number_bytes, content))
         case "L":
             return 3 + sum(1 + size_bytes(part) for part in content)
         case "M":
-            return 3 + sum(1 + len(name.encode()) + size_bytes(part) for name, part in content.items())
+            return 3 + len(content) + item_bytes(content)
     raise TypeError(f"unknown attribute type {kind!r}")
 
 
 def item_bytes(item: Mapping[str, AttributeValue]) -> int:
     """The size DynamoDB counts for an item, attribute names included. One write unit per started 1,024."""
-    return sum(len(name.encode()) + size_bytes(value) for name, value in item.items())
+    return sum(map(_text_bytes, item)) + sum(map(size_bytes, item.values()))
 
 
+def attribute_bytes(item: Mapping[str, AttributeValue], name: str) -> int:
+    """What one attribute adds to the item's size; nothing if it is absent."""
+    value = item.get(name)
+    return 0 if value is None else _text_bytes(name) + size_bytes(value)
+
+
+def _text_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+@lru_cache(maxsize=4096)
 def _number_bytes(text: str) -> int:
     digits = text.lstrip("-").replace(".", "").strip("0")
     return 1 + (len(digits) + 1) // 2 + (1 if text.startswith("-") else 0)

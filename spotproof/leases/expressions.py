@@ -54,24 +54,26 @@ class Selection:
         return placeholders_in(self.key)
 
 
-@cache
-def _names_in(text: str) -> tuple[str, ...]:
-    return tuple(sorted(set(_NAME.findall(text))))
-
-
 def names_in(*texts: str) -> dict[str, str]:
-    """`#name` -> attribute name for every placeholder in the texts."""
-    return {name: name[1:] for name in _names_in(" ".join(texts))}
+    """`#name` -> attribute name for every placeholder in the texts, in order."""
+    return dict(_pairs_in(*texts))
 
 
 @cache
-def _placeholders_in(text: str) -> frozenset[str]:
-    return frozenset(_VALUE.findall(text))
+def _pairs_in(*texts: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name, name[1:]) for name in sorted(name_placeholders_in(*texts)))
 
 
+@cache
+def name_placeholders_in(*texts: str) -> frozenset[str]:
+    """The `#name` placeholders in the texts."""
+    return frozenset(_NAME.findall(" ".join(texts)))
+
+
+@cache
 def placeholders_in(*texts: str) -> frozenset[str]:
     """The `:value` placeholders in the texts."""
-    return _placeholders_in(" ".join(texts))
+    return frozenset(_VALUE.findall(" ".join(texts)))
 
 
 # Values that never vary; the gateway adds those that a statement uses.

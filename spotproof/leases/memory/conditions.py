@@ -44,14 +44,19 @@ def condition_of(text: str) -> Condition:
     return condition
 
 
+def number_of(text: str) -> int | Decimal:
+    """The exact value of a number's text; whole numbers are compared and added faster."""
+    return int(text) if text.isdecimal() else Decimal(text)
+
+
 def comparable(value: AttributeValue) -> tuple[str, Any]:
     """Type and content such that equal values are equal and ordered types compare."""
     [(kind, content)] = value.items()
     match kind:
         case "N":
-            return kind, Decimal(content)
+            return kind, number_of(content)
         case "NS":
-            return kind, frozenset(Decimal(number) for number in content)
+            return kind, frozenset(map(number_of, content))
         case "SS" | "BS":
             return kind, frozenset(content)
     return kind, content
@@ -61,14 +66,26 @@ def _disjunction(cursor: Cursor) -> Condition:
     parts = [_conjunction(cursor)]
     while cursor.take_if("OR"):
         parts.append(_conjunction(cursor))
-    return parts[0] if len(parts) == 1 else lambda scope: any(part(scope) for part in parts)
+    return parts[0] if len(parts) == 1 else _first_to_be(True, parts)
 
 
 def _conjunction(cursor: Cursor) -> Condition:
     parts = [_negation(cursor)]
     while cursor.take_if("AND"):
         parts.append(_negation(cursor))
-    return parts[0] if len(parts) == 1 else lambda scope: all(part(scope) for part in parts)
+    return parts[0] if len(parts) == 1 else _first_to_be(False, parts)
+
+
+def _first_to_be(decisive: bool, parts: list[Condition]) -> Condition:
+    """OR of the parts if True decides, AND if False does."""
+
+    def condition(scope: Scope) -> bool:
+        for part in parts:
+            if part(scope) is decisive:
+                return decisive
+        return not decisive
+
+    return condition
 
 
 def _negation(cursor: Cursor) -> Condition:
@@ -134,7 +151,9 @@ def _comparison(cursor: Cursor) -> Condition:
 
 
 def _equal(left: AttributeValue | None, right: AttributeValue | None) -> bool:
-    return left is not None and right is not None and comparable(left) == comparable(right)
+    if left is None or right is None:
+        return False
+    return left == right or comparable(left) == comparable(right)
 
 
 def _ordered(compare: Callable[[Any, Any], bool], left: AttributeValue | None, right: AttributeValue | None) -> bool:

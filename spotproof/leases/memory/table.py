@@ -1,33 +1,22 @@
 """The in-memory table: items, sparse indexes, conditional writes and paged queries, with DynamoDB's refusals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from decimal import Decimal
 from typing import Any, Final
 
 from spotproof import contract
 from spotproof.concurrency import ThreadSpawner
-from spotproof.leases.attribute_values import AttributeValue, Item, item_bytes
-from spotproof.leases.expressions import names_in, placeholders_in
+from spotproof.leases.attribute_values import AttributeValue, Item, attribute_bytes, item_bytes
 from spotproof.leases.memory.conditions import Scope, condition_of
-from spotproof.leases.memory.indexes import Index, Rows
+from spotproof.leases.memory.indexes import Index, Key, Rows
+from spotproof.leases.memory.requests import KEY_NAMES, check_request, key_of
+from spotproof.leases.memory.transactions import Write, planned_writes
 from spotproof.leases.memory.updates import update_of
 from spotproof.leases.memory.validation import InvalidExpressionError, refusal
 
 ITEM_BYTES_MAX: Final = 400 * 1024  # "Service, account, and table quotas" of the developer guide
 PAGE_BYTES_MAX: Final = 1024 * 1024  # of one query
-_WRITE: Final = frozenset({"ConditionExpression", "ReturnValuesOnConditionCheckFailure", "ReturnConsumedCapacity"})
-_EXPRESSION: Final = frozenset({"ExpressionAttributeNames", "ExpressionAttributeValues"})
-_ALLOWED: Final = {
-    "GetItem": frozenset({"TableName", "Key", "ConsistentRead", "ReturnConsumedCapacity"}),
-    "PutItem": frozenset({"TableName", "Item"}) | _WRITE | _EXPRESSION,
-    "UpdateItem": frozenset({"TableName", "Key", "UpdateExpression", "ReturnValues"}) | _WRITE | _EXPRESSION,
-    "Query": frozenset(
-        {"TableName", "IndexName", "KeyConditionExpression", "ConsistentRead", "Limit", "ExclusiveStartKey"}
-    )
-    | {"ReturnConsumedCapacity"}
-    | _EXPRESSION,
-}
+TRANSACTED: Final = 2  # times the units: every item is prepared and committed
 
 
 class InMemoryTable:
@@ -44,106 +33,98 @@ class InMemoryTable:
         page_bytes_max: int = PAGE_BYTES_MAX,
     ) -> None:
         self.name = name
+        self.listeners: list[Callable[[Write], None]] = []  # each hears of every effective write, at its moment
         self._rows = Rows()
         self._indexes = {spec.name: Index(spec) for spec in indexes}
         self._page_bytes_max = page_bytes_max
         self._lock: AbstractContextManager[Any] = ThreadSpawner().lock()
 
     def get_item(self, **request: Any) -> dict[str, Any]:
-        self._check("GetItem", request)
-        key = _key("GetItem", request["Key"], exact=True)
+        check_request("GetItem", request, self.name)
+        key = key_of("GetItem", request["Key"], exact=True)
         with self._lock:
-            item = self._rows.get(key)
-        units = _read_units(item_bytes(item) if item else 0, consistent=bool(request.get("ConsistentRead")))
+            item, size = self._rows.get(key), self._rows.size_bytes(key)
+        units = _read_units(size, consistent=bool(request.get("ConsistentRead")))
         return _answer({"Item": item} if item else {}, units)
 
     def put_item(self, **request: Any) -> dict[str, Any]:
-        self._check("PutItem", request)
-        key = _key("PutItem", request["Item"], exact=False)
         with self._lock:
-            old = self._rows.get(key)
-            self._check_condition("PutItem", request, old)
-            return _answer({}, self._store("PutItem", key, old, request["Item"]))
+            return _answer({}, self._apply(self._plan("PutItem", request)))
 
     def update_item(self, **request: Any) -> dict[str, Any]:
-        self._check("UpdateItem", request)
-        key = _key("UpdateItem", request["Key"], exact=True)
         with self._lock:
-            old = self._rows.get(key)
-            self._check_condition("UpdateItem", request, old)
-            new = self._updated(request, old)
-            units = self._store("UpdateItem", key, old, new)
-        return _answer({"Attributes": new} if request.get("ReturnValues") == "ALL_NEW" else {}, units)
+            write = self._plan("UpdateItem", request)
+            units = self._apply(write)
+        return _answer({"Attributes": write.new} if request.get("ReturnValues") == "ALL_NEW" else {}, units)
+
+    def transact_write_items(self, *, conflicts: Collection[int] = (), **request: Any) -> dict[str, Any]:
+        """Puts and updates, all or none. `conflicts`: positions of items that another transaction holds."""
+        with self._lock:
+            writes = planned_writes(request, self._plan, conflicts)
+            units = sum(self._apply(write) for write in writes)
+        return {"ConsumedCapacity": [{"TableName": self.name, "CapacityUnits": TRANSACTED * units}]}
 
     def query(self, **request: Any) -> dict[str, Any]:
-        self._check("Query", request)
+        check_request("Query", request, self.name)
         index = self._index(request)
         with self._lock:
-            found = index.matching(self._rows, self._scope(request, {}), request["KeyConditionExpression"])
+            found = index.matching(self._rows, _scope(request, {}), request["KeyConditionExpression"])
         return self._page(request, index, found)
+
+    def items(self) -> Iterator[Item]:
+        """Everything, by key."""
+        with self._lock:
+            return iter(self._rows.items())
+
+    def replace(self, items: Iterable[Item]) -> None:
+        """Forget everything and hold these items: what a restore does. No listener hears of it."""
+        with self._lock:
+            self._rows = Rows()
+            self._indexes = {name: Index(index.spec) for name, index in self._indexes.items()}
+            for item in items:
+                self._place(Write(key_of("PutItem", item, exact=False), None, item, item_bytes(item)))
+
+    def hold(self, key: Key, item: Item) -> None:
+        """Put an item that another table accepted: what replication does. No listener hears of it."""
+        with self._lock:
+            self._place(Write(key, self._rows.get(key), item, item_bytes(item)))
 
     # --- internals -----------------------------------------------------------------------------------------------
 
-    def _check(self, operation: str, request: Mapping[str, Any]) -> None:
-        unknown = request.keys() - _ALLOWED[operation]
-        if unknown:
-            raise refusal(operation, "ValidationException", f"unknown parameters {sorted(unknown)}")
-        if request.get("TableName") != self.name:
-            raise refusal(operation, "ResourceNotFoundException", "Requested resource not found")
-        texts = [str(request[name]) for name in request if name.endswith("Expression")]
-        self._check_placeholders(operation, request, texts)
-
-    def _check_placeholders(self, operation: str, request: Mapping[str, Any], texts: list[str]) -> None:
-        for given, used in (
-            (request.get("ExpressionAttributeNames", {}), names_in(*texts)),
-            (request.get("ExpressionAttributeValues", {}), placeholders_in(*texts)),
-        ):
-            if set(given) != set(used):
-                odd = sorted(set(given) ^ set(used))
-                raise refusal(operation, "ValidationException", f"placeholders unused or undefined: {odd}")
-
-    def _scope(self, request: Mapping[str, Any], item: Mapping[str, AttributeValue]) -> Scope:
-        return Scope(
-            item=item,
-            names=request.get("ExpressionAttributeNames", {}),
-            values=request.get("ExpressionAttributeValues", {}),
-        )
-
-    def _check_condition(self, operation: str, request: Mapping[str, Any], old: Item | None) -> None:
-        text = request.get("ConditionExpression")
-        if text is None:
-            return
-        try:
-            holds = condition_of(text)(self._scope(request, old or {}))
-        except InvalidExpressionError as error:
-            raise refusal(operation, "ValidationException", f"Invalid ConditionExpression: {error}") from None
-        if not holds:
-            told = old if request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" else None
-            raise refusal(operation, "ConditionalCheckFailedException", "The conditional request failed", told)
-
-    def _updated(self, request: Mapping[str, Any], old: Item | None) -> Item:
-        try:
-            update = update_of(request["UpdateExpression"])
-            names = request.get("ExpressionAttributeNames", {})
-            for path in update.paths():
-                if names[path] in (contract.PARTITION_KEY, contract.SORT_KEY):
-                    raise InvalidExpressionError(f"can't update attribute {names[path]}: it is part of the key")
-            return update.apply(self._scope(request, dict(request["Key"]) if old is None else old))
-        except InvalidExpressionError as error:
-            raise refusal("UpdateItem", "ValidationException", f"Invalid UpdateExpression: {error}") from None
-
-    def _store(self, operation: str, key: tuple[str, str], old: Item | None, new: Item) -> float:
-        """Put the item and its index entries; the write units this takes."""
-        size = item_bytes(new)
+    def _plan(self, operation: str, request: Mapping[str, Any]) -> Write:
+        """The write as it would be, or its refusal."""
+        check_request(operation, request, self.name)
+        put = operation == "PutItem"
+        key = key_of(operation, request["Item" if put else "Key"], exact=not put)
+        old = self._rows.get(key)
+        scope = _scope(request, old or {})
+        _check_condition(operation, request, old, scope)
+        if put:
+            new, size = request["Item"], item_bytes(request["Item"])
+        elif old is None:
+            new, size = _updated(request, scope._replace(item=dict(request["Key"])), item_bytes(request["Key"]))
+        else:
+            new, size = _updated(request, scope, self._rows.size_bytes(key))
         if size > ITEM_BYTES_MAX:
             raise refusal(operation, "ValidationException", "Item size has exceeded the maximum allowed size")
         for index in self._indexes.values():
             problem = index.problem(new)
             if problem:
                 raise refusal(operation, "ValidationException", problem)
-        self._rows.put(key, new)
-        written = sum(index.move(key, old, new) for index in self._indexes.values())
-        return _write_units(max(size, item_bytes(old) if old else 0)) + written
+        return Write(key, old, new, size)
+
+    def _apply(self, write: Write) -> float:
+        """Make the write true; the write units this takes."""
+        size = max(write.size_bytes, self._rows.size_bytes(write.key))
+        written = self._place(write)
+        for listener in self.listeners:
+            listener(write)
+        return _write_units(size) + written
+
+    def _place(self, write: Write) -> int:
+        """Put the item and its index entries; the number of index writes."""
+        self._rows.put(write.key, write.new, size_bytes=write.size_bytes)
+        return sum([index.move(write.key, write.old, write.new) for index in self._indexes.values()])
 
     def _index(self, request: Mapping[str, Any]) -> "Index | Rows":
         name = request.get("IndexName")
@@ -178,20 +159,41 @@ class InMemoryTable:
         return _answer(answer, _read_units(size, consistent=bool(request.get("ConsistentRead"))))
 
 
-def _key(operation: str, item: Mapping[str, AttributeValue], *, exact: bool) -> tuple[str, str]:
-    parts = []
-    for name in (contract.PARTITION_KEY, contract.SORT_KEY):
-        value = item.get(name, {}).get("S")
-        if not value:
-            raise refusal(operation, "ValidationException", f"key attribute {name} must be a non-empty string")
-        parts.append(value)
-    if exact and len(item) != len(parts):
-        raise refusal(operation, "ValidationException", "The provided key element does not match the schema")
-    return parts[0], parts[1]
+def _scope(request: Mapping[str, Any], item: Mapping[str, AttributeValue]) -> Scope:
+    return Scope(item, request.get("ExpressionAttributeNames", {}), request.get("ExpressionAttributeValues", {}))
+
+
+def _check_condition(operation: str, request: Mapping[str, Any], old: Item | None, scope: Scope) -> None:
+    text = request.get("ConditionExpression")
+    if text is None:
+        return
+    try:
+        holds = condition_of(text)(scope)
+    except InvalidExpressionError as error:
+        raise refusal(operation, "ValidationException", f"Invalid ConditionExpression: {error}") from None
+    if not holds:
+        told = old if request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" else None
+        raise refusal(operation, "ConditionalCheckFailedException", "The conditional request failed", told)
+
+
+def _updated(request: Mapping[str, Any], scope: Scope, size: int) -> tuple[Item, int]:
+    """The item of `scope`, of `size` bytes, after the update, and its new size."""
+    try:
+        update = update_of(request["UpdateExpression"])
+        changed = {scope.names[path] for path in update.paths}
+        if not changed.isdisjoint(KEY_NAMES):
+            raise InvalidExpressionError(f"can't update attribute {min(changed & KEY_NAMES)}: it is part of the key")
+        new = update.apply(scope)
+    except InvalidExpressionError as error:
+        raise refusal("UpdateItem", "ValidationException", f"Invalid UpdateExpression: {error}") from None
+    for name in changed:
+        size += attribute_bytes(new, name) - attribute_bytes(scope.item, name)
+    return new, size
 
 
 def _answer(answer: dict[str, Any], units: float) -> dict[str, Any]:
-    return answer | {"ConsumedCapacity": {"CapacityUnits": units}}
+    answer["ConsumedCapacity"] = {"CapacityUnits": units}
+    return answer
 
 
 def _write_units(size: int) -> float:
@@ -199,5 +201,5 @@ def _write_units(size: int) -> float:
 
 
 def _read_units(size: int, *, consistent: bool) -> float:
-    units = Decimal(max(1, -(-size // 4096)))
-    return float(units if consistent else units / 2)
+    units = float(max(1, -(-size // 4096)))
+    return units if consistent else units / 2

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 
 from spotproof.leases.attribute_values import AttributeValue, Item
-from spotproof.leases.memory.conditions import Scope
+from spotproof.leases.memory.conditions import Scope, number_of
 from spotproof.leases.memory.tokens import Cursor, tokens_of
 from spotproof.leases.memory.validation import InvalidExpressionError
 
@@ -20,6 +19,7 @@ class Update:
     sets: tuple[tuple[str, Value], ...]
     adds: tuple[tuple[str, str], ...]
     removes: tuple[str, ...]
+    paths: tuple[str, ...]  # all of them
 
     def apply(self, scope: Scope) -> Item:
         """The new item; every right-hand side reads the old one.
@@ -36,9 +36,6 @@ class Update:
         for path in self.removes:
             new.pop(scope.names[path], None)
         return new
-
-    def paths(self) -> tuple[str, ...]:
-        return tuple(path for path, _ in self.sets) + tuple(path for path, _ in self.adds) + self.removes
 
 
 @cache
@@ -67,10 +64,10 @@ def update_of(text: str) -> Update:
                 _repeat(cursor, lambda: removes.append(cursor.take_name()))
             case _:
                 raise InvalidExpressionError(f"unknown section {clause!r}")
-    update = Update(sets=tuple(sets), adds=tuple(adds), removes=tuple(removes))
-    if len(set(update.paths())) != len(update.paths()):
+    paths = (*(path for path, _ in sets), *(path for path, _ in adds), *removes)
+    if len(set(paths)) != len(paths):
         raise InvalidExpressionError("two document paths overlap with each other")
-    return update
+    return Update(sets=tuple(sets), adds=tuple(adds), removes=tuple(removes), paths=paths)
 
 
 def _repeat(cursor: Cursor, one: Callable[[], None]) -> None:
@@ -115,7 +112,8 @@ def _existing(scope: Scope, path: str) -> AttributeValue:
 def _sum(left: AttributeValue, right: AttributeValue, factor: int) -> AttributeValue:
     if "N" not in left or "N" not in right:
         raise InvalidExpressionError("incorrect operand type for + or -: both must be numbers")
-    return {"N": format(Decimal(left["N"]) + factor * Decimal(right["N"]), "f")}
+    total = number_of(left["N"]) + factor * number_of(right["N"])
+    return {"N": str(total) if isinstance(total, int) else format(total, "f")}
 
 
 def _added(old: AttributeValue | None, value: AttributeValue) -> AttributeValue:
