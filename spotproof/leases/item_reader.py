@@ -30,7 +30,11 @@ class ItemReader:
         return str(self._value(name, "S", default))
 
     def integer(self, name: str, default: int | None = None) -> int:
-        return int(float(self._value(name, "N", default)))
+        number = self._value(name, "N", default)
+        try:
+            return int(number)
+        except ValueError:
+            return int(float(number))  # such as 5.0 or 5e3, which only a foreign hand writes
 
     def real(self, name: str, default: float | None = None) -> float:
         return float(self._value(name, "N", default))

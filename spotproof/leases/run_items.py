@@ -3,12 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from typing import Final
 
 from spotproof import contract
 from spotproof.leases.attribute_values import AttributeValue, Item, to_item
 from spotproof.leases.expressions import SCHEMA
 from spotproof.leases.item_reader import ItemReader, run_id_of
 from spotproof.leases.model import FailurePolicy, Run, RunOptions, RunState
+
+_OPTION_NAMES: Final = frozenset(field.name for field in fields(RunOptions))
 
 
 def run_to_item(run: Run) -> Item:
@@ -74,8 +77,7 @@ def run_from_item(item: Mapping[str, AttributeValue]) -> Run:
 
 
 def _options(text: str) -> RunOptions:
-    known = {field.name for field in fields(RunOptions)}
-    stored = {name: value for name, value in json.loads(text).items() if name in known}
+    stored = {name: value for name, value in json.loads(text).items() if name in _OPTION_NAMES}
     if "on_failure" in stored:
         stored["on_failure"] = FailurePolicy(stored["on_failure"])
     return RunOptions(**stored)

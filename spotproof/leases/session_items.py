@@ -47,7 +47,7 @@ def session_to_item(session: Session) -> Item:
 
 def session_from_item(item: Mapping[str, AttributeValue]) -> Session:
     reader = ItemReader(item)
-    key = session_key_from_item(item)
+    key = _key(reader)
     kind = reader.text_or_none("stop_kind")
     return Session(
         session_id=key.session_id,
@@ -71,7 +71,10 @@ def session_from_item(item: Mapping[str, AttributeValue]) -> Session:
 
 def session_key_from_item(item: Mapping[str, AttributeValue]) -> SessionKey:
     """The key of a session's item; works on what the instance index projects."""
-    reader = ItemReader(item)
+    return _key(ItemReader(item))
+
+
+def _key(reader: ItemReader) -> SessionKey:
     pk = reader.text(contract.PARTITION_KEY)
     return SessionKey(
         run_id=run_id_of(pk),

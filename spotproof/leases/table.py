@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, Protocol
 
 from botocore.exceptions import ClientError
@@ -195,8 +196,14 @@ def _values(expression: Statement | Selection, values: Mapping[str, Plain]) -> I
     Raises:
         KeyError: the caller left one out.
     """
-    assert values.keys() <= expression.placeholders, f"{expression.name}: {values.keys() - expression.placeholders}"
-    return {
-        name: to_attribute_value(values[name] if name in values else CONSTANTS[name])
-        for name in expression.placeholders
-    }
+    placeholders = expression.placeholders
+    assert values.keys() <= placeholders, f"{expression.name}: {values.keys() - placeholders}"
+    given = _constants(placeholders) | {name: to_attribute_value(value) for name, value in values.items()}
+    if len(given) < len(placeholders):
+        raise KeyError(f"{expression.name}: {sorted(placeholders - given.keys())}")
+    return given
+
+
+@cache
+def _constants(placeholders: frozenset[str]) -> Item:
+    return {name: to_attribute_value(CONSTANTS[name]) for name in sorted(placeholders & CONSTANTS.keys())}

@@ -1,13 +1,20 @@
 """Claims about the statements: names only through placeholders, every value known, nothing the evaluator refuses."""
 
+import random
 import re
 
 import pytest
 
 from spotproof import contract
+from spotproof.concurrency import ThreadSpawner
 from spotproof.leases import expressions as ex
+from spotproof.leases.attribute_values import to_item
 from spotproof.leases.memory.conditions import condition_of
+from spotproof.leases.memory.table import InMemoryTable
 from spotproof.leases.memory.updates import update_of
+from spotproof.leases.table import Table, UsageMeter
+from spotproof.retries import Retrier
+from tests.fakes.clock import FakeClock
 
 # The words of the expression language; any other bare word would be an attribute name.
 LANGUAGE = {
@@ -68,3 +75,14 @@ def test_what_becomes_final_leaves_the_claimable_index(statement: ex.Statement) 
 
     for name in (contract.CLAIMABLE_INDEX.partition_key, contract.CLAIMABLE_INDEX.sort_key, "reclaim_at"):
         assert f"#{name}" in removed
+
+
+def test_a_value_left_out_is_told_by_name_before_anything_is_sent() -> None:
+    clock = FakeClock()
+    retrier = Retrier(clock=clock, rng=random.Random(0))
+    client = InMemoryTable("t")
+    table = Table(client=client, name="t", retrier=retrier, meter=UsageMeter(lock=ThreadSpawner().lock()))
+
+    with pytest.raises(KeyError, match=":until"):
+        table.update(ex.HOLD, to_item({"pk": "p", "sk": "s"}), {":held": 1, ":seq": 1})
+    assert table.meter.usage().requests == 0

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from spotproof import contract
 from spotproof.errors import ItemError, ItemTooNewError
 from spotproof.leases.attribute_values import item_bytes, to_attribute_value, to_item
+from spotproof.leases.item_reader import ItemReader
 from spotproof.leases.model import (
     FailurePolicy,
     Host,
@@ -127,6 +128,13 @@ def test_an_error_is_kept_in_one_short_line(error: str, kept: str) -> None:
 )
 def test_sizes_are_those_the_service_counts(values: dict[str, object], size: int) -> None:
     assert item_bytes(to_item(values)) == size  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("stored", "read"), [("7", 7), ("-7", -7), ("7.0", 7), ("7e2", 700), (str(2**60 + 1), 2**60 + 1)]
+)
+def test_a_whole_number_is_read_exactly_however_it_is_written(stored: str, read: int) -> None:
+    assert ItemReader({"count": {"N": stored}}).integer("count") == read
 
 
 @pytest.mark.parametrize("value", [True, None, b"x", object()])

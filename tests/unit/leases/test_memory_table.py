@@ -317,6 +317,37 @@ def test_units_are_counted_by_size_and_by_index_entry(table: InMemoryTable) -> N
     assert (read(True), read(False)) == (1.0, 0.5)
 
 
+def test_the_units_of_updates_follow_the_item_as_it_grows_and_shrinks(table: InMemoryTable) -> None:
+    def units(text: str, **values: Any) -> float:
+        answer = table.update_item(
+            TableName="t",
+            Key=KEY,
+            UpdateExpression=text,
+            ExpressionAttributeNames={"#a": "a"},
+            **({"ExpressionAttributeValues": to_item({f":{n}": v for n, v in values.items()})} if values else {}),
+        )
+        return float(answer["ConsumedCapacity"]["CapacityUnits"])
+
+    room = 1024 - item_bytes(KEY) - len("a")
+
+    assert units("SET #a = :a", a="x" * room) == 1.0  # made by the update: the key counts too
+    assert units("SET #a = :a", a="x" * (room + 1)) == 2.0
+    assert units("SET #a = :a", a="é" * (room // 2)) == 2.0  # the larger of old and new
+    assert units("SET #a = :a", a="é" * (room // 2)) == 1.0
+    assert units("SET #a = :a", a="é" * (room // 2 + 1)) == 2.0
+    assert units("REMOVE #a") == 2.0
+    assert units("REMOVE #a") == 1.0
+
+
+def test_an_update_that_makes_an_item_too_large_is_refused(table: InMemoryTable) -> None:
+    room = ITEM_BYTES_MAX - item_bytes(KEY) - len("a") - len("b") - 2
+    update(table, "SET #a = :a", {":a": "x" * room})
+    update(table, "SET #b = :b", {":b": 5})
+
+    with refused(match="maximum allowed size"):
+        update(table, "SET #b = :b", {":b": 555})
+
+
 def test_the_indexes_are_those_of_the_contract(table: InMemoryTable) -> None:
     for index in contract.TABLE_INDEXES:
         assert query(table, f"#{index.partition_key} = :p", {":p": "p"}, IndexName=index.name)["Items"] == []
