@@ -1,6 +1,6 @@
 """Pages of ListObjectsV2."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote_plus
@@ -96,7 +96,7 @@ def _answer(
     if "ContinuationToken" in request:
         answer["ContinuationToken"] = request["ContinuationToken"]
     if next_ is not None:
-        answer["NextContinuationToken"] = urlsafe_b64encode(next_.encode()).decode()
+        answer["NextContinuationToken"] = b64encode(next_.encode()).decode()
     return answer
 
 
@@ -115,7 +115,7 @@ def _after(request: Mapping[str, Any]) -> str:
     if token is None:
         return str(request.get("StartAfter", ""))
     try:
-        return urlsafe_b64decode(token.encode()).decode()
+        return b64decode(token, validate=True).decode()
     except ValueError:
         raise refusal("ListObjectsV2", "InvalidArgument", ": the continuation token is not one of S3's") from None
 
