@@ -52,7 +52,7 @@ class Telemetry(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowertoolsTelemetry:
-    """JSON lines on standard error, and EMF on standard output, in our namespace, by stack and function."""
+    """JSON lines and EMF on standard output, metrics in our namespace, by stack and function."""
 
     logger: Logger
     metrics: Metrics
