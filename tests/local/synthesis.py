@@ -1,4 +1,4 @@
-"""The product's cloud assembly, synthesized once for each state of its sources."""
+"""Cloud assemblies of the product, synthesized once for each state of their sources."""
 
 import hashlib
 import json
@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from localcloud.node import find_node
@@ -17,32 +18,42 @@ SOURCES = ("stacks", "lambdas", "batch_jobs", "spotproof", "app.py", "cdk.json",
 
 def synthesized() -> Path:
     """The assembly of `app.py` as it is now."""
-    digest = _digest()
-    stamp = OUT.with_suffix(".digest")
-    if stamp.exists() and stamp.read_text() == digest and (OUT / "manifest.json").exists():
-        return OUT
+    return synthesized_by("app.py", out=OUT, context={}, sources=SOURCES)
+
+
+def synthesized_by(*program: str, out: Path, context: Mapping[str, str], sources: Sequence[str]) -> Path:
+    """The assembly that `python <program>` writes, made anew only if one of the sources has changed.
+
+    Args:
+        context: of the CDK app, besides what every local account needs.
+        sources: files and directories below the repository.
+    """
+    digest = _digest(sources)
+    stamp = out.with_suffix(".digest")
+    if stamp.exists() and stamp.read_text() == digest and (out / "manifest.json").exists():
+        return out
     node = find_node()
     usual = sys.platform == "linux" and platform.machine() == "x86_64"
-    context = {"removal": "destroy", "worker_platform": "manylinux_2_28_x86_64" if usual else "host"}
+    needed = {"removal": "destroy", "worker_platform": "manylinux_2_28_x86_64" if usual else "host"}
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{node.path_variable(os.environ)}",
         "JSII_NODE": str(node.program),
-        "CDK_OUTDIR": str(OUT),
-        "CDK_CONTEXT_JSON": json.dumps(context),
+        "CDK_OUTDIR": str(out),
+        "CDK_CONTEXT_JSON": json.dumps({**needed, **context}),
         "CDK_VALIDATION": "false",
     }
     result = subprocess.run(
-        [sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert result.returncode == 0, f"app.py does not synthesize:\n{result.stderr[-3000:]}"
+    assert result.returncode == 0, f"{' '.join(program)} does not synthesize:\n{result.stderr[-3000:]}"
     stamp.write_text(digest)
-    return OUT
+    return out
 
 
-def _digest() -> str:
+def _digest(sources: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    for name in SOURCES:
+    for name in sources:
         top = ROOT / name
         for path in sorted(top.rglob("*.*")) if top.is_dir() else [top]:
             if path.is_file() and "__pycache__" not in path.parts:

@@ -1,0 +1,237 @@
+"""Plays a plan against one run: looks, strikes when it is due, lets go, keeps enough workers, until the run is over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from demo.logbook import LogEntry
+from demo.outputs import RunOutput
+from demo.snapshot import Snapshot
+from demo.zombie import is_commit_refused
+from localcloud.client import JobView
+from spotproof.leases.model import Run, RunId, SessionState
+from tests.local.storm import troubles
+from tests.local.storm.hands import Hands, is_alive
+from tests.local.storm.ledger import Dealt, Ledger
+from tests.local.storm.plan import Blow, StormPlan, Trouble, choose_victim, is_due
+from tests.local.storm.stage import WORKERS, Stage
+
+LOOK_S: Final = 0.2
+LIMIT_S: Final = 150.0  # of one run
+WORKERS_MIN: Final = 2  # with fewer left, more are submitted: the same run is joined again
+ZOMBIE_LIMIT_S: Final = 20.0
+# The run nears its end when so few shards are left for each blow that is still to come.
+SHARDS_PER_BLOW: Final = 0.5
+
+
+class StormError(Exception):
+    """A run did not end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """What is known of one run after its end. Times: seconds since 1970."""
+
+    ledger: Ledger
+    run: Run
+    snapshot: Snapshot
+    entries: Sequence[LogEntry]
+    output: RunOutput
+    began_at: float
+    took_s: float
+    restored_at: float | None  # when the table was put back to an earlier moment
+
+
+@dataclass(kw_only=True)
+class Player:
+    """One run in one storm; used once."""
+
+    stage: Stage
+    plan: StormPlan
+    run_id: RunId
+    ledger: Ledger = field(init=False)
+    _progress: int = 0
+    _trouble: troubles.AccountTrouble | None = None
+    _trouble_over: bool = False
+    _spared: set[str] = field(default_factory=set)
+    _saved_entries: list[LogEntry] = field(default_factory=list)
+    _restored_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(run_id=self.run_id, seed=self.plan.seed)
+        self.hands = Hands(stage=self.stage)
+
+    def play(self) -> Played:
+        """The run from its submission to its manifest.
+
+        Raises:
+            StormError: it did not end in time.
+        """
+        clock = self.stage.clock
+        began_at, began = clock.now().timestamp(), clock.monotonic()
+        self._submit(WORKERS)
+        try:
+            while (run := self.stage.run(self.run_id)) is None or not self.stage.is_over(run):
+                if clock.monotonic() > began + LIMIT_S:
+                    raise StormError(self._state_of_affairs(run))
+                if run is not None:
+                    self._look(run, began_at)
+                self._keep_workers(run)
+                clock.sleep(LOOK_S)
+        finally:
+            self._let_all_go()
+        took_s = clock.monotonic() - began
+        entries = self._log_with_zombies(began_at)
+        if self._trouble is not None:
+            self.ledger.troubles.append(self._trouble.seen())
+        return Played(
+            ledger=self.ledger,
+            run=run,
+            snapshot=self.stage.snapshot(run),
+            entries=entries,
+            output=self.stage.output(self.run_id),
+            began_at=began_at,
+            took_s=took_s,
+            restored_at=self._restored_at,
+        )
+
+    def _submit(self, workers: int) -> None:
+        self.stage.submit(self.run_id, workers=workers)
+        self.ledger.submissions += 1
+
+    def _look(self, run: Run, began_at: float) -> None:
+        snapshot = self.stage.snapshot(run)
+        self._let_go_of_those_who_noticed(run, snapshot)
+        if not self._trouble_over and self._is_time_for_trouble(snapshot):
+            self._go_on_with_trouble(snapshot, began_at)
+            return
+        self._strike(snapshot)
+
+    # Blows.
+
+    def _strike(self, snapshot: Snapshot) -> None:
+        left = len(self.plan.steps) - len(self.ledger.blows)
+        if left == 0:
+            return
+        step = self.plan.steps[len(self.ledger.blows)]
+        urgent = snapshot.open <= SHARDS_PER_BLOW * left
+        if not urgent and not is_due(step, snapshot, progress_before=self._progress):
+            return
+        victim = choose_victim(step, snapshot, spared=self._spared, urgent=urgent)
+        job = None if victim is None else self._job(victim.batch_job_id)
+        if victim is None or job is None or job.pid is None or job.instance != victim.instance_id:
+            return
+        at = self.stage.clock.now().timestamp()
+        dealt = Dealt(step=step, at=at, victim=victim, pid=job.pid)
+        dealt.window_s = self.hands.deal(step, victim, job.pid)
+        self.ledger.blows.append(dealt)
+        self._progress = snapshot.progress
+        if step.blow in (Blow.KILL, Blow.TERMINATE, Blow.NOTICE):
+            self._spared.add(victim.instance_id)
+        else:
+            self._spared.add(victim.batch_job_id)
+
+    def _job(self, job_id: str) -> JobView | None:
+        return next((job for job in self.stage.cloud.state().jobs if job.id == job_id), None)
+
+    def _let_go_of_those_who_noticed(self, run: Run, snapshot: Snapshot) -> None:
+        for dealt in self.ledger.blows:
+            if not dealt.under_way:
+                continue
+            if dealt.step.blow is Blow.FREEZE and is_fenced(dealt, snapshot):
+                dealt.commit_refused = is_commit_refused(self.stage.deployment.store, run, dealt.victim)
+                self._let_go(dealt)
+            elif dealt.step.blow is not Blow.FREEZE and has_let_go(dealt, snapshot):
+                self._let_go(dealt)
+
+    def _let_go(self, dealt: Dealt) -> None:
+        self.hands.let_go(dealt.step.blow, dealt.pid)
+        dealt.over_at = self.stage.clock.now().timestamp()
+        self._spared.discard(dealt.victim.batch_job_id)
+
+    def _let_all_go(self) -> None:
+        for dealt in self.ledger.blows:
+            if dealt.under_way:
+                self._let_go(dealt)
+        if self._trouble is not None:
+            self._trouble.finish()
+
+    # Trouble.
+
+    def _is_time_for_trouble(self, snapshot: Snapshot) -> bool:
+        if self.plan.trouble is Trouble.NONE or snapshot.open == 0:
+            return self._trouble is not None
+        return self._trouble is not None or len(self.ledger.blows) >= self.plan.trouble_after
+
+    def _go_on_with_trouble(self, snapshot: Snapshot, began_at: float) -> None:
+        if self._trouble is None:
+            self._trouble = troubles.begin(self.stage, self.plan, snapshot)
+        if self.plan.trouble is Trouble.RESTART:
+            self._saved_entries = self.stage.log(self.run_id, since=began_at)
+        self._trouble_over = self._trouble.look(snapshot)
+        if not self._trouble_over or self.plan.trouble is not Trouble.RESTART:
+            if not self._trouble_over and self.plan.trouble is not Trouble.RESTART:
+                self._strike(snapshot)  # a function may fail during the blows
+            return
+        self._restored_at, self._progress = self._trouble.seen().over_at, 0
+        for dealt in self.ledger.blows:
+            if dealt.under_way:
+                dealt.cut_short, dealt.over_at = True, self._restored_at
+        self._submit(WORKERS)
+
+    # Workers, and the end.
+
+    def _keep_workers(self, run: Run | None) -> None:
+        """A worker that dies by itself is not replaced by Batch: whoever runs the job submits it again, and joins."""
+        if run is not None and (run.state.ended or len(run.closed) == run.stripes):
+            return
+        alive = [job for job in self.stage.workers(self.run_id) if not self._is_held(job)]
+        if len(alive) < WORKERS_MIN:
+            self._submit(WORKERS - len(alive))
+
+    def _is_held(self, job: JobView) -> bool:
+        return any(dealt.under_way and dealt.victim.batch_job_id == job.id for dealt in self.ledger.blows)
+
+    def _log_with_zombies(self, began_at: float) -> list[LogEntry]:
+        """The run's log, once every zombie that lives has had its say."""
+        deadline = self.stage.clock.monotonic() + ZOMBIE_LIMIT_S
+        while True:
+            entries = [*self._saved_entries, *self.stage.log(self.run_id, since=began_at)]
+            silent = [
+                dealt
+                for dealt in self.ledger.blows
+                if dealt.step.blow is Blow.FREEZE and not dealt.cut_short and is_alive(dealt.pid)
+            ]
+            if not silent or self.stage.clock.monotonic() > deadline:
+                return entries
+            self.stage.clock.sleep(LOOK_S)
+
+    def _state_of_affairs(self, run: Run | None) -> str:
+        snapshot = None if run is None else self.stage.snapshot(run)
+        jobs = [f"{job.id[-6:]} {job.status} {job.reason or ''}" for job in self.stage.workers(self.run_id)]
+        shards = "not planned" if snapshot is None else f"{snapshot.done} of {snapshot.planned} shards are committed"
+        return (
+            f"run {self.run_id} (seed {self.plan.seed}) is not over after {LIMIT_S:g} s: {shards}; "
+            f"{len(self.ledger.blows)} blows; workers: {'; '.join(jobs) or 'none'}"
+        )
+
+
+def is_fenced(dealt: Dealt, snapshot: Snapshot) -> bool:
+    """Whether the frozen worker was fenced, and its shard taken from it.
+
+    Half of the zombies wake up at once then, and half when somebody else is at work on their shard.
+    """
+    session, shard = snapshot.sessions.get(dealt.victim.session_id), snapshot.shards.get(dealt.victim.shard)
+    if session is None or session.state is not SessionState.DEAD or shard is None:
+        return False
+    if shard.fencing_token <= dealt.victim.fencing_token:
+        return False
+    return dealt.step.pick < 0.5 or shard.state.final or shard.owner not in (None, dealt.victim.session_id)
+
+
+def has_let_go(dealt: Dealt, snapshot: Snapshot) -> bool:
+    """Whether the worker that has no memory or no disk holds its shard no more."""
+    session, shard = snapshot.sessions.get(dealt.victim.session_id), snapshot.shards.get(dealt.victim.shard)
+    if session is None or session.state is not SessionState.ALIVE or shard is None or shard.state.final:
+        return True
+    return shard.fencing_token > dealt.victim.fencing_token or shard.owner != dealt.victim.session_id
