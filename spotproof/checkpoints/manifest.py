@@ -19,6 +19,7 @@ from spotproof.errors import CheckpointCorruptError, CheckpointTooNewError
 SCHEMA: Final = 1
 MANIFEST_BYTES_MAX: Final = 16 * 2**20
 INLINE_BYTES_MAX: Final = 64 * 2**10  # larger inline values travel as an object of their own
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _MANIFEST_TAIL: Final = re.compile(r"(\d{8,})/m/(\d{12,})-([0-9A-Za-z]+)")
 _DATA_TAIL: Final = re.compile(r"\d{8,}/d/\d{12,}-[0-9A-Za-z]+-\d{2,}")
 
@@ -212,7 +213,7 @@ def _typed(value: Any, kind: type) -> Any:
 
 
 def _canonical(body: object) -> bytes:
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    return _ENCODER.encode(body).encode("ascii")
 
 
 def _root(body: dict[str, Any]) -> str:

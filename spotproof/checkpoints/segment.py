@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 from spotproof.errors import CheckpointCorruptError
@@ -27,7 +27,7 @@ class Segment:
     count: int  # entries inside
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FIELDS}
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> "Segment":
@@ -41,6 +41,9 @@ class Segment:
         if not isinstance(segment.key, str) or segment.raw_bytes > RAW_BYTES_MAX:
             raise ValueError(f"bad key or size: {segment.key!r}, {segment.raw_bytes}")
         return segment
+
+
+_FIELDS: Final = tuple(field.name for field in fields(Segment))
 
 
 def pack(raw: bytes, *, key: str, count: int) -> tuple[Segment, bytes]:

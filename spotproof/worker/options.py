@@ -11,6 +11,7 @@ from spotproof.leases.model import FailurePolicy, RunOptions
 _SECONDS: Final = ("ttl_s", "heartbeat_s", "checkpoint_interval_s", "poll_s", "hint_s")
 _COUNTS: Final = ("failures_max", "losses_max")
 _TEXT_MAX: Final = 2000
+_OPTION_NAMES: Final = tuple(field.name for field in dataclasses.fields(RunOptions))
 
 
 def parse_options(text: str) -> RunOptions:
@@ -56,7 +57,8 @@ def format_options(values: Mapping[str, str]) -> str:
 
 
 def options_to_json(options: RunOptions) -> dict[str, object]:
-    return {**dataclasses.asdict(options), "on_failure": options.on_failure.value}
+    values = {name: getattr(options, name) for name in _OPTION_NAMES}
+    return {**values, "on_failure": options.on_failure.value, "job": dict(options.job)}
 
 
 def _checked(options: RunOptions) -> RunOptions:

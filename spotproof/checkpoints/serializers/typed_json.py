@@ -23,6 +23,8 @@ from spotproof.errors import CheckpointCorruptError, UnsavableValueError
 DEPTH_MAX: Final = 60
 PLAIN_INT_MAX: Final = 2**63  # wider ones travel as hex: Python limits the digits it parses from decimal text
 IMMUTABLE_SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes, date, datetime, Decimal})
+_STABLE_KEYS: Final = frozenset({str, int})  # the usual ones: they hold no NaN
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 _HINTS: Final = {
     "set": "use a dict with None values, which keeps its order",
     "frozenset": "use a tuple, which keeps its order",
@@ -44,7 +46,7 @@ class TypedJson:
             _pack(value, at, 0)
 
     def encode(self, value: object, *, at: str) -> bytes:
-        return json.dumps(_pack(value, at, 0), ensure_ascii=True, separators=(",", ":")).encode("ascii")
+        return _ENCODER.encode(_pack(value, at, 0)).encode("ascii")
 
     def decode(self, data: bytes) -> object:
         try:
@@ -64,23 +66,21 @@ def _pack(value: object, at: str, depth: int) -> Any:
     """The value as JSON's own types. Exact types only: a subclass would come back as its base."""
     if depth > DEPTH_MAX:
         raise UnsavableValueError(f"{at} is nested deeper than {DEPTH_MAX} levels, or contains itself")
-    match value:
-        case None | bool():
-            return value
-        case _ if type(value) is int:
-            return value if -PLAIN_INT_MAX <= value < PLAIN_INT_MAX else {"i": hex(value)}
-        case _ if type(value) is float:
-            return value if math.isfinite(value) else {"f": str(value)}
-        case _ if type(value) is str:
-            return value if _is_unicode(value) else {"u": _base64(value.encode("utf-8", "surrogatepass"))}
-        case _ if type(value) is list:
-            return [_pack(item, at, depth + 1) for item in value]
-        case _ if type(value) is tuple:
-            return {"t": [_pack(item, at, depth + 1) for item in value]}
-        case _ if type(value) is dict:
-            return {"d": [[_pack_key(key, at, depth), _pack(item, at, depth + 1)] for key, item in value.items()]}
-        case _:
-            return _pack_scalar(value, at)
+    if type(value) is str:
+        return value if _is_unicode(value) else {"u": _base64(value.encode("utf-8", "surrogatepass"))}
+    if type(value) is int:
+        return value if -PLAIN_INT_MAX <= value < PLAIN_INT_MAX else {"i": hex(value)}
+    if value is None or type(value) is bool:
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else {"f": str(value)}
+    if type(value) is list:
+        return [_pack(item, at, depth + 1) for item in value]
+    if type(value) is tuple:
+        return {"t": [_pack(item, at, depth + 1) for item in value]}
+    if type(value) is dict:
+        return {"d": [[_pack_key(key, at, depth), _pack(item, at, depth + 1)] for key, item in value.items()]}
+    return _pack_scalar(value, at)
 
 
 def _pack_scalar(value: object, at: str) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _pack_scalar(value: object, at: str) -> dict[str, Any]:
 
 
 def _pack_key(key: object, at: str, depth: int) -> Any:
-    if not all(_is_lookup_stable(part) for part in _parts(key)):
+    if type(key) not in _STABLE_KEYS and not all(_is_lookup_stable(part) for part in _parts(key)):
         raise UnsavableValueError(f"{at} has a NaN in a key: no restored key would equal it")
     return _pack(key, at, depth + 1)
 
