@@ -15,9 +15,10 @@ from spotproof import contract
 from stacks.bootstrap_text import bootstrap_text
 from stacks.bundle import Bundles
 from stacks.fleet import Fleet
+from stacks.grants import Grant
 from stacks.instance_types import check_types
 from stacks.jobs import JobSpec
-from stacks.permissions import Grant, Targets, statements
+from stacks.permissions import Targets, statements
 from stacks.settings import DeploySettings
 from stacks.state import StateStack
 

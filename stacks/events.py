@@ -95,12 +95,7 @@ class EventsStack(Stack):
         )
 
     def _pattern(self, route: EventRoute) -> events.EventPattern:
-        detail: dict[str, list[str]] = {}
-        if route.states:
-            detail["state"] = list(route.states)
-        if route.job_statuses:
-            detail["status"] = list(route.job_statuses)
-            detail["jobQueue"] = [queue.job_queue_arn for queue in self._queues]
+        detail = route.detail([queue.job_queue_arn for queue in self._queues])
         return events.EventPattern(source=[route.source], detail_type=[route.detail_type], detail=detail or None)
 
     def _function(self, route: EventRoute) -> lambda_.Function:

@@ -1,27 +1,14 @@
 """Least privilege as facts: what each grant allows, and on what."""
 
 from dataclasses import dataclass
-from enum import StrEnum, auto
 
 from aws_cdk import aws_iam as iam
 
 from spotproof import contract
+from stacks.grants import Grant
 
 CONTROL, RUNS = contract.CONTROL_PREFIX, contract.RUNS_PREFIX
 CHECKPOINTS, STAGING = contract.CHECKPOINTS_PREFIX, contract.STAGING_PREFIX
-
-
-class Grant(StrEnum):
-    """Something a function or a worker may do."""
-
-    SHARDS_READ = auto()
-    SHARDS_WRITE = auto()
-    STOP_FILES_WRITE = auto()
-    SHARD_WORK = auto()  # plan, read input, checkpoint, stage and publish output: a worker's objects
-    OUTPUT_PUBLISH = auto()  # publish, then clean up: the finalizer's objects
-    BATCH_SUBMIT = auto()
-    EC2_PRICES = auto()
-    EVENTS_PUT = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,10 @@
 """The event route table: which event reaches which function, what that may do, and how long it is worth trying."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spotproof import contract
-from stacks.permissions import Grant
+from stacks.grants import Grant
 
 NOTICE_S = 120  # a spot notice is two minutes ahead of the end; after it, the state change event takes over
 HINT_S = 20 * 60  # a rebalance recommendation expires
@@ -28,6 +29,16 @@ class EventRoute:
     retries: int = 2  # Lambda's, after one and then two more minutes
     timeout_s: int = 30
     memory_mib: int = 256
+
+    def detail(self, queue_arns: Sequence[str]) -> dict[str, list[str]]:
+        """Values that fields of the event's detail must have, one of them each; `queue_arns`: our job queues."""
+        detail: dict[str, list[str]] = {}
+        if self.states:
+            detail["state"] = list(self.states)
+        if self.job_statuses:
+            detail["status"] = list(self.job_statuses)
+            detail["jobQueue"] = list(queue_arns)
+        return detail
 
 
 EVENT_ROUTES = (

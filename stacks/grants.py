@@ -1,0 +1,16 @@
+"""What functions and workers may do, as names."""
+
+from enum import StrEnum, auto
+
+
+class Grant(StrEnum):
+    """Something a function or a worker may do."""
+
+    SHARDS_READ = auto()
+    SHARDS_WRITE = auto()
+    STOP_FILES_WRITE = auto()
+    SHARD_WORK = auto()  # plan, read input, checkpoint, stage and publish output: a worker's objects
+    OUTPUT_PUBLISH = auto()  # publish, then clean up: the finalizer's objects
+    BATCH_SUBMIT = auto()
+    EC2_PRICES = auto()
+    EVENTS_PUT = auto()
