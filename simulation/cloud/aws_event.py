@@ -26,7 +26,7 @@ def moment_of(now_us: int) -> datetime:
 
 def iso(now_us: int) -> str:
     """As EventBridge and instance metadata write it: whole seconds."""
-    return moment_of(now_us).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment_of(now_us).isoformat()[:19]}Z"
 
 
 def epoch_ms(now_us: int) -> int:

@@ -11,6 +11,7 @@ from simulation.cloud.batch_job import SimJob, SimJobDefinition, SimQueue
 from simulation.cloud.batch_placement import Placement
 from simulation.cloud.batch_states import JobStates
 from simulation.cloud.fleet import Fleet
+from simulation.cloud.timing import USUAL, Timing
 from simulation.faults.book import FaultBook
 from simulation.kernel.process import Process
 from simulation.kernel.scheduler import Scheduler
@@ -35,6 +36,7 @@ class Batch:
         queues: Sequence[SimQueue],
         definitions: Sequence[SimJobDefinition],
         start_container: StartContainer,
+        timing: Timing = USUAL,
         stop_grace_s: float = contract.STOP_GRACE_S,
         page_max: int = LIST_MAX,
     ) -> None:
@@ -55,6 +57,7 @@ class Batch:
             states=self._states,
             start_container=start_container,
             stop_grace_s=stop_grace_s,
+            timing=timing,
         )
         placement = Placement(scheduler=scheduler, fleet=fleet, states=self._states, attempts=self._attempts)
         self.api = BatchApi(

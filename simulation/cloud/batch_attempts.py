@@ -13,6 +13,7 @@ from simulation.cloud.batch_states import JobStates
 from simulation.cloud.fates import FateClock
 from simulation.cloud.fleet import Fleet
 from simulation.cloud.instance import SimInstance
+from simulation.cloud.timing import Timing
 from simulation.faults.book import FaultBook
 from simulation.kernel.process import KILLED, Process
 from simulation.kernel.scheduler import Scheduler
@@ -21,9 +22,6 @@ from spotproof.interruptions.eventbridge import JobStatus
 
 StartContainer = Callable[[SimJob, int, SimInstance], Process]
 
-PULL_S: Final = (1, 40)  # from STARTING to the container's start
-REPORT_S: Final = 5.0  # at most so long the agent needs to tell that a container ended
-HOST_GONE_S: Final = (30, 600)  # from an instance's end to Batch's knowing
 SIGTERM_UNHANDLED: Final = 143
 CANNOT_PULL: Final = "P8 cannot pull"  # chance per attempt
 HOST_TOO: Final = "P1 host too"  # chance per SIGKILL of the plan that it was the whole host
@@ -51,6 +49,7 @@ class Attempts:
         states: JobStates,
         start_container: StartContainer,
         stop_grace_s: float,
+        timing: Timing,
     ) -> None:
         self._scheduler = scheduler
         self._trace = trace
@@ -60,6 +59,8 @@ class Attempts:
         self._states = states
         self._start_container = start_container
         self._stop_grace_s = stop_grace_s
+        self._timing = timing
+        self.on_room: Callable[[], None] = lambda: None
         self._clock = FateClock(scheduler=scheduler, rng=rng, faults=faults)
         self._open: dict[str, SimJob] = {}  # with an attempt
         self._containers: dict[Process, tuple[SimJob, SimAttempt]] = {}
@@ -72,7 +73,7 @@ class Attempts:
         job.attempt = attempt
         self._open[job.id] = job
         self._states.enter(job, JobStatus.STARTING)
-        wait_s = self._rng.randrange(*PULL_S)
+        wait_s = self._rng.randrange(*self._timing.pull_s)
         if self._faults.strikes(CANNOT_PULL, "batch"):
             end = AttemptEnd(
                 reason="CannotPullContainerError: Error response from daemon: toomanyrequests: Rate exceeded",
@@ -109,7 +110,7 @@ class Attempts:
             return  # nobody is left who could tell, or nobody asks any more
         attempt.reported = True
         end = AttemptEnd(exit_code=process.exit_code, reason=OUT_OF_MEMORY if attempt.out_of_memory else "")
-        self._scheduler.after(REPORT_S * self._rng.random(), partial(self._settle, job, attempt, end))
+        self._scheduler.after(self._timing.report_s * self._rng.random(), partial(self._settle, job, attempt, end))
 
     def _run(self, job: SimJob, attempt: SimAttempt) -> None:
         if attempt.settled or not attempt.instance.is_live:
@@ -167,7 +168,7 @@ class Attempts:
             if job.attempt is not None and job.attempt.instance is instance and not job.attempt.reported
         ]
         for job, attempt in lost:
-            wait_s = self._rng.randrange(*HOST_GONE_S)
+            wait_s = self._rng.randrange(*self._timing.host_gone_s)
             self._scheduler.after(wait_s, partial(self._settle, job, attempt, host_gone(instance.id)))
 
     def _settle(self, job: SimJob, attempt: SimAttempt, end: AttemptEnd) -> None:
@@ -190,6 +191,7 @@ class Attempts:
         job.attempt, job.placed_on = None, None
         del self._open[job.id]
         self._fleet.vacate(attempt.instance, job.definition.vcpus)
+        self.on_room()
         shown = {
             "container": attempt.container(end),
             "stoppedAt": epoch_ms(self._scheduler.now),

@@ -114,6 +114,10 @@ class SimJob:
     is_cancelled: bool = False
     is_terminated: bool = False
     on_sigterm: Callable[[], None] | None = None  # set by whoever starts the container
+    shown_conditions: list[dict[str, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shown_conditions = [{key: text.lower() for key, text in one.items()} for one in self.conditions]
 
     @property
     def arn(self) -> str:
@@ -145,7 +149,7 @@ class SimJob:
             "createdAt": epoch_ms(self.created_at),
             "retryStrategy": {
                 "attempts": self.attempts_max,
-                "evaluateOnExit": [{key: text.lower() for key, text in one.items()} for one in self.conditions],
+                "evaluateOnExit": list(self.shown_conditions),
             },
             "dependsOn": [],
             "jobDefinition": self.definition.arn,

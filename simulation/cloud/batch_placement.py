@@ -24,6 +24,7 @@ class Placement:
         self._next_at: int | None = None
         self._booting: dict[str, list[SimJob]] = {}  # jobs by the instance they wait for
         states.on_runnable = self.wake
+        attempts.on_room = self.wake
         fleet.on_running.append(self._host_running)
         fleet.on_lost.append(self._host_lost)
 
@@ -73,8 +74,7 @@ class Placement:
     def _new(self, job: SimJob) -> SimInstance | None:
         """All allocation strategies may exceed the maximum by one instance (Batch API, maxvCpus)."""
         if sum(one.vcpus for one in self._live(job)) >= job.queue.vcpus_max:
-            self.wake(CAPACITY_EVERY_S)
-            return None
+            return None  # until an attempt or an instance ends
         launched = self._fleet.launch(
             environment=job.queue.environment, lifecycle=job.queue.lifecycle, vcpus=job.definition.vcpus
         )
@@ -90,6 +90,7 @@ class Placement:
             self._attempts.start(job, instance)
 
     def _host_lost(self, instance: SimInstance) -> None:
+        self.wake()
         for job in list(self._booting.get(instance.id, ())):
             self.unplace(job)
             self._states.wait_for_place(job)

@@ -49,7 +49,7 @@ class FateClock:
 
         The mean time between two of them is what their rates per hour together give.
         """
-        known = [(fate, self._faults.rates[fate]) for fate in fates if self._faults.rates.get(fate, 0.0) > 0]
+        known = [(str(fate), self._faults.rates[fate]) for fate in fates if self._faults.rates.get(fate, 0.0) > 0]
         total = sum(rate for _, rate in known)
         if not known:
             return

@@ -8,16 +8,13 @@ from typing import Any, Final
 from simulation.cloud.aws_event import EventSink, iso, service_event
 from simulation.cloud.instance import Lifecycle, SimInstance
 from simulation.cloud.market import Market, vcpus_of
+from simulation.cloud.timing import USUAL, Timing
 from simulation.faults.book import FaultBook
 from simulation.kernel.scheduler import Scheduler, microseconds
 from simulation.kernel.trace import Trace
 from spotproof import contract
 from spotproof.interruptions.eventbridge import EC2_SOURCE, InstanceState
 
-BOOT_S: Final = (40, 160)
-SHUTDOWN_S: Final = (5, 60)  # from shutting-down to terminated
-IDLE_S: Final = 300.0  # without a container: Batch scales in
-UNSEEN_S: Final = 300  # at most so long EC2 takes a host that failed for running
 BOOT_FAILED: Final = "P1 boot failed"  # chance per launch
 METADATA_BLIND: Final = "E4 notice not in metadata"  # chance per notice: metadata is best effort like the event
 
@@ -36,6 +33,7 @@ class Fleet:
         faults: FaultBook,
         bus: EventSink,
         market: Market,
+        timing: Timing = USUAL,
     ) -> None:
         self.instances: dict[str, SimInstance] = {}
         self.on_running: list[Callback] = []
@@ -47,9 +45,11 @@ class Fleet:
         self._rng = rng
         self._bus = bus
         self._market = market
+        self._timing = timing
+        self._live: dict[str, SimInstance] = {}
 
     def live(self) -> list[SimInstance]:
-        return [instance for instance in self.instances.values() if instance.is_live]
+        return list(self._live.values())
 
     # From launch to idleness.
 
@@ -69,9 +69,9 @@ class Fleet:
             launched_at=self._scheduler.now,
             idle_since=self._scheduler.now,
         )
-        self.instances[instance.id] = instance
+        self.instances[instance.id] = self._live[instance.id] = instance
         self._enter(instance, InstanceState.PENDING, f"{kind} {zone} {lifecycle}")
-        self._after(self._rng.randrange(*BOOT_S), self._booted, instance)
+        self._after(self._rng.randrange(*self._timing.boot_s), self._booted, instance)
         return instance
 
     def occupy(self, instance: SimInstance, vcpus: int) -> None:
@@ -82,7 +82,7 @@ class Fleet:
         instance.vcpus_used -= vcpus
         if not instance.vcpus_used:
             instance.idle_since = self._scheduler.now
-            self._after(IDLE_S, self._scale_in, instance)
+            self._after(self._timing.idle_s, self._scale_in, instance)
 
     def _booted(self, instance: SimInstance) -> None:
         if not instance.is_live:
@@ -93,11 +93,11 @@ class Fleet:
         instance.running_at = instance.idle_since = self._scheduler.now
         self._enter(instance, InstanceState.RUNNING)
         _call(self.on_running, instance)
-        self._after(IDLE_S, self._scale_in, instance)
+        self._after(self._timing.idle_s, self._scale_in, instance)
 
     def _scale_in(self, instance: SimInstance) -> None:
         idle = self._scheduler.now - instance.idle_since
-        if instance.is_running and not instance.vcpus_used and idle >= microseconds(IDLE_S):
+        if instance.is_running and not instance.vcpus_used and idle >= microseconds(self._timing.idle_s):
             self.lose(instance, "idle")
 
     # Ways to lose an instance.
@@ -130,7 +130,7 @@ class Fleet:
     def fail(self, instance: SimInstance, why: str) -> None:
         """The host dies and EC2 notices it minutes later."""
         if self._power_off(instance, why):
-            self._after(UNSEEN_S * self._rng.random(), self._shut_down, instance)
+            self._after(self._timing.unseen_s * self._rng.random(), self._shut_down, instance)
 
     def suspend(self, instance: SimInstance, seconds: float) -> None:
         """The whole machine stands still, as in a live migration; afterwards everything on it goes on."""
@@ -149,6 +149,7 @@ class Fleet:
             return False
         instance.powered = False
         instance.draining = True
+        del self._live[instance.id]
         self._note(instance, "power off", why)
         for process in list(instance.processes):
             process.kill(f"host {instance.id} lost: {why}")
@@ -157,7 +158,7 @@ class Fleet:
 
     def _shut_down(self, instance: SimInstance) -> None:
         self._enter(instance, InstanceState.SHUTTING_DOWN)
-        self._after(self._rng.randrange(*SHUTDOWN_S), self._terminated, instance)
+        self._after(self._rng.randrange(*self._timing.shutdown_s), self._terminated, instance)
 
     def _terminated(self, instance: SimInstance) -> None:
         instance.ended_at = self._scheduler.now

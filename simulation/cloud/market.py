@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from simulation.cloud.aws_event import REGION
 from simulation.cloud.instance import Lifecycle
+from simulation.cloud.timing import USUAL, Timing
 from simulation.faults.book import FaultBook
 from simulation.kernel.process import EPOCH
 from simulation.kernel.scheduler import Scheduler, microseconds
@@ -21,7 +22,6 @@ from stacks.instance_types import DEFAULT_TYPES
 ZONES: Final = tuple(REGION + letter for letter in "abc")
 NO_SPOT: Final = "P11 no spot capacity"  # chance per launch that a shortage begins
 NO_ON_DEMAND: Final = "P11 no on-demand capacity"
-SHORTAGE_S: Final = (300, 4 * 3600)  # how long one lasts
 PRICE_EVERY: Final = timedelta(hours=6)
 PAGE: Final = 2  # entries per answer: EC2 may always give fewer than asked for
 
@@ -29,11 +29,14 @@ PAGE: Final = 2  # entries per answer: EC2 may always give fewer than asked for
 class Market:
     """Pools of one account; also the part of the EC2 client that tells prices."""
 
-    def __init__(self, *, scheduler: Scheduler, trace: Trace, rng: random.Random, faults: FaultBook) -> None:
+    def __init__(
+        self, *, scheduler: Scheduler, trace: Trace, rng: random.Random, faults: FaultBook, timing: Timing = USUAL
+    ) -> None:
         self._scheduler = scheduler
         self._trace = trace
         self._rng = rng
         self._faults = faults
+        self._timing = timing
         self.types = tuple(kind for kind in DEFAULT_TYPES if rng.random() < 0.5) or DEFAULT_TYPES[:1]
         self._short_until = dict.fromkeys(Lifecycle, 0)
         self._price_seed = rng.getrandbits(32)
@@ -54,7 +57,7 @@ class Market:
         fault = NO_SPOT if lifecycle is Lifecycle.SPOT else NO_ON_DEMAND
         if not self._faults.strikes(fault, f"ec2 {lifecycle}"):
             return False
-        self.begin_shortage(lifecycle, self._rng.randrange(*SHORTAGE_S))
+        self.begin_shortage(lifecycle, self._rng.randrange(*self._timing.shortage_s))
         return True
 
     def begin_shortage(self, lifecycle: Lifecycle, seconds: float) -> None:
