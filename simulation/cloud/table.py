@@ -8,7 +8,6 @@ from simulation.cloud.replica import Replica
 from simulation.faults.book import FaultBook
 from simulation.intents import intent_of
 from simulation.kernel.scheduler import Scheduler, microseconds
-from spotproof import contract
 from spotproof.leases.attribute_values import Item
 from spotproof.leases.memory.table import PAGE_BYTES_MAX, InMemoryTable
 from spotproof.leases.memory.transactions import Write
@@ -76,9 +75,7 @@ class SimTable:
 
     def item(self, key: Key) -> Item | None:
         """One item as it is now: for checkers."""
-        stored = {contract.PARTITION_KEY: {"S": key[0]}, contract.SORT_KEY: {"S": key[1]}}
-        item: Item | None = self._table.get_item(TableName=self.name, Key=stored).get("Item")
-        return item
+        return self._table.item(key)
 
     def snapshot(self) -> Snapshot:
         """What a restore to this moment brings back."""

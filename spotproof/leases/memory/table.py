@@ -71,6 +71,11 @@ class InMemoryTable:
             found = index.matching(self._rows, _scope(request, {}), request["KeyConditionExpression"])
         return self._page(request, index, found)
 
+    def item(self, key: Key) -> Item | None:
+        """One item, for onlookers: no request."""
+        with self._lock:
+            return self._rows.get(key)
+
     def items(self) -> Iterator[Item]:
         """Everything, by key."""
         with self._lock:
