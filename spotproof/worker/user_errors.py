@@ -60,7 +60,8 @@ def one_line(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
     message = f"{type(error).__name__}: {error}{place}"
-    return "".join(c if c.isprintable() else " " for c in message)[:TEXT_MAX]
+    kept = message[:TEXT_MAX]
+    return kept if kept.isprintable() else "".join(c if c.isprintable() else " " for c in kept)
 
 
 def retry_after_s(failures: int) -> float:
