@@ -10,13 +10,16 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.build/pycache
 
 SEED ?= 1
+SEEDS ?= 500
+FIRST_SEED ?= 1
+FRESH ?= 0
 SHARD_BY ?= time
 PY := .venv/bin/python
 SETUP = @python="$$(tools/find-python)" && exec "$$python" -m tools.setup
 # Node first, then the environment's own programs (uv, the AWS command line), then the system's.
 WITH_TOOLS = PATH="$$(PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m localcloud.node path)"
 
-.PHONY: help setup setup-dev setup-demo setup-synth demo test check fast format synth lock clean
+.PHONY: help setup setup-dev setup-demo setup-synth demo test check simulate format synth lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -39,6 +42,9 @@ check: setup-dev ## format, lint, import layers, types, fast tests
 	@echo "import layers …" && .venv/bin/lint-imports --no-cache > .build/lint-imports.log || { cat .build/lint-imports.log; exit 1; }
 	@echo "types …" && $(PY) -m mypy
 	@echo "fast tests …" && $(WITH_TOOLS) $(PY) -m pytest tests -q -n 2 -m "not local and not slow"
+
+simulate: setup-dev ## simulated jobs under every fault (SEEDS=500 FIRST_SEED=1 FRESH=0), or one retold (SEED=x)
+	@$(PY) -m simulation $(if $(filter command line environment,$(origin SEED)),--seed "$(SEED)",--seeds "$(SEEDS)" --first "$(FIRST_SEED)" --fresh "$(FRESH)")
 
 format: setup-dev ## put the code into its one format
 	@$(PY) -m ruff format .

@@ -24,9 +24,11 @@ class CallFaults(Protocol):
 
 
 class CallObserver(Protocol):
-    """Sees every call that took effect or was refused by the service, at the moment of its effect."""
+    """Sees every call when it is made, and again when its answer reached the process that made it."""
 
-    def called(self, call: Call, answer: Any, refused: ClientError | None) -> None: ...
+    def calling(self, call: Call) -> None: ...
+
+    def answered_call(self, call: Call) -> None: ...
 
 
 class Gate:
@@ -35,6 +37,7 @@ class Gate:
     def __init__(self, *, scheduler: Scheduler, trace: Trace, rng: random.Random, faults: CallFaults) -> None:
         self.observers: list[CallObserver] = []
         self.calls = 0
+        self.current: Call | None = None  # the one that is taking effect
         self._scheduler = scheduler
         self._trace = trace
         self._rng = rng
@@ -52,6 +55,8 @@ class Gate:
             intent=intent_of(service, operation, parameters),
             parameters=parameters,
         )
+        for observer in self.observers:
+            observer.calling(call)
         fault = self._faults.at_call(call)
         process.wait(self._latency_s())
         if fault is not None:
@@ -62,6 +67,8 @@ class Gate:
         process.wait(self._latency_s())
         if refused is not None:
             raise refused
+        for observer in self.observers:
+            observer.answered_call(call)
         return answer
 
     def _before(self, call: Call, fault: CallFault) -> None:
@@ -76,13 +83,14 @@ class Gate:
 
     def _effect(self, call: Call, target: Any) -> tuple[Any, ClientError | None]:
         answer, refused = None, None
+        self.current = call
         try:
             answer = target(**call.parameters)
         except ClientError as error:
             refused = error
+        finally:
+            self.current = None
         self._note(call, "" if refused is None else refused.response["Error"]["Code"])
-        for observer in self.observers:
-            observer.called(call, answer, refused)
         return answer, refused
 
     def _after(self, call: Call, fault: CallFault, target: Any) -> None:

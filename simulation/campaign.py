@@ -1,0 +1,53 @@
+"""Many seeds: spread over processes, added up, stopped by none of them alone."""
+
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from simulation.outcome import Outcome
+
+CHUNK: Final = 25  # seeds handed to a process at once
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a campaign came to."""
+
+    seeds: int = 0
+    calls: int = 0
+    steps: int = 0
+    virtual_s: float = 0.0
+    struck: Counter[tuple[str, str]] = field(default_factory=Counter)  # (fault, site) -> times
+    sites: Counter[str] = field(default_factory=Counter)  # AWS call sites -> calls
+    failures: list[Outcome] = field(default_factory=list)
+    digests: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        self.seeds += 1
+        self.calls += outcome.calls
+        self.steps += outcome.steps
+        self.virtual_s += outcome.virtual_s
+        self.struck.update(outcome.struck)
+        self.sites.update(outcome.sites)
+        self.digests.append((outcome.seed, outcome.digest))
+        if outcome.violations:
+            self.failures.append(outcome)
+
+    @property
+    def faults_per_job(self) -> float:
+        return sum(self.struck.values()) / max(1, self.seeds)
+
+
+def run_seeds(
+    seeds: Iterable[int], *, run: Callable[[int], Outcome], processes: int | None = None
+) -> Iterator[Outcome]:
+    """The outcome of each seed, in order; `run` must be importable by name."""
+    workers = processes or os.cpu_count() or 1
+    if workers == 1:
+        yield from map(run, seeds)
+        return
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        yield from pool.imap(run, seeds, chunksize=CHUNK)

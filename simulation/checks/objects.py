@@ -1,0 +1,105 @@
+"""I4 and I5 on objects: committed and published bytes never change, and a checkpoint pointer always resolves."""
+
+import hashlib
+
+from simulation.checks.base import Check, ObjectChange, TableWrite
+from simulation.workload import DATA_BUCKET, OUTPUT_PREFIX, WORK_BUCKET
+from spotproof import contract
+from spotproof.checkpoints.manifest import decode_manifest
+from spotproof.commits.staging import read_output_pointer
+from spotproof.errors import SpotproofError
+from spotproof.leases.model import Shard, ShardState
+from spotproof.leases.shard_items import shard_from_item
+
+
+class ObjectCheck(Check):
+    """Remembers what every commit and every pointer names."""
+
+    def __init__(self, world: object) -> None:
+        super().__init__(world)
+        self._staged: dict[str, str] = {}  # staged key of a commit -> sha256
+        self._final: dict[str, str] = {}  # final key of a commit -> sha256
+        self._pinned: dict[int, frozenset[str]] = {}  # shard -> keys that its pointer's checkpoint consists of
+
+    def wrote(self, write: TableWrite) -> None:
+        if not write.sort.startswith("S#") or write.new is None:
+            return
+        before = None if write.old is None else shard_from_item(write.old)
+        after = shard_from_item(write.new)
+        if after.state is ShardState.DONE and (before is None or before.state is not ShardState.DONE):
+            self._committed(after)
+        if after.state.final:
+            self._pinned.pop(after.index, None)
+        elif after.checkpoint is not None and (before is None or before.checkpoint != after.checkpoint):
+            self._pointed(after)
+
+    def changed(self, change: ObjectChange) -> None:
+        if change.bucket == WORK_BUCKET:
+            self._work_object(change)
+        elif change.key.startswith(OUTPUT_PREFIX) and not change.key.endswith(contract.SUCCESS_NAME):
+            self._final_object(change)
+
+    def _committed(self, shard: Shard) -> None:
+        assert shard.output is not None
+        try:
+            files = read_output_pointer(self.world.raw_work, self.world.run_id, shard.index, shard.output)
+        except SpotproofError as error:
+            self.report.broken("I4", f"shard {shard.index} is DONE with an output that can't be read: {error}")
+            return
+        for file in files:
+            stored = self.world.s3.objects(WORK_BUCKET, file.staged_key).get(file.staged_key)
+            same = stored is not None and hashlib.sha256(stored).hexdigest() == file.sha256
+            self.report.require(same, "I4", f"shard {shard.index} is DONE, but {file.staged_key} is not what it names")
+            self._staged[file.staged_key] = file.sha256
+            self._final[OUTPUT_PREFIX + file.name] = file.sha256
+
+    def _pointed(self, shard: Shard) -> None:
+        assert shard.checkpoint is not None
+        key = shard.checkpoint.manifest_key
+        body = self.world.s3.objects(WORK_BUCKET, key).get(key)
+        if body is None:
+            self.report.broken("I5", f"shard {shard.index}: the pointer names {key}, which is not there")
+            return
+        try:
+            manifest = decode_manifest(body, run_id=self.world.run_id, shard=shard.index, key=key)
+        except SpotproofError as error:
+            self.report.broken("I5", f"shard {shard.index}: the pointer names a manifest that is no good: {error}")
+            return
+        epoch = manifest.id.epoch
+        self.report.require(epoch == shard.fencing_token, "I5", f"{key}: epoch {epoch} at token {shard.fencing_token}")
+        missing = [each for each in manifest.keys if each not in self.world.s3.objects(WORK_BUCKET, each)]
+        self.report.require(not missing, "I5", f"shard {shard.index}: the pointer's checkpoint lacks {missing}")
+        self._pinned[shard.index] = frozenset(manifest.keys)
+
+    def _work_object(self, change: ObjectChange) -> None:
+        if change.call is None:
+            return  # the world itself did it: a fault
+        if change.new is None:
+            held = [index for index, keys in self._pinned.items() if change.key in keys]
+            ended = self.world.run_ended
+            self.report.require(ended or not held, "I5", f"{change.key} was deleted, but shard {held} points to it")
+            self._staged_deleted(change)
+        elif change.key in self._staged:
+            same = hashlib.sha256(change.new).hexdigest() == self._staged[change.key]
+            self.report.require(same, "I4", f"{change.key} was committed and then overwritten with other bytes")
+
+    def _staged_deleted(self, change: ObjectChange) -> None:
+        if change.key not in self._staged or self.world.run_ended:
+            return
+        self.report.broken("I4", f"{change.key} was committed and deleted before the run ended")
+
+    def _final_object(self, change: ObjectChange) -> None:
+        if change.call is None or change.bucket != DATA_BUCKET:
+            return
+        if change.new is None:
+            self.report.broken("I4", f"{change.key} was published and deleted")
+            return
+        digest = hashlib.sha256(change.new).hexdigest()
+        if change.old is not None:
+            same = hashlib.sha256(change.old).hexdigest() == digest
+            self.report.require(same, "I4", f"{change.key} was published and overwritten with other bytes")
+        known = self._final.get(change.key)
+        self.report.require(known is not None, "I4", f"{change.key} was published before a DONE row named it")
+        self.report.require(
+            known in (None, digest), "I4", f"{change.key} was published with other bytes than committed"
+        )

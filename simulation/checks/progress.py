@@ -1,0 +1,73 @@
+"""I9: what is done again after an interruption is what was not durable, and no more; the work goes on where it stood."""
+
+from typing import Any
+
+from simulation.checks.base import Check, TableWrite
+from spotproof.leases.model import ShardState
+from spotproof.leases.shard_items import shard_from_item
+
+
+class ProgressCheck(Check):
+    """Hears the job itself (spotproof's user code) and compares with the pointers that took effect."""
+
+    def __init__(self, world: object) -> None:
+        super().__init__(world)
+        self._position: dict[tuple[str, int], int] = {}  # (process, shard) -> records folded at its last safe point
+        self._durable: dict[int, list[int]] = {}  # shard -> positions of its durable checkpoints, oldest first
+        self._undurable: set[int] = set()  # shards whose checkpoints a fault has damaged
+        self.folded = 0  # records, repeated work included
+        self.lost = 0  # records that had to be folded again
+
+    def diary(self, process: Any) -> "ProcessDiary":
+        return ProcessDiary(self, process.name)
+
+    def damaged(self, shard: int) -> None:
+        """A fault destroyed or changed a checkpoint object of the shard."""
+        self._undurable.add(shard)
+
+    def wrote(self, write: TableWrite) -> None:
+        if not write.sort.startswith("S#") or write.new is None or write.call is None:
+            return
+        if write.call.intent != "record checkpoint":
+            return
+        shard = shard_from_item(write.new)
+        if shard.state is ShardState.LEASED:
+            position = self._position.get((write.call.process.name, shard.index), 0)
+            self._durable.setdefault(shard.index, [0]).append(position)
+
+    def began(self, process: str, shard: int, position: int) -> None:
+        durable = self._durable.get(shard, [0])
+        before = max((at for (_, index), at in self._position.items() if index == shard), default=0)
+        self.lost += max(0, before - position)
+        if shard in self._undurable:
+            self.report.require(
+                position in durable, "I5", f"shard {shard} went on at {position}, never saved: {durable}"
+            )
+        else:
+            self.report.require(
+                position == durable[-1],
+                "I9",
+                f"shard {shard} went on at {position}, its pointer stood at {durable[-1]}",
+            )
+        self._position[(process, shard)] = position
+
+    def advanced(self, process: str, shard: int, records: int, position: int) -> None:
+        self.folded += records
+        self._position[(process, shard)] = position
+
+
+class ProcessDiary:
+    """simulation.workload.Diary of one worker process."""
+
+    def __init__(self, check: ProgressCheck, process: str) -> None:
+        self._check = check
+        self._process = process
+
+    def began(self, shard: int, position: int) -> None:
+        self._check.began(self._process, shard, position)
+
+    def folded(self, shard: int, records: int, position: int) -> None:
+        self._check.advanced(self._process, shard, records, position)
+
+    def returned(self, shard: int) -> None:
+        """Nothing to compare: the output check reads what was published."""

@@ -1,0 +1,66 @@
+"""I1, I2, I3, I5 and I8 on shard rows, at every write, from the row before and after alone."""
+
+from simulation.checks.base import Check, Item, TableWrite
+from spotproof.leases.model import Shard, ShardState
+from spotproof.leases.shard_items import shard_from_item
+
+OWNER_ONLY = frozenset({"record checkpoint", "commit", "fail", "fail for good", "release"})
+
+
+class RowCheck(Check):
+    """Compares a shard's row before and after each write."""
+
+    def wrote(self, write: TableWrite) -> None:
+        if not write.sort.startswith("S#") or write.new is None:
+            return
+        before = None if write.old is None else shard_from_item(write.old)
+        after = shard_from_item(write.new)
+        if before is not None:
+            self._transition(before, after)
+        self._author(before, after, write)
+        self._shape(after, write.new)
+
+    def _transition(self, before: Shard, after: Shard) -> None:
+        name = f"shard {after.index}"
+        require = self.report.require
+        require(not before.state.final, "I1", f"{name} was {before.state} and was written again as {after.state}")
+        require(after.fencing_token >= before.fencing_token, "I2", f"{name}: token went back")
+        moved = (before.owner, before.state) != (after.owner, after.state) and after.state is not ShardState.DONE
+        raised = after.fencing_token == before.fencing_token + 1
+        require(not moved or raised, "I2", f"{name} changed hands without a new token: {before} -> {after}")
+        if before.checkpoint is not None:
+            later = after.checkpoint is not None and after.checkpoint.seq >= before.checkpoint.seq
+            require(later, "I5", f"{name}: pointer went back from {before.checkpoint} to {after.checkpoint}")
+        for counter in ("failures", "interruptions", "losses"):
+            step = getattr(after, counter) - getattr(before, counter)
+            require(step in (0, 1), "I8", f"{name}: {counter} moved by {step}")
+
+    def _author(self, before: Shard | None, after: Shard, write: TableWrite) -> None:
+        """I3, from what the writer believed, whatever condition it sent along."""
+        if write.call is None:
+            return
+        values: Item = write.call.parameters.get("ExpressionAttributeValues", {})
+        name = f"shard {after.index}: {write.call.intent} by {write.call.process.name}"
+        require = self.report.require
+        if write.call.intent in OWNER_ONLY or ":token" in values:
+            owner, token = values.get(":owner", {}).get("S"), int(values.get(":token", {}).get("N", -1))
+            held = before is not None and before.state is ShardState.LEASED
+            mine = held and before is not None and (before.owner, before.fencing_token) == (owner, token)
+            require(mine, "I3", f"{name} was accepted, but {before} was not its own")
+        elif ":seen" in values:
+            fresh = before is not None and before.fencing_token == int(values[":seen"]["N"])
+            require(fresh, "I2", f"{name} with a stale token")
+        elif ":owner" in values:
+            theirs = before is not None and before.owner == values[":owner"]["S"]
+            require(theirs, "I3", f"{name} took the lease of somebody else than it named")
+
+    def _shape(self, after: Shard, item: Item) -> None:
+        claimable = after.state is ShardState.READY or after.reclaim_at is not None
+        listed = "claimable_pk" in item and "claimable_at" in item
+        self.report.require(listed == claimable, "I10", f"{after}: claimable {claimable}, in the index {listed}")
+        owned = after.state in (ShardState.LEASED, ShardState.DONE)
+        self.report.require((after.owner is not None) == owned, "I3", f"{after}: owner and state do not agree")
+        if after.state is ShardState.QUARANTINED:
+            options = self.world.options
+            earned = after.failures >= options.failures_max or after.losses >= options.losses_max
+            self.report.require(earned, "I8", f"{after} was quarantined too early")

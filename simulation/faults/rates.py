@@ -1,0 +1,93 @@
+"""How often which fault strikes in a world: each at none, a tenth or all of its full rate."""
+
+import random
+from typing import Final
+
+from simulation.cloud.batch_attempts import ContainerFate
+from simulation.cloud.fates import Fate
+from simulation.faults.calls import CallFault
+
+# Chance per AWS call.
+CALLS: Final = {
+    CallFault.THROTTLED: 0.02,
+    CallFault.FAILED_BEFORE: 0.02,
+    CallFault.UNREACHABLE: 0.01,
+    CallFault.SLOW_DOWN: 0.02,
+    CallFault.FAILED_AFTER: 0.02,
+    CallFault.TIMED_OUT_AFTER: 0.01,
+    CallFault.KILLED_BEFORE: 0.004,
+    CallFault.KILLED_AFTER: 0.004,
+    CallFault.PAUSED_BEFORE: 0.002,
+    CallFault.PAUSED_AFTER: 0.002,
+    CallFault.SENT_TWICE: 0.02,
+}
+# Chance per opportunity of everything else; the place that asks says what an opportunity is.
+OTHERS: Final = {
+    # per event and function
+    "E1": 0.2,
+    "E2": 0.1,
+    "E3": 0.2,
+    "E4": 0.2,
+    "E5": 0.05,
+    "E6": 0.05,
+    "E7": 0.2,
+    "E11": 0.01,
+    "A2 entry refused": 0.1,  # per event of our own
+    "E4 notice not in metadata": 0.3,  # per notice
+    # per invocation, environment or dead letter
+    "L1": 0.03,
+    "L2": 0.03,
+    "L3": 0.03,
+    "L4": 0.1,
+    "L5": 0.3,
+    "L7": 0.05,
+    "L8": 0.03,
+    # reading
+    "A7": 0.3,  # per eventually consistent read
+    "A7 job not listed yet": 0.1,
+    "A9": 0.03,  # per request to instance metadata
+    "A13": 0.1,  # per transaction
+    # per launch, attempt, or kill
+    "P11 no spot capacity": 0.05,
+    "P11 no on-demand capacity": 0.05,
+    "P1 boot failed": 0.05,
+    "P8 cannot pull": 0.05,
+    "P1 host too": 0.2,
+    # per batch of records
+    "P7 raises": 0.01,
+    "P7 exits": 0.005,
+    "P5 disk full": 0.005,
+    "A13 huge error": 0.002,
+}
+# Chance per instance-hour, and per container-hour.
+HOURLY: Final = {
+    **{
+        str(fate): rate
+        for fate, rate in {
+            Fate.NOTICE: 8.0,
+            Fate.REBALANCE_THEN_NOTICE: 4.0,
+            Fate.LATE_NOTICE: 4.0,
+            Fate.REBALANCE_ONLY: 1.0,
+            Fate.WARNING_ONLY: 2.0,
+            Fate.RECLAIMED_UNANNOUNCED: 4.0,
+            Fate.HOST_FAILURE: 4.0,
+            Fate.SUSPENDED: 4.0,
+            Fate.ALL_NOTICED: 2.0,
+            Fate.ALL_FAILED: 1.0,
+        }.items()
+    },
+    **{
+        str(fate): rate
+        for fate, rate in {
+            ContainerFate.STOPPED: 4.0,
+            ContainerFate.OUT_OF_MEMORY: 4.0,
+            ContainerFate.TAKEN_FOR_LOST: 4.0,
+        }.items()
+    },
+}
+
+
+def draw_rates(rng: random.Random) -> dict[str, float]:
+    """The rates of one world."""
+    full = {**{fault.value: rate for fault, rate in CALLS.items()}, **OTHERS, **HOURLY}
+    return {name: rate * rng.choice((0.0, 0.1, 1.0, 1.0)) for name, rate in full.items()}

@@ -1,0 +1,159 @@
+"""The job that simulated workers run: a fold whose right answer is known, over input drawn from the seed."""
+
+import errno
+import json
+import random
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+DATA_BUCKET: Final = "data"
+WORK_BUCKET: Final = "work"
+INPUT_PREFIX: Final = "in/"
+OUTPUT_PREFIX: Final = "out/"
+KEYS: Final = ("a", "b", "ä", "鍵", "k 5")  # of the fold; unicode on purpose (D8)
+MODULUS: Final = 1_000_003
+# A day in which Europe's clocks jump (C4), one with a leap second in history, and the turn of a year.
+DAYS: Final = ("2026-03-29T0", "2016-12-31T2", "2025-12-31T2")
+
+
+class Diary(Protocol):
+    """Hears what the job does, for the checkers."""
+
+    def began(self, shard: int, position: int) -> None: ...
+
+    def folded(self, shard: int, records: int, position: int) -> None: ...
+
+    def returned(self, shard: int) -> None: ...
+
+
+class Mischief(Protocol):
+    """Faults of the user's own code, by their id; True: do it now."""
+
+    def strikes(self, fault: str, site: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One job's input and how it is worked on. `poison`: ids of records on which the function always raises."""
+
+    objects: dict[str, bytes]  # key in the data bucket -> body
+    records: dict[int, dict[str, Any]]  # by id
+    shard_by: str
+    batch_records: int
+    pace_s: float  # per record
+    poison: frozenset[int]
+    opens_file: bool  # the function writes a file of its own besides the value it returns
+
+    def function(self, diary: Diary, mischief: Mischief) -> Callable[[Any, Any], Generator[None, None, Any]]:
+        """The user's function for one worker process."""
+
+        def fold(shard: Any, state: Any) -> Generator[None, None, Any]:
+            totals = state.map("totals")
+            position: int = state.get("position") or 0
+            diary.began(shard.index, position)
+            for batch in shard.batches(after=state.get("cursor"), records=self.batch_records):
+                _misbehave(mischief)
+                for record in batch.records:
+                    if int(record["id"]) in self.poison:
+                        raise ValueError(f"record {record['id']} is poison")
+                    add(totals, record)
+                position += len(batch.records)
+                state["position"], state["cursor"] = position, batch.end
+                shard.sleep(len(batch.records) * self.pace_s)
+                diary.folded(shard.index, len(batch.records), position)
+                yield
+            if self.opens_file:
+                with shard.output.open("totals.txt") as file:
+                    file.write(json.dumps(dict(sorted(totals.items()))).encode())
+            diary.returned(shard.index)
+            return dict(sorted(totals.items()))
+
+        return fold
+
+    def expected(self) -> dict[str, tuple[int, int, int]]:
+        """The fold over all records but poison, independent of any sharding: count, sum and a product of every key."""
+        totals: dict[str, tuple[int, int, int]] = {}
+        for number in sorted(self.records):
+            add(totals, self.records[number])
+        return totals
+
+
+def add(totals: Any, record: dict[str, Any]) -> None:
+    """Fold one record; the parts merge over shards by +, + and + modulo, so that a lost or doubled record shows."""
+    count, total, mixed = totals.get(record["key"], (0, 0, 0))
+    number, value = int(record["id"]), int(record["value"])  # CSV has only text
+    totals[record["key"]] = (
+        count + 1,
+        total + value,
+        (mixed + (number * 2_654_435_761 + 12_345) % MODULUS) % MODULUS,
+    )
+
+
+def merge(parts: list[dict[str, Any]]) -> dict[str, tuple[int, int, int]]:
+    """The fold over several shards' outputs."""
+    merged: dict[str, tuple[int, int, int]] = {}
+    for part in parts:
+        for key, (count, total, mixed) in part.items():
+            counted, totalled, mixture = merged.get(key, (0, 0, 0))
+            merged[key] = (counted + count, totalled + total, (mixture + mixed) % MODULUS)
+    return merged
+
+
+def draw_workload(rng: random.Random, *, poisoned: bool) -> Workload:
+    """Input of a few objects, one of them empty or a giant at times, in NDJSON or CSV."""
+    objects: dict[str, bytes] = {}
+    records: dict[int, dict[str, Any]] = {}
+    day = rng.choice(DAYS)
+    count = rng.choice((1, 2, 3, 3, 4, 6))
+    csv = rng.random() < 0.25
+    giant = rng.randrange(count) if rng.random() < 0.2 else None
+    for number in range(count):
+        size = 0 if rng.random() < 0.08 and number else rng.randint(1, 24)
+        if number == giant:
+            size = 120
+        rows = [_record(rng, len(records) + place + 1, day) for place in range(size)]
+        records |= {row["id"]: row for row in rows}
+        name = f"{INPUT_PREFIX}teil-{number:02d}-ü.{'csv' if csv else 'ndjson'}"
+        objects[name] = _csv(rows) if csv else b"".join(_line(row) for row in rows)
+    poison = frozenset(rng.sample(sorted(records), 1)) if poisoned and records else frozenset()
+    return Workload(
+        objects=objects,
+        records=records,
+        shard_by=_draw_sharding(rng),
+        batch_records=rng.choice((1, 3, 5, 10)),
+        pace_s=rng.choice((0.05, 0.5, 2.0)),
+        poison=poison,
+        opens_file=rng.random() < 0.15,
+    )
+
+
+def _draw_sharding(rng: random.Random) -> str:
+    return rng.choice(
+        ("objects",) * 6 + ("size:400B", "size:150B", "hash:key:3", "range:value:3", "time:at:1h:Europe/Berlin")
+    )
+
+
+def _record(rng: random.Random, number: int, day: str) -> dict[str, Any]:
+    moment = f"{day}{rng.randrange(4)}:{rng.randrange(60):02d}:{rng.randrange(60):02d}Z"
+    return {"id": number, "key": rng.choice(KEYS), "value": rng.choice((0, 7, 7, -3, 10**12)), "at": moment}
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    lines = ["id,key,value,at", *(f"{row['id']},{row['key']},{row['value']},{row['at']}" for row in rows)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _misbehave(mischief: Mischief) -> None:
+    if mischief.strikes("P7 raises", "user code"):
+        raise RuntimeError("a bug that comes and goes")
+    if mischief.strikes("P7 exits", "user code"):
+        raise SystemExit(3)
+    if mischief.strikes("P5 disk full", "user code"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    if mischief.strikes("A13 huge error", "user code"):
+        raise ValueError("x" * 500_000)

@@ -1,0 +1,322 @@
+"""One simulated world: the account, the fleet, the job, the faults and the checkers, all from one scenario."""
+
+import logging
+import random
+import tempfile
+from collections import Counter
+from datetime import timedelta
+from functools import cache
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from lambdas.handler_settings import HandlerSettings
+from simulation.checks.base import Check, ObjectChange, Report, TableWrite
+from simulation.checks.ledger import LedgerCheck
+from simulation.checks.objects import ObjectCheck
+from simulation.checks.output import OutputCheck
+from simulation.checks.progress import ProgressCheck
+from simulation.checks.rows import RowCheck
+from simulation.checks.runs import RunCheck
+from simulation.checks.sessions import SessionCheck
+from simulation.cloud.aws_event import REGION, epoch_ms, moment_of
+from simulation.cloud.batch import Batch
+from simulation.cloud.batch_job import SimJob, SimJobDefinition, SimQueue
+from simulation.cloud.bus import EventBus
+from simulation.cloud.fates import Fates
+from simulation.cloud.fleet import Fleet
+from simulation.cloud.functions import Functions
+from simulation.cloud.imds import SimMetadata
+from simulation.cloud.instance import Lifecycle, SimInstance
+from simulation.cloud.market import Market
+from simulation.cloud.s3 import SimS3
+from simulation.cloud.table import SimTable
+from simulation.faults.book import FaultBook
+from simulation.faults.calls import Call
+from simulation.faults.drawn import DrawnFaults
+from simulation.gate import Gate
+from simulation.kernel.process import Process
+from simulation.kernel.scheduler import MICROSECONDS, Scheduler, microseconds
+from simulation.kernel.trace import Trace
+from simulation.outcome import Outcome
+from simulation.scenario import Scenario, draw_scenario
+from simulation.worker import JOB, KIND, TABLE, Container
+from simulation.workload import DATA_BUCKET, INPUT_PREFIX, OUTPUT_PREFIX, WORK_BUCKET
+from spotproof import contract
+from spotproof.checkpoints.s3 import S3ObjectStore
+from spotproof.clock import SystemClock
+from spotproof.leases.model import Run, RunId, RunOptions, Shard
+from spotproof.leases.run_items import run_from_item
+from spotproof.leases.shard_items import shard_from_item
+from spotproof.retries import Retrier
+from spotproof.settings import AwsSettings
+from spotproof.worker.options import parse_options
+
+RUN_ID: Final = RunId("run")
+LIVENESS_S: Final = 2 * 3600.0  # after peace the run has to end within
+SPOT_QUEUE: Final = SimQueue(name="spot", lifecycle=Lifecycle.SPOT)
+ON_DEMAND_QUEUE: Final = SimQueue(name="on-demand", lifecycle=Lifecycle.ON_DEMAND)
+DEFINITION: Final = SimJobDefinition(name=f"{contract.JOB_DEFINITION_PREFIX}{JOB}")
+SETTINGS: Final = HandlerSettings(
+    table=TABLE,
+    work_bucket=WORK_BUCKET,
+    stack="Spotproof",
+    notice_lead=timedelta(seconds=contract.NOTICE_LEAD_S),
+    aws=AwsSettings(region=REGION, endpoint_url=None),
+    spot_queue=SPOT_QUEUE.name,
+    on_demand_queue=ON_DEMAND_QUEUE.name,
+    event_bus="default",
+)
+CHECKS: Final[tuple[type[Check], ...]] = (
+    RowCheck,
+    SessionCheck,
+    ObjectCheck,
+    RunCheck,
+    ProgressCheck,
+    LedgerCheck,
+    OutputCheck,
+)
+
+
+class World:
+    """Built from a scenario, run once."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.workload = scenario.workload
+        self.run_id = RUN_ID
+        self.options: RunOptions = parse_options(_option_text(scenario))
+        self.scheduler = Scheduler()
+        self.trace = Trace()
+        self.report = Report()
+        self.rng = random.Random(f"world {scenario.seed}")
+        self.book = FaultBook(rates=scenario.rates, rng=self._fork_rng())
+        self.sites: Counter[str] = Counter()
+        self.processes: list[Process] = []
+        self.skew_max_ms = 2 * scenario.skew_s * 1000
+        self.may_quarantine = False
+        self._build_cloud()
+        self._build_checks()
+
+    # --- building ------------------------------------------------------------------------------------------------
+
+    def _build_cloud(self) -> None:
+        scenario, scheduler, trace, book = self.scenario, self.scheduler, self.trace, self.book
+        self.gate = Gate(scheduler=scheduler, trace=trace, rng=self._fork_rng(), faults=self._call_faults())
+        self.table = SimTable(
+            TABLE, scheduler=scheduler, faults=book, rng=self._fork_rng(), page_bytes_max=scenario.page_bytes_max
+        )
+        self.s3 = SimS3(
+            (DATA_BUCKET, WORK_BUCKET),
+            now=lambda: moment_of(scheduler.now),
+            page_keys_max=scenario.page_keys_max,
+        )
+        self.services: dict[str, Any] = {"dynamodb": self.table, "s3": self.s3}
+        self.functions = Functions(
+            scheduler=scheduler,
+            trace=trace,
+            rng=self._fork_rng(),
+            faults=book,
+            gate=self.gate,
+            services=self.services,
+            settings=SETTINGS,
+            prepare=self._prepare,
+        )
+        self.bus = EventBus(
+            scheduler=scheduler,
+            trace=trace,
+            rng=self._fork_rng(),
+            faults=book,
+            functions=self.functions,
+            queue_arns=(SPOT_QUEUE.arn, ON_DEMAND_QUEUE.arn),
+            burst_size=20,
+        )
+        self.market = Market(scheduler=scheduler, trace=trace, rng=self._fork_rng(), faults=book)
+        self.fleet = Fleet(
+            scheduler=scheduler, trace=trace, rng=self._fork_rng(), faults=book, bus=self.bus, market=self.market
+        )
+        Fates(scheduler=scheduler, rng=self._fork_rng(), faults=book, fleet=self.fleet)
+        self.batch = Batch(
+            scheduler=scheduler,
+            trace=trace,
+            rng=self._fork_rng(),
+            faults=book,
+            bus=self.bus,
+            fleet=self.fleet,
+            queues=(SPOT_QUEUE, ON_DEMAND_QUEUE),
+            definitions=(DEFINITION,),
+            start_container=self._start_container,
+        )
+        self.services |= {"events": self.bus, "batch": self.batch.api, "ec2": self.market}
+
+    def _build_checks(self) -> None:
+        self.checks = {check: check(self) for check in CHECKS}
+        self.gate.observers += [self, self.checks[LedgerCheck]]  # type: ignore[list-item]
+        self.table.watch.append(self._table_written)
+        self.s3.watch.append(self._object_changed)
+        self.raw_retrier = Retrier(clock=SystemClock(), rng=random.Random(0))
+        self.raw_work = S3ObjectStore(client=self.s3, bucket=WORK_BUCKET, retrier=self.raw_retrier)  # type: ignore[arg-type]
+
+    def _call_faults(self) -> Any:
+        return DrawnFaults(self.book, self._fork_rng())
+
+    def _fork_rng(self) -> random.Random:
+        """A stream of its own for every part: a new draw in one part moves no other part's."""
+        return random.Random(self.rng.getrandbits(64))
+
+    def _prepare(self, process: Process) -> None:
+        """Give a new process its wrong clock."""
+        process.skew_us = microseconds((2 * self.rng.random() - 1) * self.scenario.skew_s)
+        self.processes.append(process)
+
+    def _start_container(self, job: SimJob, attempt: int, instance: SimInstance) -> Process:
+        name = f"worker {job.id[:8]}:{job.index or 0} #{attempt}"
+        process = Process(self.scheduler, name=name, kind=KIND, rng=self._fork_rng(), on_exit=self._container_ended)
+        self._prepare(process)
+        self._container().run(process, job, attempt, instance)
+        return process
+
+    def _container(self) -> Container:
+        progress = self.checks[ProgressCheck]
+        assert isinstance(progress, ProgressCheck)
+        return Container(
+            gate=self.gate,
+            services=self.services,
+            function=lambda process: self.workload.function(progress.diary(process), self.book),
+            metadata=self._metadata,
+            rng=self.rng,
+            scratch_dir=_scratch_dir(),
+        )
+
+    def _metadata(self, process: Process, instance: SimInstance) -> SimMetadata:
+        return SimMetadata(process=process, instance=instance, trace=self.trace, rng=self._fork_rng(), faults=self.book)
+
+    def _container_ended(self, process: Process) -> None:
+        if process.crash is not None:
+            self.report.broken("assertion", f"{process.name} crashed: {process.crash!r}")
+        self.batch.container_ended(process)
+
+    # --- what checkers ask ---------------------------------------------------------------------------------------
+
+    def epoch_ms(self) -> int:
+        """The true time."""
+        return epoch_ms(self.scheduler.now)
+
+    @property
+    def run(self) -> Run | None:
+        """The run as its row is now."""
+        item = self.table.item((contract.run_pk(RUN_ID), contract.RUN_SK))
+        return None if item is None else run_from_item(item)
+
+    @property
+    def run_ended(self) -> bool:
+        run = self.run
+        return run is not None and run.state.ended
+
+    def shard(self, index: int) -> Shard | None:
+        run = self.run
+        assert run is not None
+        item = self.table.item((contract.stripe_pk(RUN_ID, index % run.stripes), contract.shard_sk(index)))
+        return None if item is None else shard_from_item(item)
+
+    # --- observing -----------------------------------------------------------------------------------------------
+
+    def calling(self, call: Call) -> None:
+        self.sites[call.site] += 1
+
+    def answered_call(self, call: Call) -> None:
+        """Nothing to do."""
+
+    def _table_written(self, key: tuple[str, str], old: Any, new: Any, _intent: str) -> None:
+        self.report.now = self.scheduler.now
+        write = TableWrite(partition=key[0], sort=key[1], old=old, new=new, call=self.gate.current)
+        for check in self.checks.values():
+            check.wrote(write)
+
+    def _object_changed(self, bucket: str, key: str, old: bytes | None, new: bytes | None, _operation: str) -> None:
+        self.report.now = self.scheduler.now
+        change = ObjectChange(bucket=bucket, key=key, old=old, new=new, call=self.gate.current)
+        for check in self.checks.values():
+            check.changed(change)
+
+    # --- running -------------------------------------------------------------------------------------------------
+
+    def run_to_end(self) -> Outcome:
+        """Submit the job, play everything, check the end."""
+        for key, body in self.workload.objects.items():
+            self.s3.put_object(Bucket=DATA_BUCKET, Key=key, Body=body)
+        self.bus.start_schedules()
+        self.scheduler.after(0.0, self._submit)
+        self.scheduler.after(self.scenario.peace_s, self._make_peace)
+        until = microseconds(self.scenario.peace_s + LIVENESS_S)
+        at_rest = self.scheduler.run(until=until, done=lambda: bool(self.report.violations) or self._at_rest())
+        self.report.now = self.scheduler.now
+        if not at_rest and not self.report.violations:
+            self.report.broken("I10", f"the run did not end within two hours after the last fault: {self.run}")
+        if not self.report.violations:
+            for check in self.checks.values():
+                check.ended()
+        return self._outcome()
+
+    def _submit(self) -> None:
+        parameters = {
+            "run": RUN_ID,
+            "input": f"s3://{DATA_BUCKET}/{INPUT_PREFIX}",
+            "output": f"s3://{DATA_BUCKET}/{OUTPUT_PREFIX}",
+            "shard_by": self.workload.shard_by,
+            "options": _option_text(self.scenario),
+        }
+        array = {"arrayProperties": {"size": self.scenario.workers}} if self.scenario.workers > 1 else {}
+        try:
+            self.batch.api.submit_job(
+                jobName="job", jobQueue=SPOT_QUEUE.name, jobDefinition=DEFINITION.name, parameters=parameters, **array
+            )
+        except ClientError as error:
+            raise AssertionError(f"the submission is wrong: {error}") from error
+
+    def _make_peace(self) -> None:
+        self.trace.note(self.scheduler.now, "world", "peace: no fault from here on")
+        self.book.at_peace = True
+
+    def _at_rest(self) -> bool:
+        """The run has ended and was cleaned up, and no worker is left."""
+        run_item = self.table.item((contract.run_pk(RUN_ID), contract.RUN_SK))
+        if run_item is None or contract.ACTIVE_INDEX.partition_key in run_item:
+            return False
+        return not any(process.alive for process in self.processes if process.kind == KIND)
+
+    def _outcome(self) -> Outcome:
+        violations = tuple(self.report.violations)
+        return Outcome(
+            seed=self.scenario.seed,
+            violations=violations,
+            digest=self.trace.digest(),
+            struck=dict(self.book.struck),
+            sites=dict(self.sites),
+            calls=self.gate.calls,
+            steps=self.scheduler.steps,
+            virtual_s=self.scheduler.now / MICROSECONDS,
+            last_words=tuple(entry.words() for entry in self.trace.last()) if violations else (),
+            facts={"processes": len(self.processes), "trace": len(self.trace)},
+        )
+
+
+def run_seed(seed: int) -> Outcome:
+    """One world of the seed's own scenario."""
+    silence()
+    return World(draw_scenario(seed)).run_to_end()
+
+
+@cache
+def silence() -> None:
+    """The product's log lines are not written: the trace tells the same story."""
+    logging.getLogger("spotproof").setLevel(logging.CRITICAL + 1)
+
+
+@cache
+def _scratch_dir() -> str:
+    return tempfile.mkdtemp(prefix="spotproof-simulation-")
+
+
+def _option_text(scenario: Scenario) -> str:
+    return ",".join(f"{name}={value}" for name, value in scenario.options.items())
