@@ -58,6 +58,8 @@ class Gate:
         for observer in self.observers:
             observer.calling(call)
         fault = self._faults.at_call(call)
+        if fault is CallFault.SENT_TWICE and hasattr(parameters.get("Body"), "read"):
+            parameters["Body"] = parameters["Body"].read()  # the stream is closed when the duplicate comes
         process.wait(self._latency_s())
         if fault is not None:
             self._before(call, fault)

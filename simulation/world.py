@@ -3,6 +3,7 @@
 import logging
 import random
 import tempfile
+import traceback
 from collections import Counter
 from datetime import timedelta
 from functools import cache
@@ -256,7 +257,7 @@ class World:
         if not self.report.violations:
             for check in self.checks.values():
                 check.ended()
-        return self._outcome()
+        return self.outcome()
 
     def _submit(self) -> None:
         parameters = {
@@ -304,7 +305,13 @@ class World:
 def run_seed(seed: int) -> Outcome:
     """One world of the seed's own scenario."""
     silence()
-    return World(draw_scenario(seed)).run_to_end()
+    world = World(draw_scenario(seed))
+    try:
+        return world.run_to_end()
+    except Exception as error:  # of the simulator itself: told like a violation, with its seed
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        world.report.broken("simulator", f"{error!r} at {place.filename.rpartition('/')[2]}:{place.lineno}")
+        return world.outcome()
 
 
 @cache
