@@ -1,13 +1,15 @@
 """Typed access to the items of the table; unknown attributes are tolerated, newer schemas refused."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from spotproof import contract
 from spotproof.errors import ItemError, ItemTooNewError
-from spotproof.leases.attribute_values import AttributeValue, Item, to_item
+from spotproof.leases.attribute_values import AttributeValue, Item, to_attribute_value, to_item
 from spotproof.leases.expressions import SCHEMA
 from spotproof.leases.model import RunId
+
+_OUR_SCHEMA: Final = to_attribute_value(SCHEMA)
 
 
 class ItemReader:
@@ -20,6 +22,8 @@ class ItemReader:
 
     def __init__(self, item: Mapping[str, AttributeValue]) -> None:
         self.item = item
+        if item.get("schema") == _OUR_SCHEMA:
+            return
         schema = self.integer("schema", SCHEMA)
         if schema > SCHEMA:
             raise ItemTooNewError(
@@ -30,20 +34,16 @@ class ItemReader:
         return str(self._value(name, "S", default))
 
     def integer(self, name: str, default: int | None = None) -> int:
-        number = self._value(name, "N", default)
-        try:
-            return int(number)
-        except ValueError:
-            return int(float(number))  # such as 5.0 or 5e3, which only a foreign hand writes
+        return _whole(self._value(name, "N", default))
 
     def real(self, name: str, default: float | None = None) -> float:
         return float(self._value(name, "N", default))
 
     def text_or_none(self, name: str) -> str | None:
-        return self.text(name) if name in self.item else None
+        return str(self._value(name, "S", None)) if name in self.item else None
 
     def integer_or_none(self, name: str) -> int | None:
-        return self.integer(name) if name in self.item else None
+        return _whole(self._value(name, "N", None)) if name in self.item else None
 
     def integers(self, name: str) -> frozenset[int]:
         return frozenset(int(number) for number in self._value(name, "NS", ()))
@@ -54,16 +54,24 @@ class ItemReader:
 
     def _value(self, name: str, kind: str, default: Any) -> Any:
         value = self.item.get(name)
-        if value is not None and kind in value:
+        if value is None:
+            if default is not None:
+                return default
+        elif kind in value:
             return value[kind]
-        if value is None and default is not None:
-            return default
         problem = "is missing" if value is None else f"has type {next(iter(value))} instead of {kind}"
         raise ItemError(f"attribute {name!r} of item {self._key()} {problem}; was the table edited by hand?")
 
     def _key(self) -> str:
         parts = (self.item.get(name, {}).get("S", "?") for name in (contract.PARTITION_KEY, contract.SORT_KEY))
         return "/".join(parts)
+
+
+def _whole(number: Any) -> int:
+    try:
+        return int(number)
+    except ValueError:
+        return int(float(number))  # such as 5.0 or 5e3, which only a foreign hand writes
 
 
 def key_of(pk: str, sk: str) -> Item:

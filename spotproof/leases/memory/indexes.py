@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from spotproof import contract
-from spotproof.leases.attribute_values import AttributeValue, Item
+from spotproof.leases.attribute_values import AttributeValue, Item, item_bytes
 from spotproof.leases.memory.conditions import Condition, Scope, condition_of, number_of
 from spotproof.leases.memory.validation import InvalidExpressionError, refusal
 
@@ -48,6 +48,10 @@ class Rows:
 
     def projected(self, item: Item) -> Item:
         return item
+
+    def bytes_of(self, item: Item) -> int:
+        """What the service counts for reading the item, which is stored here."""
+        return self._sizes[item[contract.PARTITION_KEY]["S"], item[contract.SORT_KEY]["S"]]
 
     def start_key(self, item: Item) -> Item:
         return {name: item[name] for name in (contract.PARTITION_KEY, contract.SORT_KEY)}
@@ -98,6 +102,10 @@ class Index:
 
     def projected(self, item: Item) -> Item:
         return {name: item[name] for name in self._projected if name in item}
+
+    def bytes_of(self, entry: Item) -> int:
+        """What the service counts for reading an entry."""
+        return item_bytes(entry)
 
     def start_key(self, item: Item) -> Item:
         return {name: item[name] for name in self._keys}

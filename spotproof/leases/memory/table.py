@@ -155,7 +155,7 @@ class InMemoryTable:
                 last = items[-1]
                 break
             items.append(index.projected(item))
-            size += item_bytes(items[-1])
+            size += index.bytes_of(items[-1])
         if last is None and len(items) == limit:
             last = items[-1]  # the service stops at the limit without looking further
         answer: dict[str, Any] = {"Items": items, "Count": len(items)}

@@ -339,6 +339,18 @@ def test_the_units_of_updates_follow_the_item_as_it_grows_and_shrinks(table: InM
     assert units("REMOVE #a") == 1.0
 
 
+def test_a_query_costs_what_it_reads_and_an_entry_of_an_index_is_small(table: InMemoryTable) -> None:
+    rows(table, range(100))  # of about 100 bytes; every other one has an entry of about 60
+    by_key: dict[str, Any] = {"key": "#pk = :p", "values": {":p": "p"}}
+    by_index: dict[str, Any] = {"key": "#claimable_pk = :r", "values": {":r": "R"}, "IndexName": "claimable"}
+
+    def units(**asked: Any) -> float:
+        return float(query(table, **asked)["ConsumedCapacity"]["CapacityUnits"])
+
+    assert (units(**by_key), units(**by_key, ConsistentRead=True)) == (1.5, 3.0)
+    assert units(**by_index) == 0.5
+
+
 def test_an_update_that_makes_an_item_too_large_is_refused(table: InMemoryTable) -> None:
     room = ITEM_BYTES_MAX - item_bytes(KEY) - len("a") - len("b") - 2
     update(table, "SET #a = :a", {":a": "x" * room})
