@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from lambdas.functions import FUNCTIONS, Function
 from lambdas.handler_settings import HandlerSettings
 from simulation.cloud.aws_event import new_uuid
 from simulation.cloud.dead_letters import DeadLetterQueue
@@ -59,6 +60,7 @@ class Functions:
         concurrency_max: int = UNLIMITED,
         prepare: Callable[[Process], None] = lambda _: None,
         routes: Sequence[EventRoute] = EVENT_ROUTES,
+        functions: Sequence[Function[Any]] = FUNCTIONS,
     ) -> None:
         """Take part in a world.
 
@@ -78,7 +80,9 @@ class Functions:
             scheduler=scheduler, rng=rng, faults=faults, gate=gate, services=services, settings=settings,
             prepare=prepare, employer=self,
         )  # fmt: skip
-        self._deployed = {each.service: each for each in (deployed(route, settings.stack) for route in routes)}
+        self._deployed = {
+            each.service: each for each in (deployed(route, settings.stack, functions) for route in routes)
+        }
         self._throttling = Throttling(scheduler=scheduler, trace=trace, rng=rng, faults=faults)
         self._under_way: dict[Environment, Invocation] = {}
         self._scheduler = scheduler

@@ -1,9 +1,10 @@
 """One event in the hands of the function service, and the context object a handler gets with it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lambdas.functions import FUNCTIONS, Function
+from lambdas.functions import Function
 from simulation.cloud.aws_event import ACCOUNT, REGION
 from simulation.kernel.scheduler import MICROSECONDS, Scheduler
 from stacks.routes import LAMBDA_AGE_S_MAX, EventRoute
@@ -30,11 +31,11 @@ class Deployed:
         return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}"
 
 
-def deployed(route: EventRoute, stack: str) -> Deployed:
-    """The function behind a route; raises KeyError if lambdas.functions does not know it."""
-    functions = {f"lambdas.{function.service}.handler": function for function in FUNCTIONS}
+def deployed(route: EventRoute, stack: str, functions: Iterable[Function[Any]]) -> Deployed:
+    """The function behind a route; raises KeyError if it is not among `functions`."""
+    by_handler = {f"lambdas.{function.service}.handler": function for function in functions}
     return Deployed(
-        function=functions[route.handler],
+        function=by_handler[route.handler],
         name=f"{stack}-{route.name}",
         timeout_us=route.timeout_s * MICROSECONDS,
         retries=route.retries,
