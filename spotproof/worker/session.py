@@ -67,7 +67,7 @@ class WorkerSession:
 
     @property
     def lost(self) -> bool:
-        """Whether somebody fenced this session: nothing it writes counts any more."""
+        """Whether this session is over: somebody fenced it, or it was abandoned."""
         return self._lost.is_set()
 
     def open(self) -> None:
@@ -119,6 +119,15 @@ class WorkerSession:
                 self._store.end_session(self.session, ledger=self._ledger.snapshot())
             except AwsError as error:
                 logger.warning(events.SESSION_LOST, extra={"error": str(error), "while": "ending"})
+
+    def abandon(self) -> None:
+        """Fall silent while a shard of ours is still leased: the session expires, and whoever rescues it frees the shard.
+
+        Going on would hold the next shard instead, and nothing would cover this one any more (invariant I11).
+        """
+        self._closed.set()
+        self._lost.set()
+        self._monitor.wake()
 
     def _beat_until_closed(self) -> None:
         while not self._closed.wait(self._run.options.heartbeat_s):

@@ -136,7 +136,7 @@ class ShardRun:
 
     def _at_safe_point(self, state: State) -> None:
         if self.session.lost:
-            raise SessionLostError("this session was fenced by somebody else")
+            raise SessionLostError("this session is over")
         stop, done, started = self.monitor.stop(), self.handle.fraction_done, self.sink.started
         if stop is None:
             self.checkpointing.offer(state, hint=self.monitor.hint(), fraction_done=done, output_started=started)
@@ -172,7 +172,7 @@ class ShardRun:
         except (LeaseLostError, SessionLostError) as error:
             return self._lose(error)
         except AwsError as error:
-            # The session's expiry frees the shard instead.
+            self.session.abandon()  # its expiry frees the shard instead
             self._log(events.LEASE_LOST, error=str(error), lost_ms=round(lost_s * 1000))
             return ShardOutcome.LOST
         self._log(events.SHARD_RELEASED, reason=reason, interrupted=interrupted, lost_ms=round(lost_s * 1000))

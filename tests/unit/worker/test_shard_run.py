@@ -26,6 +26,7 @@ from spotproof.leases.model import (
     Shard,
     ShardState,
 )
+from spotproof.leases.requeue import Requeuer
 from spotproof.retries import Retrier
 from spotproof.worker.checkpointing import Checkpointing
 from spotproof.worker.ledger import LedgerBook, Spent
@@ -314,6 +315,25 @@ def test_when_s3_stays_down_the_shard_is_handed_back_without_blame(world: World)
     assert world.worker(world.job()).execute() is ShardOutcome.RELEASED
     row = world.known_row()
     assert (row.failures, row.interruptions, row.state) == (0, 0, ShardState.READY)
+
+
+def test_a_shard_that_could_not_be_handed_back_ends_its_session_and_is_rescued(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.reader.error = AwsUnavailableError("S3 503")
+    worker = world.worker(world.job())
+
+    def refuse(lease: Lease, *, interrupted: bool) -> None:
+        raise AwsUnavailableError("DynamoDB 503")
+
+    monkeypatch.setattr(world.store, "release", refuse)
+
+    assert worker.execute() is ShardOutcome.LOST
+    assert worker.session.lost  # or the next hold would take the shard's cover away, and nobody would rescue it
+    worker.session.close()
+    world.clock.advance(91)
+    Requeuer(world.store).rescue_expired(RUN, to_epoch_ms(world.clock.now()))
+    assert world.known_row().state is ShardState.READY
 
 
 def test_a_full_scratch_disk_is_a_failure_that_says_so(world: World) -> None:
