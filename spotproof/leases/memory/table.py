@@ -72,9 +72,8 @@ class InMemoryTable:
         return self._page(request, index, found)
 
     def item(self, key: Key) -> Item | None:
-        """One item, for onlookers: no request."""
-        with self._lock:
-            return self._rows.get(key)
+        """One item, for onlookers, listeners among them: no request, and no lock."""
+        return self._rows.get(key)
 
     def items(self) -> Iterator[Item]:
         """Everything, by key."""

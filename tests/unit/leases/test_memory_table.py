@@ -360,6 +360,16 @@ def test_an_update_that_makes_an_item_too_large_is_refused(table: InMemoryTable)
         update(table, "SET #b = :b", {":b": 555})
 
 
+def test_a_listener_may_look_at_the_table_it_hears_of(table: InMemoryTable) -> None:
+    seen: list[Any] = []
+    table.listeners.append(lambda write: seen.append(table.item(write.key)))
+
+    put(table, a=1)
+    update(table, "SET #a = :a", {":a": 2})
+
+    assert seen == [KEY | to_item({"a": 1}), KEY | to_item({"a": 2})]
+
+
 def test_the_indexes_are_those_of_the_contract(table: InMemoryTable) -> None:
     for index in contract.TABLE_INDEXES:
         assert query(table, f"#{index.partition_key} = :p", {":p": "p"}, IndexName=index.name)["Items"] == []
