@@ -14,6 +14,7 @@ from spotproof.clock import Clock, SystemClock
 from spotproof.concurrency import ThreadSpawner
 from spotproof.errors import (
     AwsError,
+    AwsUnavailableError,
     ConfigurationError,
     InputError,
     RunConflictError,
@@ -57,6 +58,8 @@ def exit_code_of(error: SpotproofError) -> int:
             return contract.EXIT_CONFIGURATION
         case RunConflictError():
             return contract.EXIT_CONFLICT
+        case AwsUnavailableError():
+            return contract.EXIT_INTERRUPTED  # a later attempt may find AWS well again
         case AwsError():
             return contract.EXIT_AWS
         case _:

@@ -44,12 +44,13 @@ def why_not_ours(job: JobStateChange, queues: Collection[str]) -> str:
 
 
 def why_no_replacement(run: Run | None, end: WorkerEnd) -> str:
-    """Why no worker is submitted in place of the one that ended; empty if one is."""
-    if run is None:
-        return "no such run: the worker ended before it planned one"
-    if run.state is not RunState.RUNNING:
+    """Why no worker is submitted in place of the one that ended; empty if one is.
+
+    Without a run the worker ended before it planned one, and nobody else may be there to do it.
+    """
+    if run is not None and run.state is not RunState.RUNNING:
         return f"run is {run.state}"
-    if len(run.closed) == run.stripes:
+    if run is not None and len(run.closed) == run.stripes:
         return "every shard is done or quarantined"
     if not end.kind.replaceable:
         return f"{end.kind} is not replaced"
@@ -88,7 +89,9 @@ class WorkerEndFlow:
             return Ended(end=None, run_id=None, topup=None, reason=reason)
         end = end_of(job)
         run_id = run_of_job(job.parameters, parent_job_id=job.parent_job_id)
-        run = self.store.get_run(RunId(run_id)) if RUN_ID.fullmatch(run_id) else None
+        if not RUN_ID.fullmatch(run_id):
+            return Ended(end=end, run_id=run_id, topup=None, reason="no run can have this id")
+        run = self.store.get_run(RunId(run_id))
         reason = why_no_replacement(run, end)
         if run is not None and not run.state.ended and end.kind.holds_replacements:
             self.topup.hold(run_id, reason=f"worker {job.job_id} ended: {end.kind}: {end.reason}")

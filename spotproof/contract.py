@@ -120,6 +120,7 @@ EXIT_CONFIGURATION: Final = 3
 EXIT_AWS: Final = 4
 EXIT_CONFLICT: Final = 5
 EXIT_INTERRUPTED: Final = 75  # EX_TEMPFAIL of sysexits.h: evaluateOnExit retries it
+EXIT_KILLED: Final = 137  # 128 + SIGKILL; evaluateOnExit retries it
 
 # Parameters of every job definition; each is one `Ref::name` in the command. "auto" = let the worker decide.
 AUTO: Final = "auto"

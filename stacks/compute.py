@@ -157,7 +157,8 @@ def _retry_rules() -> list[batch.RetryStrategy]:
         batch.Reason.SPOT_INSTANCE_RECLAIMED,
         batch.Reason.CANNOT_PULL_CONTAINER,
         batch.Reason.custom(on_exit_code=str(contract.EXIT_INTERRUPTED)),
-        batch.Reason.custom(on_exit_code="143"),  # SIGTERM before the program could listen
+        # Killed, by the memory limit or from outside: a shard that kills its workers is quarantined after `losses_max`.
+        batch.Reason.custom(on_exit_code=str(contract.EXIT_KILLED)),
     ]
     rules = [batch.RetryStrategy.of(batch.Action.RETRY, reason) for reason in retry]
     return [*rules, batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom(on_reason="*"))]

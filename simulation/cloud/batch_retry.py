@@ -16,7 +16,7 @@ DEPLOYED_CONDITIONS: Final[tuple[Condition, ...]] = (
     {"action": "RETRY", "onStatusReason": "Host EC2*"},
     {"action": "RETRY", "onReason": "CannotPullContainerError:*"},
     {"action": "RETRY", "onExitCode": str(contract.EXIT_INTERRUPTED)},
-    {"action": "RETRY", "onExitCode": "143"},
+    {"action": "RETRY", "onExitCode": str(contract.EXIT_KILLED)},
     {"action": "EXIT", "onReason": "*"},
 )
 _FIELDS: Final = ("onStatusReason", "onReason", "onExitCode")

@@ -109,9 +109,18 @@ def test_a_job_of_somebody_elses_queue_is_ignored(account: Account, batch: FakeB
     assert batch.jobs == []
 
 
-@pytest.mark.parametrize("run", ["no-such-run", "../etc", "auto"])
-def test_a_worker_of_an_unknown_run_is_classified_only(account: Account, batch: FakeBatch, run: str) -> None:
-    assert report(account, job_event(account, parameters={"run": run})) == {"classified": "host-reclaimed"}
+@pytest.mark.parametrize("run", ["not-planned-yet", "auto"])
+def test_a_worker_that_was_interrupted_before_it_planned_its_run_is_replaced(
+    account: Account, batch: FakeBatch, run: str
+) -> None:
+    answer = report(account, job_event(account, parameters={"run": run, "input": "s3://bucket/in/"}))
+
+    assert answer == {"classified": "host-reclaimed", "topup": "submitted"}
+    assert batch.jobs[0]["parameters"]["input"] == "s3://bucket/in/"
+
+
+def test_a_worker_of_an_impossible_run_is_classified_only(account: Account, batch: FakeBatch) -> None:
+    assert report(account, job_event(account, parameters={"run": "../etc"})) == {"classified": "host-reclaimed"}
     assert batch.jobs == []
 
 

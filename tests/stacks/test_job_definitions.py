@@ -88,7 +88,7 @@ def test_reclaims_pull_failures_and_interruptions_are_retried_and_nothing_else(a
         {"Action": "RETRY", "OnStatusReason": "Host EC2*"},
         {"Action": "RETRY", "OnReason": "CannotPullContainerError:*"},
         {"Action": "RETRY", "OnExitCode": str(contract.EXIT_INTERRUPTED)},
-        {"Action": "RETRY", "OnExitCode": "143"},
+        {"Action": "RETRY", "OnExitCode": str(contract.EXIT_KILLED)},
         {"Action": "EXIT", "OnReason": "*"},
     ]
 

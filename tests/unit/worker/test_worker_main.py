@@ -16,6 +16,7 @@ from spotproof.clients import Clients
 from spotproof.clock import SystemClock
 from spotproof.errors import (
     AwsAccessError,
+    AwsUnavailableError,
     ConfigurationError,
     InputChangedError,
     RunConflictError,
@@ -210,6 +211,7 @@ def test_an_unknown_log_level_is_a_configuration_error(
         (ConfigurationError("x"), contract.EXIT_CONFIGURATION),
         (RunConflictError("x"), contract.EXIT_CONFLICT),
         (AwsAccessError("x"), contract.EXIT_AWS),
+        (AwsUnavailableError("x"), contract.EXIT_INTERRUPTED),
         (SpotproofError("x"), contract.EXIT_UNEXPECTED),
     ],
 )
