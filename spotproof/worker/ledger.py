@@ -32,6 +32,10 @@ class LedgerBook:
             inside_s = self._total_s() - inside_before
             self._totals_s[kind] += self._clock.monotonic() - started - inside_s
 
+    def book(self, seconds: float, kind: Spent) -> None:
+        """Count time that passed outside of every span."""
+        self._totals_s[kind] += seconds
+
     def move(self, seconds: float, *, source: Spent, target: Spent) -> None:
         """Count time already booked under `source` as `target` instead, e.g. work that was lost."""
         moved = min(seconds, self._totals_s[source])

@@ -12,7 +12,7 @@ from spotproof.interruptions.model import Channel, Signal, SignalKind
 from spotproof.interruptions.monitor import Monitor
 from spotproof.leases.model import Run, Session, SessionState, StopKind
 from spotproof.leases.store import LeaseStore
-from spotproof.worker.ledger import LedgerBook
+from spotproof.worker.ledger import LedgerBook, Spent
 
 logger = logging.getLogger(__name__)
 _SIGNAL_OF_STOP = {
@@ -114,7 +114,9 @@ class WorkerSession:
         self._closed.set()
         if self.lost:
             return
+        waiting_since = self._clock.monotonic()
         with self._order:
+            self._ledger.book(self._clock.monotonic() - waiting_since, Spent.IDLE)  # for a heartbeat under way
             try:
                 self._store.end_session(self.session, ledger=self._ledger.snapshot())
             except AwsError as error:
