@@ -1,0 +1,1 @@
+"""State machines: random histories of leases, plans, checkpoints and ledgers beside plain models of them."""
