@@ -50,6 +50,8 @@ class WorkerLoop:
                     with self.ledger.span(Spent.WORK):  # whatever of it is neither saving nor restoring
                         outcome = self.run_shard(lease)
                     self.usage.report(lease, outcome)
+                    if outcome is ShardOutcome.UNFIT:
+                        return self._leave(contract.EXIT_INTERRUPTED, "out of memory or disk: a new container has both")
                     continue
                 empty_looks += 1
                 exit_code = self._idle(empty_looks)

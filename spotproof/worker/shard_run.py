@@ -196,6 +196,8 @@ class ShardRun:
             error=failure.text,
             failures=row.failures,
         )
+        if failure.kind.spoils_worker:
+            return ShardOutcome.UNFIT
         return ShardOutcome.QUARANTINED if quarantined else ShardOutcome.FAILED
 
     def _lose(self, error: Exception) -> ShardOutcome:

@@ -22,6 +22,11 @@ class FailureKind(StrEnum):
     MEMORY = "memory"
     UNAVAILABLE = "unavailable"  # AWS stayed down: not the shard's fault
 
+    @property
+    def spoils_worker(self) -> bool:
+        """Whether the worker's container, not only the shard, is short of something that a new one has."""
+        return self in (FailureKind.MEMORY, FailureKind.DISK_FULL)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from spotproof import contract
+from spotproof.clock import to_epoch_ms
 from spotproof.interruptions.model import Channel, Signal, SignalKind
 from spotproof.interruptions.monitor import Monitor
 from spotproof.leases.in_memory import InMemoryLeaseStore
@@ -103,6 +104,22 @@ def test_one_worker_does_every_shard_announces_the_end_once_and_leaves(world: Wo
 
     assert sorted(world.worked) == list(range(RUN.shards))
     assert world.announcer.announced == [RUN.run_id]
+
+
+def test_without_memory_or_disk_it_fails_one_shard_and_asks_for_a_new_container(world: World) -> None:
+    tried: list[int] = []
+    loop = world.loop()
+
+    def run_out(lease: Lease) -> ShardOutcome:
+        tried.append(lease.index)
+        retry_at = to_epoch_ms(world.clock.now() + timedelta(seconds=5))
+        world.store.fail(lease, error="out of memory", retry_at=retry_at, failures_max=3)
+        return ShardOutcome.UNFIT
+
+    loop.run_shard = run_out
+
+    assert loop.work() == contract.EXIT_INTERRUPTED
+    assert len(tried) == 1
 
 
 def test_on_a_dying_host_it_takes_nothing_and_asks_to_be_retried(world: World) -> None:

@@ -340,8 +340,17 @@ def test_a_full_scratch_disk_is_a_failure_that_says_so(world: World) -> None:
     def fill() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    assert world.worker(world.job({2: fill})).execute() is ShardOutcome.FAILED
+    assert world.worker(world.job({2: fill})).execute() is ShardOutcome.UNFIT
     assert "disk" in (world.known_row().last_error or "")
+
+
+def test_running_out_of_memory_fails_the_shard_and_makes_the_worker_unfit(world: World) -> None:
+    def allocate() -> None:
+        raise MemoryError
+
+    assert world.worker(world.job({2: allocate})).execute() is ShardOutcome.UNFIT
+    assert world.known_row().failures == 1
+    assert "memory" in (world.known_row().last_error or "")
 
 
 def test_a_value_that_cannot_be_saved_fails_the_shard_by_its_key(world: World) -> None:
