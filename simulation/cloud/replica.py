@@ -21,9 +21,9 @@ class Replica:
         self._count_max = PENDING_MAX
 
     def follow(self, key: Key, item: Item, *, now: int, lag: int) -> None:
-        """Note a write that becomes visible `lag` (microseconds) from now, but not before earlier ones of its item."""
+        """Note a write that becomes visible `lag` (microseconds) from now, unless an earlier one of its item is later."""
         versions = self._pending.setdefault(key, [])
-        versions.append((max(now + lag, versions[-1][0] if versions else 0), item))
+        versions.append((now + lag, item))
         self._count += 1
         if self._count > self._count_max:
             self._catch_up(now)

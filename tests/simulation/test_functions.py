@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from simulation.faults.calls import CallFault
-from simulation.kernel.process import EPOCH
+from simulation.kernel.process import EPOCH, Process
 from simulation.kernel.scheduler import MICROSECONDS
 from spotproof.clock import to_epoch_ms
 from spotproof.errors import AwsUnavailableError
@@ -85,7 +85,8 @@ def test_a_handler_gets_the_event_its_deadline_and_the_account_of_its_own_arn() 
 
 def test_an_environment_stays_warm_and_cools_off_when_nothing_comes() -> None:
     diary = Diary()
-    account = account_with(diary)
+    processes: list[Process] = []
+    account = account_with(diary, prepare=processes.append)
     for pause_s in (30, 700, 30, 30):
         account.functions.accept(STATE, "{}")
         account.pass_time(pause_s)
@@ -94,6 +95,7 @@ def test_an_environment_stays_warm_and_cools_off_when_nothing_comes() -> None:
     assert first is second
     assert third is fourth
     assert first is not third
+    assert [process.alive for process in processes] == [False, True]
 
 
 def test_events_at_the_same_time_get_environments_of_their_own() -> None:

@@ -217,6 +217,7 @@ def test_a_restore_brings_back_the_moment_of_the_snapshot_in_table_index_and_rep
     for _ in range(20):
         assert rig.sessions_on("i-1") == ["one"]
         assert rig.sessions_on("i-2") == []
+        rig.scheduler.now += microseconds(1)
     assert len(rig.seen) == 3
 
 
