@@ -1,5 +1,7 @@
 """One simulated world: the account, the fleet, the job, the faults and the checkers, all from one scenario."""
 
+import contextlib
+import io
 import logging
 import random
 import tempfile
@@ -16,6 +18,7 @@ from simulation.checks.base import Check, ObjectChange, Report, TableWrite
 from simulation.checks.ledger import LedgerCheck
 from simulation.checks.objects import ObjectCheck
 from simulation.checks.output import OutputCheck
+from simulation.checks.parsed import run_from_item, shard_from_item
 from simulation.checks.progress import ProgressCheck
 from simulation.checks.rows import RowCheck
 from simulation.checks.runs import RunCheck
@@ -47,8 +50,6 @@ from spotproof import contract
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.clock import SystemClock
 from spotproof.leases.model import Run, RunId, RunOptions, Shard
-from spotproof.leases.run_items import run_from_item
-from spotproof.leases.shard_items import shard_from_item
 from spotproof.retries import Retrier
 from spotproof.settings import AwsSettings
 from spotproof.worker.options import parse_options
@@ -96,6 +97,7 @@ class World:
         self.processes: list[Process] = []
         self.skew_max_ms = 2 * scenario.skew_s * 1000
         self.may_quarantine = False
+        self._cleaned = False  # the run ended and left nothing behind
         self._build_cloud()
         self._build_checks()
 
@@ -230,6 +232,8 @@ class World:
 
     def _table_written(self, key: tuple[str, str], old: Any, new: Any, _intent: str) -> None:
         self.report.now = self.scheduler.now
+        if key[1] == contract.RUN_SK:
+            self._cleaned = contract.ACTIVE_INDEX.partition_key not in new
         write = TableWrite(partition=key[0], sort=key[1], old=old, new=new, call=self.gate.current)
         for check in self.checks.values():
             check.wrote(write)
@@ -250,7 +254,8 @@ class World:
         self.scheduler.after(0.0, self._submit)
         self.scheduler.after(self.scenario.peace_s, self._make_peace)
         until = microseconds(self.scenario.peace_s + LIVENESS_S)
-        at_rest = self.scheduler.run(until=until, done=lambda: bool(self.report.violations) or self._at_rest())
+        with contextlib.redirect_stderr(io.StringIO()):  # workers write their last line there
+            at_rest = self.scheduler.run(until=until, done=lambda: bool(self.report.violations) or self._at_rest())
         self.report.now = self.scheduler.now
         if not at_rest and not self.report.violations:
             self.report.broken("I10", f"the run did not end within two hours after the last fault: {self.run}")
@@ -281,12 +286,9 @@ class World:
 
     def _at_rest(self) -> bool:
         """The run has ended and was cleaned up, and no worker is left."""
-        run_item = self.table.item((contract.run_pk(RUN_ID), contract.RUN_SK))
-        if run_item is None or contract.ACTIVE_INDEX.partition_key in run_item:
-            return False
-        return not any(process.alive for process in self.processes if process.kind == KIND)
+        return self._cleaned and not any(process.alive for process in self.processes if process.kind == KIND)
 
-    def _outcome(self) -> Outcome:
+    def outcome(self) -> Outcome:
         violations = tuple(self.report.violations)
         return Outcome(
             seed=self.scenario.seed,

@@ -3,13 +3,13 @@
 import hashlib
 
 from simulation.checks.base import Check, ObjectChange, TableWrite
+from simulation.checks.parsed import shard_from_item
 from simulation.workload import DATA_BUCKET, OUTPUT_PREFIX, WORK_BUCKET
 from spotproof import contract
 from spotproof.checkpoints.manifest import decode_manifest
 from spotproof.commits.staging import read_output_pointer
 from spotproof.errors import SpotproofError
 from spotproof.leases.model import Shard, ShardState
-from spotproof.leases.shard_items import shard_from_item
 
 
 class ObjectCheck(Check):

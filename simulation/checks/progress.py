@@ -3,8 +3,8 @@
 from typing import Any
 
 from simulation.checks.base import Check, TableWrite
+from simulation.checks.parsed import shard_from_item
 from spotproof.leases.model import ShardState
-from spotproof.leases.shard_items import shard_from_item
 
 
 class ProgressCheck(Check):

@@ -1,8 +1,8 @@
 """I1, I2, I3, I5 and I8 on shard rows, at every write, from the row before and after alone."""
 
 from simulation.checks.base import Check, Item, TableWrite
+from simulation.checks.parsed import shard_from_item
 from spotproof.leases.model import Shard, ShardState
-from spotproof.leases.shard_items import shard_from_item
 
 OWNER_ONLY = frozenset({"record checkpoint", "commit", "fail", "fail for good", "release"})
 

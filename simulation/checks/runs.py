@@ -3,10 +3,9 @@
 import json
 
 from simulation.checks.base import Check, ObjectChange, TableWrite
+from simulation.checks.parsed import run_from_item, shard_from_item
 from spotproof import contract
 from spotproof.leases.model import RunState, ShardState
-from spotproof.leases.run_items import run_from_item
-from spotproof.leases.shard_items import shard_from_item
 
 
 class RunCheck(Check):

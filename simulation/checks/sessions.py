@@ -1,9 +1,8 @@
 """I10 and I11 on sessions: none is fenced while it heartbeats, and every lease is covered by its session's `held`."""
 
 from simulation.checks.base import Check, TableWrite
+from simulation.checks.parsed import session_from_item, shard_from_item
 from spotproof.leases.model import Session, SessionState, Shard, ShardState
-from spotproof.leases.session_items import session_from_item
-from spotproof.leases.shard_items import shard_from_item
 
 CLOCK_SLACK_MS = 2_000  # requests under way, and rounding
 
