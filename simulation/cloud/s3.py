@@ -1,12 +1,12 @@
 """S3 as boto3's client shows it, in memory: what the product, its tests and plans ask of it, and nothing else."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from simulation.cloud.s3_body import ObjectBody
 from simulation.cloud.s3_buckets import Buckets, Damage, Watch
-from simulation.cloud.s3_listing import KEYS_MAX, page_of
+from simulation.cloud.s3_listing import KEYS_MAX, Pages, page_of
 from simulation.cloud.s3_objects import StoredObject, check_read, matches, range_of
 from simulation.cloud.s3_requests import content_of, metadata_of, refusal, request_forms, source_of
 from simulation.cloud.s3_tags import tags_from_header, tags_of
@@ -78,8 +78,6 @@ class SimS3:
         stored = self._buckets.read("GetObject", request["Bucket"], request["Key"])
         check_read("GetObject", request, stored)
         answer, data = _facts(stored), stored.data
-        if stored.tags:
-            answer["TagCount"] = len(stored.tags)
         if "Range" in request:
             start, stop = range_of("GetObject", request["Range"], len(data))
             answer["ContentRange"] = f"bytes {start}-{stop - 1}/{len(data)}"
@@ -111,10 +109,10 @@ class SimS3:
         shelf = self._buckets.shelf("ListObjectsV2", request["Bucket"])
         return page_of(shelf, request, keys_max=self._page_keys_max)
 
-    def get_paginator(self, operation_name: str) -> "Pages":
+    def get_paginator(self, operation_name: str) -> Pages:
         if operation_name != "list_objects_v2":
             raise NotImplementedError(f"the simulated S3 has no pages of {operation_name}")
-        return Pages(self)
+        return Pages(self.list_objects_v2)
 
     def delete_object(self, **request: Any) -> Answer:
         self._check("DeleteObject", request)
@@ -238,29 +236,13 @@ class SimS3:
         return answer
 
 
-class Pages:
-    """botocore's paginator of list_objects_v2."""
-
-    def __init__(self, client: SimS3) -> None:
-        self._client = client
-
-    def paginate(self, **request: Any) -> Iterator[Answer]:
-        token: dict[str, str] = {}
-        while True:
-            page = self._client.list_objects_v2(**request, **token)
-            yield page
-            if not page["IsTruncated"]:
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
-
-
 def _answer(status: int = 200, **fields: Any) -> Answer:
     return {"ResponseMetadata": {"HTTPStatusCode": status}, **fields}
 
 
 def _facts(stored: StoredObject) -> Answer:
     """What reads and HEAD answer alike."""
-    return {
+    facts: Answer = {
         "ResponseMetadata": {"HTTPStatusCode": 200},
         "AcceptRanges": "bytes",
         "LastModified": stored.last_modified,
@@ -269,6 +251,9 @@ def _facts(stored: StoredObject) -> Answer:
         "ContentType": stored.content_type,
         "Metadata": dict(stored.metadata),
     }
+    if stored.tags:
+        facts["TagCount"] = len(stored.tags)
+    return facts
 
 
 def _copied_facts(request: Mapping[str, Any], place: tuple[str, str], source: StoredObject) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Pages of ListObjectsV2."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -26,6 +26,22 @@ def page_of(shelf: Shelf, request: Mapping[str, Any], *, keys_max: int) -> dict[
         raise NotImplementedError("the simulated S3 lists no StartAfter with Delimiter")
     found, prefixes, last, more = _cut(_walk(shelf, request), min(limit, keys_max))
     return _answer(request, limit, found, prefixes, last if more else None)
+
+
+class Pages:
+    """botocore's paginator of list_objects_v2."""
+
+    def __init__(self, list_page: Callable[..., dict[str, Any]]) -> None:
+        self._list_page = list_page
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        token: dict[str, str] = {}
+        while True:
+            page = self._list_page(**request, **token)
+            yield page
+            if not page["IsTruncated"]:
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
 
 
 def _walk(shelf: Shelf, request: Mapping[str, Any]) -> Iterator[tuple[str, StoredObject | None]]:

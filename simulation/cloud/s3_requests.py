@@ -133,7 +133,7 @@ def source_of(copy_source: Any) -> tuple[str, str]:
         if copy_source.keys() != {"Bucket", "Key"}:
             raise ParamValidationError(report=f"CopySource needs Bucket and Key, got {sorted(copy_source)}")
         return copy_source["Bucket"], copy_source["Key"]
-    bucket, slash, key = unquote(copy_source).lstrip("/").partition("/")
+    bucket, slash, key = unquote(copy_source).partition("/")
     if not slash or "?versionId=" in copy_source:
         raise NotImplementedError(f"the simulated S3 does not understand CopySource {copy_source!r}")
     return bucket, key

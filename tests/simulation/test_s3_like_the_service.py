@@ -255,7 +255,14 @@ class TestCopies:
 
         copy = s3.get_object(Bucket=BUCKET, Key="from")
         assert (copy["Body"].read(), copy["ContentType"], copy["Metadata"]) == (b"data", "c/d", {"n": "2"})
-        assert copy["ETag"] == tag
+        assert (copy["ETag"], copy["TagCount"]) == (tag, 1)
+
+    def test_the_source_of_a_copy_may_be_quoted_text(self, s3: Any) -> None:
+        s3.put_object(Bucket=BUCKET, Key="a b/\u00fc", Body=b"data")
+
+        s3.copy_object(Bucket=OTHER, Key="to", CopySource=f"{BUCKET}/a%20b/%C3%BC")
+
+        assert body_of(s3, "to", OTHER) == b"data"
 
     def test_a_copy_of_nothing_or_into_nothing_is_not_found(self, s3: Any, tag: str) -> None:
         gone = {"Bucket": BUCKET, "Key": "gone"}
@@ -333,6 +340,11 @@ class TestListings:
         answer = listed.list_objects_v2(Bucket=BUCKET, MaxKeys=9)
 
         assert (len(keys_of(answer)), answer["IsTruncated"]) == (9, False)
+
+    def test_a_page_of_no_keys_is_the_last(self, listed: Any) -> None:
+        answer = listed.list_objects_v2(Bucket=BUCKET, MaxKeys=0)
+
+        assert (keys_of(answer), answer["IsTruncated"]) == ([], False)
 
     def test_a_listing_may_start_after_a_key(self, listed: Any) -> None:
         assert keys_of(listed.list_objects_v2(Bucket=BUCKET, Prefix="a/", StartAfter="a/2/x")) == ["a/2/y"]
@@ -508,15 +520,22 @@ class TestUploads:
         first, second = self.send(s3, upload, 1, self.LARGE), self.send(s3, upload, 2, b"end")
 
         mixed = refused(s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": [second, first]})
+        twice = refused(s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": [first, first]})
         s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [first, second]})
 
-        assert mixed == ("InvalidPartOrder", 400)
+        assert mixed == twice == ("InvalidPartOrder", 400)
 
     def test_part_numbers_end_at_ten_thousand(self, s3: Any) -> None:
         upload = self.begin(s3)
         self.send(s3, upload, 10_000, b"data")
 
         assert refused(s3.upload_part, **upload, PartNumber=10_001, Body=b"") == ("InvalidArgument", 400)
+
+    @moto_differs("moto 5.2.5 takes parts of any key")
+    def test_an_upload_is_of_one_key(self, s3: Any) -> None:
+        other = {**self.begin(s3), "Key": "other"}
+
+        assert refused(s3.upload_part, **other, PartNumber=1, Body=b"") == ("NoSuchUpload", 404)
 
     @moto_differs("moto 5.2.5 completes an upload as often as it is asked to")
     def test_a_completed_upload_is_gone(self, s3: Any) -> None:
