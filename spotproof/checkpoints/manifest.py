@@ -134,7 +134,9 @@ def decode_manifest(data: bytes, *, run_id: str, shard: int, key: str) -> Manife
         CheckpointTooNewError: intact, but of a newer schema.
     """
     body = _verified(data)
-    if body["schema"] != SCHEMA:
+    if body["schema"] < SCHEMA:
+        raise CheckpointCorruptError(f"manifest has schema {body['schema']}, which no worker ever wrote")
+    if body["schema"] > SCHEMA:
         raise CheckpointTooNewError(
             f"checkpoint {key} has schema {body['schema']}, this worker knows {SCHEMA}: upgrade it"
         )

@@ -1,5 +1,6 @@
 """The engine: what is durable when, what it costs, and what it refuses."""
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -365,6 +366,22 @@ def test_a_newer_format_stops_the_worker_instead_of_losing_the_work() -> None:
 
     with pytest.raises(CheckpointTooNewError, match="upgrade"):
         make_engine(objects, token=2).restore(pointer)
+
+
+@pytest.mark.parametrize("schema", [0, -1])
+def test_a_format_that_no_worker_ever_wrote_is_damage_and_not_a_reason_to_upgrade(schema: int) -> None:
+    from spotproof.checkpoints.manifest import seal
+
+    objects = InMemoryObjectStore()
+    pointers = three_generations(objects)
+    body = json.loads(objects.objects[pointers[-1].manifest_key])
+    del body["root"]
+    objects.put(pointers[-1].manifest_key, seal({**body, "schema": schema}))
+
+    restored = make_engine(objects, token=2).restore(pointers[-1])
+
+    assert restored.manifest_key == pointers[-2].manifest_key
+    assert f"schema {schema}" in str(restored.fell_back)
 
 
 def test_an_unreachable_bucket_is_an_error_and_not_a_fallback() -> None:
