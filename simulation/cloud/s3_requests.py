@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
-from urllib.parse import unquote
 
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.loaders import Loader
@@ -121,7 +120,7 @@ def refusal(operation: str, code: str, detail: str = "") -> ClientError:
 
 
 def source_of(copy_source: Any) -> tuple[str, str]:
-    """Bucket and key of a CopySource, given as a dict or as quoted text.
+    """Bucket and key of a CopySource, given as a dict or as plain text, which botocore quotes.
 
     Raises:
         ParamValidationError: botocore could not send it.
@@ -133,7 +132,7 @@ def source_of(copy_source: Any) -> tuple[str, str]:
         if copy_source.keys() != {"Bucket", "Key"}:
             raise ParamValidationError(report=f"CopySource needs Bucket and Key, got {sorted(copy_source)}")
         return copy_source["Bucket"], copy_source["Key"]
-    bucket, slash, key = unquote(copy_source).partition("/")
+    bucket, slash, key = copy_source.partition("/")
     if not slash or "?versionId=" in copy_source:
         raise NotImplementedError(f"the simulated S3 does not understand CopySource {copy_source!r}")
     return bucket, key
