@@ -1,12 +1,13 @@
 """Buckets between which outputs are copied: the work bucket and wherever the run's output goes."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from botocore.exceptions import ClientError
 
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.checkpoints.multipart import TAKEN_CODES, MultipartWrite, Part, cut_into_parts
-from spotproof.checkpoints.s3 import ABSENT_CODES, S3ObjectStore
+from spotproof.checkpoints.s3 import ABSENT_CODES, PART_BYTES, SINGLE_WRITE_MAX, S3ObjectStore
 from spotproof.checkpoints.store import ObjectFacts, ObjectStore
 from spotproof.retries import Retrier, as_aws_error, error_code
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 
 SINGLE_COPY_MAX: Final = 256 * 2**20  # bytes; S3 allows 5 GB, but answers only when it is done: past our time-out
 COPY_PART_BYTES: Final = 128 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartSizes:
+    """From which size on objects go in parts, and how large those are, in bytes."""
+
+    single_write_max: int = SINGLE_WRITE_MAX
+    write_part_bytes: int = PART_BYTES
+    single_copy_max: int = SINGLE_COPY_MAX
+    copy_part_bytes: int = COPY_PART_BYTES
 
 
 class OutputBuckets(Protocol):
@@ -48,27 +59,31 @@ class S3OutputBuckets:
         client: "S3Client",
         work_bucket: str,
         retrier: Retrier,
-        single_copy_max: int = SINGLE_COPY_MAX,
-        part_bytes: int = COPY_PART_BYTES,
+        sizes: PartSizes = PartSizes(),
     ) -> None:
         self._client = client
         self._retrier = retrier
         self._work_bucket = work_bucket
-        self._single_copy_max = single_copy_max
-        self._part_bytes = part_bytes
+        self._sizes = sizes
 
     @property
     def work(self) -> ObjectStore:
         return self.bucket(self._work_bucket)
 
     def bucket(self, name: str) -> ObjectStore:
-        return S3ObjectStore(client=self._client, bucket=name, retrier=self._retrier)
+        return S3ObjectStore(
+            client=self._client,
+            bucket=name,
+            retrier=self._retrier,
+            single_write_max=self._sizes.single_write_max,
+            part_bytes=self._sizes.write_part_bytes,
+        )
 
     def copy_if_absent(self, source: ObjectFacts, *, bucket: str, key: str) -> bool:
         doing = f"publish s3://{bucket}/{key}"
         from_: CopySourceTypeDef = {"Bucket": self._work_bucket, "Key": source.key}
         try:
-            if source.size_bytes > self._single_copy_max:
+            if source.size_bytes > self._sizes.single_copy_max:
                 return self._copy_in_parts(source, from_, bucket, key)
             self._retrier.call(
                 doing,
@@ -99,7 +114,7 @@ class S3OutputBuckets:
             return answer["CopyPartResult"]["ETag"]
 
         write = MultipartWrite(client=self._client, retrier=self._retrier, bucket=bucket, key=key)
-        parts = cut_into_parts(source.size_bytes, part_bytes=self._part_bytes)
+        parts = cut_into_parts(source.size_bytes, part_bytes=self._sizes.copy_part_bytes)
         return write.if_absent(parts, send, content_type=source.content_type, metadata=source.metadata)
 
 

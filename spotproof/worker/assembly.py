@@ -10,7 +10,7 @@ from spotproof.checkpoints.engine import CheckpointEngine
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.clients import AwsClients
 from spotproof.clock import Clock, to_epoch_ms
-from spotproof.commits.buckets import S3OutputBuckets
+from spotproof.commits.buckets import PartSizes, S3OutputBuckets
 from spotproof.concurrency import Spawner
 from spotproof.ids import IdSource
 from spotproof.interruptions.imds import ImdsSource, InstanceMetadata
@@ -62,13 +62,17 @@ class WorkerAssembly:
     metadata: InstanceMetadata
     sigterm: SigtermSource  # installed by the caller
     tick_s: float = TICK_S
+    in_parts: PartSizes = PartSizes()  # from which size on output files are written and copied in parts
 
     def __post_init__(self) -> None:
         self.retrier = self._retrier()
         self.store = self._store(self.retrier)
         self.objects = S3ObjectStore(client=self.clients.s3, bucket=self.settings.work_bucket, retrier=self.retrier)
         self.buckets = S3OutputBuckets(
-            client=self.clients.s3, work_bucket=self.settings.work_bucket, retrier=self.retrier
+            client=self.clients.s3,
+            work_bucket=self.settings.work_bucket,
+            retrier=self.retrier,
+            sizes=self.in_parts,
         )
         self.ledger = LedgerBook(self.clock)
 
@@ -188,6 +192,7 @@ class WorkerAssembly:
                 store=self.store,
                 announcer=RunAnnouncer(client=self.clients.events, retrier=self.retrier),
                 clock=self.clock,
+                carer=session.session.session_id,
             ),
             monitor=monitor,
             ledger=self.ledger,

@@ -250,7 +250,10 @@ def test_large_files_travel_in_parts_with_type_and_digest(lease: Lease, tmp_path
             client=client, bucket=WORK, retrier=retrier(), single_write_max=MIB, part_bytes=5 * MIB
         )
         buckets = S3OutputBuckets(
-            client=client, work_bucket=WORK, retrier=retrier(), single_copy_max=MIB, part_bytes=5 * MIB
+            client=client,
+            work_bucket=WORK,
+            retrier=retrier(),
+            sizes=PartSizes(single_copy_max=MIB, copy_part_bytes=5 * MIB),
         )
         pointer = stage(work, lease, [file])
         Publisher(buckets).publish(make_run(), 7, pointer)
