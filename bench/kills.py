@@ -20,6 +20,7 @@ from tests.local.storm.plan import MIX, Trouble
 from tests.local.storm.stage import INTERVAL_S, SCALE, TTL_S, opened_stage
 
 RUNS = 22
+TRACES = Path(__file__).resolve().parent.parent / ".build" / "storms"  # of runs that broke a promise
 TROUBLES = (
     Trouble.THROTTLED,
     Trouble.NONE,
@@ -39,7 +40,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as directory,
         opened_stage(Path(directory) / "state", seed=first, clock=SystemClock()) as stage,
     ):
-        campaign = run_campaign(stage, storms, mix=MIX, say=lambda text: print(text, flush=True))
+        campaign = run_campaign(stage, storms, mix=MIX, traces=TRACES, say=lambda text: print(text, flush=True))
     scales = {"account_scale": SCALE, "notice_s": 120 / SCALE, "ttl_s": TTL_S, "checkpoint_interval_s": INTERVAL_S}
     publish("kills", {"wall_s": round(time.perf_counter() - started, 1), **scales, **campaign.report()})
     sys.exit(bool(campaign.broken))

@@ -78,15 +78,18 @@ def what_zombie_noticed(dealt: Dealt, played: Played) -> str | None:
 
 
 def failure_kind(dealt: Dealt, played: Played) -> str | None:
-    """How the worker without memory or disk said so: the kind of its shard's failure, or the event of its end."""
+    """How the worker without memory or disk said so: the kind of its shard's failure, or the event of its end.
+
+    None: it left before it needed any.
+    """
     for entry in played.entries:
         if entry.at < dealt.at or entry.fields.get("session_id") != dealt.victim.session_id:
             continue
         if entry.event in (events.SHARD_FAILED, events.SHARD_QUARANTINED):
             return str(entry.fields.get("kind"))
-        if entry.event in (events.WORKER_FAILED, events.SESSION_LOST, events.LEASE_LOST, events.SHARD_RELEASED):
+        if entry.event in (events.WORKER_FAILED, events.SESSION_LOST, events.LEASE_LOST):
             return entry.event
-        if entry.event == events.SHARD_COMMITTED:
+        if entry.event == events.WORKER_FINISHED:
             return None
     return "died"
 

@@ -6,9 +6,10 @@ Its bundle has no pyarrow, which the job does not need: a worker that is killed 
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from aws_cdk import App
+from aws_cdk.aws_s3 import CfnBucket
 
 import app as product
 from stacks import bundle, vendoring
@@ -56,11 +57,19 @@ def build_bundles(root: Path, *, platform: str) -> Bundles:
     )
 
 
+def name_buckets(state: StateStack) -> None:
+    """Names that stay: after the loss of the whole account its objects come back where the table says they are."""
+    for bucket, name in ((state.data_bucket, "storm-data"), (state.work_bucket, "storm-work")):
+        resource = cast(CfnBucket, bucket.node.default_child)
+        resource.bucket_name = name
+
+
 def main() -> None:
     app = App(context=product.cdk_flags(), outdir=os.environ["CDK_OUTDIR"])
     settings = DeploySettings.from_context(app.node.get_all_context())
     bundles = build_bundles(product.ROOT, platform=settings.worker_platform)
     state = StateStack(app, settings=settings)
+    name_buckets(state)
     compute = ComputeStack(app, settings=settings, state=state, jobs=(TALLY,), bundles=bundles, root=product.ROOT)
     EventsStack(
         app,

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from demo.outputs import RunOutput
@@ -13,6 +14,7 @@ from tests.local.storm.ledger import PROCESS_EVENTS, process_events
 from tests.local.storm.plan import Blow, Trouble, plan_storm
 from tests.local.storm.play import LOOK_S, Played, Player, StormError
 from tests.local.storm.stage import Stage
+from tests.local.storm.trace import write_trace
 from tests.local.storm.verdict import Broken, judge
 
 CALM_LIMIT_S: Final = 90.0
@@ -117,9 +119,13 @@ def run_campaign(
     storms: Sequence[tuple[int, Trouble]],
     *,
     mix: Mapping[Blow, int],
+    traces: Path,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Campaign:
     """Play every storm (seed and trouble) and judge each run against the undisturbed one.
+
+    Args:
+        traces: directory for the stories of runs that broke a promise.
 
     Raises:
         StormError: a run did not end.
@@ -139,6 +145,8 @@ def run_campaign(
         )
         for each in found:
             say(f"  {each}")
+        if found:
+            say(f"  told in {write_trace(one, found, traces)}")
     return Campaign(played=played, broken=broken)
 
 

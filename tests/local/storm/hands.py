@@ -43,19 +43,11 @@ class Hands:
                 return due - self.stage.clock.now().timestamp()
         return None
 
-    def let_go(self, blow: Blow, pid: int) -> None:
-        """End what a blow holds; a process that is gone is fine."""
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-            match blow:
-                case Blow.FREEZE:
-                    os.killpg(pid, signal.SIGCONT)
-                case Blow.MEMORY:
-                    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-                    resource.prlimit(pid, resource.RLIMIT_AS, unlimited)
-                case Blow.DISK:
-                    scratch_of(pid).unlink(missing_ok=True)
-                case _:
-                    raise ValueError(f"{blow} holds nothing")
+
+def wake(pid: int) -> None:
+    """Let a frozen worker go on; one that is gone is fine."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGCONT)
 
 
 def scratch_of(pid: int) -> Path:

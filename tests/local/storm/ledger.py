@@ -9,6 +9,7 @@ from demo.snapshot import Working
 from tests.local.storm.plan import Blow, Step, Trouble
 
 # What counts as an event on a real process; the notice is counted apart.
+HOLDING: Final = (Blow.FREEZE, Blow.MEMORY, Blow.DISK)  # the worker lives on with what was done to it
 PROCESS_EVENTS: Final = (Blow.KILL, Blow.TERMINATE, Blow.FREEZE, Blow.MEMORY, Blow.DISK)
 
 
@@ -20,15 +21,15 @@ class Dealt:
     at: float
     victim: Working
     pid: int
-    over_at: float | None = None  # FREEZE, MEMORY, DISK: when the worker was let go on
+    over_at: float | None = None  # FREEZE: when the worker was let go on; MEMORY, DISK: when its process was gone
     window_s: float | None = None  # NOTICE: real seconds until the reclaim
     commit_refused: bool | None = None  # FREEZE: whether the table refused the commit under the zombie's lease
     cut_short: bool = False  # the account went down before the blow had its effect
 
     @property
     def under_way(self) -> bool:
-        """Whether the worker still waits for being let go on."""
-        return self.step.blow in (Blow.FREEZE, Blow.MEMORY, Blow.DISK) and self.over_at is None
+        """Whether the worker is frozen, or still there without memory or disk."""
+        return self.step.blow in HOLDING and self.over_at is None
 
 
 @dataclass(slots=True, kw_only=True)

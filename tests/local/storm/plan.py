@@ -15,8 +15,8 @@ class Blow(StrEnum):
     KILL = "SIGKILL"  # the host is gone at once: SIGKILL to everything on it, nobody is told
     TERMINATE = "SIGTERM"  # the host is scaled in: SIGTERM, and SIGKILL when the grace is over
     FREEZE = "SIGSTOP"  # the worker stands still until it is fenced, then SIGCONT: a zombie
-    MEMORY = "out of memory"  # no page more for the worker (RLIMIT_AS), until it has noticed
-    DISK = "disk full"  # every write to its scratch file ends with ENOSPC, until it has noticed
+    MEMORY = "out of memory"  # no page more for the worker (RLIMIT_AS), for as long as it lives
+    DISK = "disk full"  # every write to its scratch file ends with ENOSPC, for as long as it lives
     NOTICE = "spot notice"  # the notice, the window, the reclaim: SIGKILL to what is left
 
 

@@ -1,6 +1,6 @@
 """Plays a plan against one run: looks, strikes when it is due, lets go, keeps enough workers, until the run is over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,17 +11,17 @@ from demo.zombie import is_commit_refused
 from localcloud.client import JobView
 from spotproof.leases.model import Run, RunId, SessionState
 from tests.local.storm import troubles
-from tests.local.storm.hands import Hands, is_alive
-from tests.local.storm.ledger import Dealt, Ledger
+from tests.local.storm.hands import Hands, is_alive, wake
+from tests.local.storm.ledger import HOLDING, Dealt, Ledger
 from tests.local.storm.plan import Blow, StormPlan, Trouble, choose_victim, is_due
 from tests.local.storm.stage import WORKERS, Stage
 
-LOOK_S: Final = 0.2
+LOOK_S: Final = 0.4
 LIMIT_S: Final = 150.0  # of one run
 WORKERS_MIN: Final = 2  # with fewer left, more are submitted: the same run is joined again
-ZOMBIE_LIMIT_S: Final = 20.0
+LEAVE_LIMIT_S: Final = 20.0
 # The run nears its end when so few shards are left for each blow that is still to come.
-SHARDS_PER_BLOW: Final = 0.5
+SHARDS_PER_BLOW: Final = 0.3
 
 
 class StormError(Exception):
@@ -74,14 +74,15 @@ class Player:
             while (run := self.stage.run(self.run_id)) is None or not self.stage.is_over(run):
                 if clock.monotonic() > began + LIMIT_S:
                     raise StormError(self._state_of_affairs(run))
+                workers = self.stage.workers(self.run_id)
                 if run is not None:
-                    self._look(run, began_at)
-                self._keep_workers(run)
+                    self._look(run, workers, began_at)
+                self._keep_workers(run, workers)
                 clock.sleep(LOOK_S)
         finally:
-            self._let_all_go()
+            self._wake_all()
         took_s = clock.monotonic() - began
-        entries = self._log_with_zombies(began_at)
+        entries = self._log_to_the_end(began_at)
         if self._trouble is not None:
             self.ledger.troubles.append(self._trouble.seen())
         return Played(
@@ -99,17 +100,17 @@ class Player:
         self.stage.submit(self.run_id, workers=workers)
         self.ledger.submissions += 1
 
-    def _look(self, run: Run, began_at: float) -> None:
+    def _look(self, run: Run, workers: Mapping[str, JobView], began_at: float) -> None:
         snapshot = self.stage.snapshot(run)
-        self._let_go_of_those_who_noticed(run, snapshot)
+        self._follow_up(run, snapshot)
         if not self._trouble_over and self._is_time_for_trouble(snapshot):
-            self._go_on_with_trouble(snapshot, began_at)
+            self._go_on_with_trouble(snapshot, workers, began_at)
             return
-        self._strike(snapshot)
+        self._strike(snapshot, workers)
 
     # Blows.
 
-    def _strike(self, snapshot: Snapshot) -> None:
+    def _strike(self, snapshot: Snapshot, workers: Mapping[str, JobView]) -> None:
         left = len(self.plan.steps) - len(self.ledger.blows)
         if left == 0:
             return
@@ -118,7 +119,7 @@ class Player:
         if not urgent and not is_due(step, snapshot, progress_before=self._progress):
             return
         victim = choose_victim(step, snapshot, spared=self._spared, urgent=urgent)
-        job = None if victim is None else self._job(victim.batch_job_id)
+        job = None if victim is None else workers.get(victim.batch_job_id)
         if victim is None or job is None or job.pid is None or job.instance != victim.instance_id:
             return
         at = self.stage.clock.now().timestamp()
@@ -131,28 +132,28 @@ class Player:
         else:
             self._spared.add(victim.batch_job_id)
 
-    def _job(self, job_id: str) -> JobView | None:
-        return next((job for job in self.stage.cloud.state().jobs if job.id == job_id), None)
-
-    def _let_go_of_those_who_noticed(self, run: Run, snapshot: Snapshot) -> None:
+    def _follow_up(self, run: Run, snapshot: Snapshot) -> None:
+        """Wake up those who are fenced, and take note of those who left."""
         for dealt in self.ledger.blows:
             if not dealt.under_way:
                 continue
-            if dealt.step.blow is Blow.FREEZE and is_fenced(dealt, snapshot):
+            if dealt.step.blow is not Blow.FREEZE:
+                if not is_alive(dealt.pid):
+                    self._is_over(dealt)
+            elif is_fenced(dealt, snapshot):
                 dealt.commit_refused = is_commit_refused(self.stage.deployment.store, run, dealt.victim)
-                self._let_go(dealt)
-            elif dealt.step.blow is not Blow.FREEZE and has_let_go(dealt, snapshot):
-                self._let_go(dealt)
+                wake(dealt.pid)
+                self._is_over(dealt)
 
-    def _let_go(self, dealt: Dealt) -> None:
-        self.hands.let_go(dealt.step.blow, dealt.pid)
+    def _is_over(self, dealt: Dealt) -> None:
         dealt.over_at = self.stage.clock.now().timestamp()
         self._spared.discard(dealt.victim.batch_job_id)
 
-    def _let_all_go(self) -> None:
+    def _wake_all(self) -> None:
         for dealt in self.ledger.blows:
-            if dealt.under_way:
-                self._let_go(dealt)
+            if dealt.step.blow is Blow.FREEZE and dealt.under_way:
+                wake(dealt.pid)
+                self._is_over(dealt)
         if self._trouble is not None:
             self._trouble.finish()
 
@@ -163,16 +164,21 @@ class Player:
             return self._trouble is not None
         return self._trouble is not None or len(self.ledger.blows) >= self.plan.trouble_after
 
-    def _go_on_with_trouble(self, snapshot: Snapshot, began_at: float) -> None:
+    def _go_on_with_trouble(self, snapshot: Snapshot, workers: Mapping[str, JobView], began_at: float) -> None:
         if self._trouble is None:
             self._trouble = troubles.begin(self.stage, self.plan, snapshot)
         if self.plan.trouble is Trouble.RESTART:
             self._saved_entries = self.stage.log(self.run_id, since=began_at)
         self._trouble_over = self._trouble.look(snapshot)
-        if not self._trouble_over or self.plan.trouble is not Trouble.RESTART:
-            if not self._trouble_over and self.plan.trouble is not Trouble.RESTART:
-                self._strike(snapshot)  # a function may fail during the blows
-            return
+        if self.plan.trouble is not Trouble.RESTART:
+            if not self._trouble_over:
+                self._strike(snapshot, workers)  # a function fails during the blows
+        elif self._trouble_over:
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        """The account is back with an older table and without a host: whoever was struck is gone."""
+        assert self._trouble is not None
         self._restored_at, self._progress = self._trouble.seen().over_at, 0
         for dealt in self.ledger.blows:
             if dealt.under_way:
@@ -181,34 +187,38 @@ class Player:
 
     # Workers, and the end.
 
-    def _keep_workers(self, run: Run | None) -> None:
+    def _keep_workers(self, run: Run | None, workers: Mapping[str, JobView]) -> None:
         """A worker that dies by itself is not replaced by Batch: whoever runs the job submits it again, and joins."""
         if run is not None and (run.state.ended or len(run.closed) == run.stripes):
             return
-        alive = [job for job in self.stage.workers(self.run_id) if not self._is_held(job)]
+        alive = [job for job in workers.values() if not self._is_held(job)]
         if len(alive) < WORKERS_MIN:
             self._submit(WORKERS - len(alive))
 
     def _is_held(self, job: JobView) -> bool:
         return any(dealt.under_way and dealt.victim.batch_job_id == job.id for dealt in self.ledger.blows)
 
-    def _log_with_zombies(self, began_at: float) -> list[LogEntry]:
-        """The run's log, once every zombie that lives has had its say."""
-        deadline = self.stage.clock.monotonic() + ZOMBIE_LIMIT_S
+    def _log_to_the_end(self, began_at: float) -> list[LogEntry]:
+        """The run's log, once every worker that was struck and lives has had its say and left."""
+        deadline = self.stage.clock.monotonic() + LEAVE_LIMIT_S
         while True:
-            entries = [*self._saved_entries, *self.stage.log(self.run_id, since=began_at)]
-            silent = [
+            for dealt in self.ledger.blows:
+                if dealt.under_way and not is_alive(dealt.pid):
+                    self._is_over(dealt)
+            staying = [
                 dealt
                 for dealt in self.ledger.blows
-                if dealt.step.blow is Blow.FREEZE and not dealt.cut_short and is_alive(dealt.pid)
+                if dealt.step.blow in HOLDING and not dealt.cut_short and is_alive(dealt.pid)
             ]
-            if not silent or self.stage.clock.monotonic() > deadline:
+            entries = [*self._saved_entries, *self.stage.log(self.run_id, since=began_at)]
+            if not staying or self.stage.clock.monotonic() > deadline:
                 return entries
             self.stage.clock.sleep(LOOK_S)
 
     def _state_of_affairs(self, run: Run | None) -> str:
         snapshot = None if run is None else self.stage.snapshot(run)
-        jobs = [f"{job.id[-6:]} {job.status} {job.reason or ''}" for job in self.stage.workers(self.run_id)]
+        workers = self.stage.workers(self.run_id).values()
+        jobs = [f"{job.id[-6:]} {job.status} {job.reason or ''}" for job in workers]
         shards = "not planned" if snapshot is None else f"{snapshot.done} of {snapshot.planned} shards are committed"
         return (
             f"run {self.run_id} (seed {self.plan.seed}) is not over after {LIMIT_S:g} s: {shards}; "
@@ -227,11 +237,3 @@ def is_fenced(dealt: Dealt, snapshot: Snapshot) -> bool:
     if shard.fencing_token <= dealt.victim.fencing_token:
         return False
     return dealt.step.pick < 0.5 or shard.state.final or shard.owner not in (None, dealt.victim.session_id)
-
-
-def has_let_go(dealt: Dealt, snapshot: Snapshot) -> bool:
-    """Whether the worker that has no memory or no disk holds its shard no more."""
-    session, shard = snapshot.sessions.get(dealt.victim.session_id), snapshot.shards.get(dealt.victim.shard)
-    if session is None or session.state is not SessionState.ALIVE or shard is None or shard.state.final:
-        return True
-    return shard.fencing_token > dealt.victim.fencing_token or shard.owner != dealt.victim.session_id

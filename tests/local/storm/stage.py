@@ -39,9 +39,9 @@ PACE_S: Final = 0.2
 # Many blows strike the same few shards: what would quarantine a shard on AWS must not end the storm early.
 OPTIONS: Final[Mapping[str, str]] = {
     "ttl_s": f"{TTL_S:g}",
-    "heartbeat_s": "1",
+    "heartbeat_s": "1.3",
     "checkpoint_interval_s": f"{INTERVAL_S:g}",
-    "poll_s": "0.3",
+    "poll_s": "0.6",
     "hint_s": "2",
     "failures_max": "100",
     "losses_max": "100",
@@ -119,13 +119,13 @@ class Stage:
         """Whether the run has ended and its manifest is published."""
         return run.state.ended and contract.SUCCESS_NAME in self.output(run.run_id).objects
 
-    def workers(self, run_id: RunId) -> list[JobView]:
-        """Batch jobs of the run's workers that have not ended; workers that a function submitted included."""
-        return [
-            job
+    def workers(self, run_id: RunId) -> dict[str, JobView]:
+        """Batch jobs of the run's workers that have not ended, by id; workers that a function submitted included."""
+        return {
+            job.id: job
             for job in self.cloud.state().jobs
             if job.name.startswith(run_id) and job.size is None and job.status not in ("SUCCEEDED", "FAILED")
-        ]
+        }
 
     def log(self, run_id: RunId, *, since: float) -> list[LogEntry]:
         """Every event of the run, and of none, that was logged since then (seconds since 1970)."""

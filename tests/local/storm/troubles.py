@@ -14,7 +14,6 @@ from tests.local.storm.backup import (
     restore_objects,
     restore_table,
 )
-from tests.local.storm.hands import is_alive
 from tests.local.storm.ledger import TroubleSeen
 from tests.local.storm.plan import StormPlan, Trouble
 from tests.local.storm.stage import TTL_S
@@ -190,7 +189,8 @@ class Restart:
         os.kill(server, signal.SIGKILL)
         self.at = self.stage.clock.now().timestamp()
         deadline = self.stage.clock.monotonic() + EXIT_LIMIT_S
-        while is_alive(server) and self.stage.clock.monotonic() < deadline:
+        # Its lock outlives its main thread by a moment.
+        while self.stage.state.is_locked() and self.stage.clock.monotonic() < deadline:
             self.stage.clock.sleep(0.02)
 
     def _restore(self, objects: list[ObjectCopy]) -> None:

@@ -85,6 +85,8 @@ def _work(played: Played) -> Iterator[tuple[str, str]]:
             lost_s = lost_work_s(dealt, played)
             if lost_s is not None and lost_s > INTERVAL_S + LOST_MARGIN_S:
                 yield "a kill costs an interval and 5 s at most", f"{where}: {lost_s:.1f} s"
+        if dealt.step.blow in (Blow.MEMORY, Blow.DISK) and not dealt.cut_short and dealt.over_at is None:
+            yield "a worker without memory or disk leaves", f"{where}: its process is still there"
         if dealt.step.blow is Blow.NOTICE and not dealt.cut_short:
             drain = drain_of(dealt, played)
             if drain is None or drain.window_s is None:
