@@ -34,7 +34,15 @@ class CallObserver(Protocol):
 class Gate:
     """All calls of one world pass here."""
 
-    def __init__(self, *, scheduler: Scheduler, trace: Trace, rng: random.Random, faults: CallFaults) -> None:
+    def __init__(
+        self,
+        *,
+        scheduler: Scheduler,
+        trace: Trace,
+        rng: random.Random,
+        faults: CallFaults,
+        pause_s: float = PAUSE_S,
+    ) -> None:
         self.observers: list[CallObserver] = []
         self.calls = 0
         self.current: Call | None = None  # the one that is taking effect
@@ -42,6 +50,7 @@ class Gate:
         self._trace = trace
         self._rng = rng
         self._faults = faults
+        self._pause_s = pause_s
 
     def call(self, process: Process, service: str, operation: str, target: Any, parameters: dict[str, Any]) -> Any:
         """Make one call for `process`; returns or raises what botocore would."""
@@ -75,7 +84,7 @@ class Gate:
 
     def _before(self, call: Call, fault: CallFault) -> None:
         if fault is CallFault.PAUSED_BEFORE:
-            call.process.freeze(PAUSE_S)
+            call.process.freeze(self._pause_s)
         if not fault.prevents:
             return
         self._note(call, fault.value)
@@ -101,7 +110,7 @@ class Gate:
                 self._note(call, fault.value)
                 call.process.kill(fault.value)
             case CallFault.PAUSED_AFTER:
-                call.process.freeze(PAUSE_S)
+                call.process.freeze(self._pause_s)
             case CallFault.FAILED_AFTER:
                 self._note(call, fault.value)
                 raise error_of(fault, call)

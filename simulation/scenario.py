@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+from simulation.cloud.timing import USUAL, Timing
 from simulation.faults.rates import draw_rates
+from simulation.gate import PAUSE_S
 from simulation.workload import Workload, draw_workload
 
 PEACE_S: Final = (60.0, 700.0)  # faults end somewhere between
@@ -24,7 +26,8 @@ class Scenario:
     skew_s: float  # at most so far are wall clocks off
     page_bytes_max: int  # of table queries
     page_keys_max: int  # of S3 listings
-    faults: Mapping[int, object] = field(default_factory=dict)  # call number -> CallFault, for enumeration
+    pause_s: float = PAUSE_S  # how long a paused process stands still
+    timing: Timing = USUAL
 
 
 def draw_scenario(seed: int) -> Scenario:

@@ -38,7 +38,7 @@ from simulation.cloud.table import SimTable
 from simulation.faults.book import FaultBook
 from simulation.faults.calls import Call
 from simulation.faults.drawn import DrawnFaults
-from simulation.gate import Gate
+from simulation.gate import CallFaults, Gate
 from simulation.kernel.process import Process
 from simulation.kernel.scheduler import MICROSECONDS, Scheduler, microseconds
 from simulation.kernel.trace import Trace
@@ -83,7 +83,8 @@ CHECKS: Final[tuple[type[Check], ...]] = (
 class World:
     """Built from a scenario, run once."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, *, call_faults: CallFaults | None = None) -> None:
+        """`call_faults`: instead of those that the scenario's rates give."""
         self.scenario = scenario
         self.workload = scenario.workload
         self.run_id = RUN_ID
@@ -98,14 +99,20 @@ class World:
         self.skew_max_ms = 2 * scenario.skew_s * 1000
         self.may_quarantine = False
         self._cleaned = False  # the run ended and left nothing behind
-        self._build_cloud()
+        self._build_cloud(call_faults)
         self._build_checks()
 
     # --- building ------------------------------------------------------------------------------------------------
 
-    def _build_cloud(self) -> None:
+    def _build_cloud(self, call_faults: CallFaults | None) -> None:
         scenario, scheduler, trace, book = self.scenario, self.scheduler, self.trace, self.book
-        self.gate = Gate(scheduler=scheduler, trace=trace, rng=self._fork_rng(), faults=self._call_faults())
+        self.gate = Gate(
+            scheduler=scheduler,
+            trace=trace,
+            rng=self._fork_rng(),
+            faults=call_faults or DrawnFaults(book, self._fork_rng()),
+            pause_s=scenario.pause_s,
+        )
         self.table = SimTable(
             TABLE, scheduler=scheduler, faults=book, rng=self._fork_rng(), page_bytes_max=scenario.page_bytes_max
         )
@@ -134,9 +141,17 @@ class World:
             queue_arns=(SPOT_QUEUE.arn, ON_DEMAND_QUEUE.arn),
             burst_size=20,
         )
-        self.market = Market(scheduler=scheduler, trace=trace, rng=self._fork_rng(), faults=book)
+        self.market = Market(
+            scheduler=scheduler, trace=trace, rng=self._fork_rng(), faults=book, timing=scenario.timing
+        )
         self.fleet = Fleet(
-            scheduler=scheduler, trace=trace, rng=self._fork_rng(), faults=book, bus=self.bus, market=self.market
+            scheduler=scheduler,
+            trace=trace,
+            rng=self._fork_rng(),
+            faults=book,
+            bus=self.bus,
+            market=self.market,
+            timing=scenario.timing,
         )
         Fates(scheduler=scheduler, rng=self._fork_rng(), faults=book, fleet=self.fleet)
         self.batch = Batch(
@@ -149,6 +164,7 @@ class World:
             queues=(SPOT_QUEUE, ON_DEMAND_QUEUE),
             definitions=(DEFINITION,),
             start_container=self._start_container,
+            timing=scenario.timing,
         )
         self.services |= {"events": self.bus, "batch": self.batch.api, "ec2": self.market}
 
@@ -159,9 +175,6 @@ class World:
         self.s3.watch.append(self._object_changed)
         self.raw_retrier = Retrier(clock=SystemClock(), rng=random.Random(0))
         self.raw_work = S3ObjectStore(client=self.s3, bucket=WORK_BUCKET, retrier=self.raw_retrier)  # type: ignore[arg-type]
-
-    def _call_faults(self) -> Any:
-        return DrawnFaults(self.book, self._fork_rng())
 
     def _fork_rng(self) -> random.Random:
         """A stream of its own for every part: a new draw in one part moves no other part's."""
