@@ -29,6 +29,9 @@ class PartSizes:
     copy_part_bytes: int = COPY_PART_BYTES
 
 
+DEFAULT_SIZES: Final = PartSizes()
+
+
 class OutputBuckets(Protocol):
     """The work bucket, other buckets by name, and server-side copies from the former to the latter."""
 
@@ -59,7 +62,7 @@ class S3OutputBuckets:
         client: "S3Client",
         work_bucket: str,
         retrier: Retrier,
-        sizes: PartSizes = PartSizes(),
+        sizes: PartSizes = DEFAULT_SIZES,
     ) -> None:
         self._client = client
         self._retrier = retrier

@@ -10,7 +10,7 @@ from spotproof.checkpoints.engine import CheckpointEngine
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.clients import AwsClients
 from spotproof.clock import Clock, to_epoch_ms
-from spotproof.commits.buckets import PartSizes, S3OutputBuckets
+from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes, S3OutputBuckets
 from spotproof.concurrency import Spawner
 from spotproof.ids import IdSource
 from spotproof.interruptions.imds import ImdsSource, InstanceMetadata
@@ -62,7 +62,7 @@ class WorkerAssembly:
     metadata: InstanceMetadata
     sigterm: SigtermSource  # installed by the caller
     tick_s: float = TICK_S
-    in_parts: PartSizes = PartSizes()  # from which size on output files are written and copied in parts
+    in_parts: PartSizes = DEFAULT_SIZES  # from which size on output files are written and copied in parts
 
     def __post_init__(self) -> None:
         self.retrier = self._retrier()

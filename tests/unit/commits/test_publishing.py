@@ -14,7 +14,7 @@ from moto import mock_aws
 from spotproof.checkpoints.multipart import cut_into_parts
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.checkpoints.store import ObjectStore, delete_all
-from spotproof.commits.buckets import InMemoryOutputBuckets, OutputBuckets, S3OutputBuckets
+from spotproof.commits.buckets import InMemoryOutputBuckets, OutputBuckets, PartSizes, S3OutputBuckets
 from spotproof.commits.publish import Publisher
 from spotproof.commits.staged_file import StagedFile
 from spotproof.commits.staging import attempt_prefix, read_output_pointer, stage
