@@ -85,7 +85,7 @@ class BatchApi:
             raise _refused("ListJobs", f"one filter at most, got {len(filters)}")
         jobs = self._visible(self._selected(given))
         if filters:
-            jobs = [job for job in jobs if job.parent is None and _passes(filters[0])(job)]
+            jobs = [job for job in jobs if _passes(filters[0])(job)]
             return _page(jobs, given, min(self._page_max, LIST_FILTERED_MAX))
         jobs = [job for job in jobs if job.status == given.get("jobStatus", "RUNNING")]
         return _page(jobs, given, min(self._page_max, LIST_MAX))

@@ -106,9 +106,8 @@ class Attempts:
         self._note(f"container ended with {process.exit_code}", job, attempt)
         if self._faults_host(process):
             self._fleet.fail(attempt.instance, "host failure")
-        if not attempt.instance.powered or attempt.settled:
-            return  # nobody is left who could tell, or nobody asks any more
-        attempt.reported = True
+        if not attempt.instance.powered:
+            return  # nobody is left who could tell
         end = AttemptEnd(exit_code=process.exit_code, reason=OUT_OF_MEMORY if attempt.out_of_memory else "")
         self._scheduler.after(self._timing.report_s * self._rng.random(), partial(self._settle, job, attempt, end))
 
@@ -165,14 +164,14 @@ class Attempts:
         lost = [
             (job, job.attempt)
             for job in self._open.values()
-            if job.attempt is not None and job.attempt.instance is instance and not job.attempt.reported
+            if job.attempt is not None and job.attempt.instance is instance
         ]
         for job, attempt in lost:
             wait_s = self._rng.randrange(*self._timing.host_gone_s)
             self._scheduler.after(wait_s, partial(self._settle, job, attempt, host_gone(instance.id)))
 
     def _settle(self, job: SimJob, attempt: SimAttempt, end: AttemptEnd) -> None:
-        """Batch takes note of an attempt's end and decides what follows."""
+        """Batch takes note of an attempt's end, the first it hears of, and decides what follows."""
         if attempt.settled:
             return
         attempt.settled = True

@@ -65,7 +65,6 @@ class SimAttempt:
     stopping: bool = False  # SIGTERM was sent
     timed_out: bool = False
     out_of_memory: bool = False
-    reported: bool = False  # the agent told how the container ended
     settled: bool = False  # Batch took note of the end
 
     def container(self, end: AttemptEnd | None) -> dict[str, Any]:

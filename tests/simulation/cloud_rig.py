@@ -70,7 +70,7 @@ class Rig:
         work: Work | None = None,
         heeds_sigterm: bool = True,
         queues: tuple[SimQueue, ...] = (SPOT, ON_DEMAND),
-        definition: SimJobDefinition | None = None,
+        definitions: tuple[SimJobDefinition, ...] = (SimJobDefinition(name="fold"),),
         **batch: Any,
     ) -> None:
         self.scheduler = Scheduler()
@@ -89,6 +89,7 @@ class Rig:
         Fates(scheduler=self.scheduler, rng=self.rng, faults=self.faults, fleet=self.fleet)
         self.work: Work = work or (lambda process, _job, _attempt: process.wait(3600.0) or 0)  # type: ignore[func-returns-value]
         self.heeds_sigterm = heeds_sigterm
+        self.deaf_attempts: set[int] = set()  # SIGTERM comes before their program listens
         self.containers: list[Process] = []
         self.started: list[tuple[str, int, str]] = []  # job id, attempt, instance id
         self.sigterms: list[tuple[str, float]] = []  # job id, when
@@ -97,7 +98,7 @@ class Rig:
             bus=self.bus,
             fleet=self.fleet,
             queues=queues,
-            definitions=(definition or SimJobDefinition(name="fold"),),
+            definitions=definitions,
             start_container=self._start,
             **batch,
         )
@@ -158,7 +159,7 @@ class Rig:
             if self.heeds_sigterm:
                 process.end(75, "left")
 
-        if job.name != "no-handler":
+        if attempt not in self.deaf_attempts:
             job.on_sigterm = on_sigterm
         process.start(lambda: self.work(process, job, attempt))
         return process

@@ -150,6 +150,44 @@ def test_a_job_waits_for_capacity_and_starts_when_there_is_some() -> None:
     assert rig.now_s < 3 * 3600 + 600
 
 
+def test_a_shortage_of_spot_does_not_delay_on_demand() -> None:
+    rig = Rig(work=exits(0))
+    rig.market.begin_shortage(Lifecycle.SPOT, 3600)
+    rig.submit()
+    rig.run(31)
+    asked_at = rig.now_s
+    job = rig.submit(jobQueue="on-demand")
+
+    assert rig.run(DAY_S, until=lambda: job.placed_on is not None)
+
+    assert rig.now_s - asked_at < 4
+
+
+def test_the_head_of_a_queue_waits_for_its_room_and_others_behind_it() -> None:
+    definitions = (SimJobDefinition(name="fold"), SimJobDefinition(name="huge", vcpus=64))
+    rig = Rig(work=exits(0), definitions=definitions)
+    huge = rig.submit(jobDefinition="huge")
+    rig.run(5)
+    small = rig.submit()
+    rig.run(3600)
+    assert (huge.status, small.status) == ("RUNNABLE", "RUNNABLE")
+    rig.api.cancel_job(jobId=huge.id, reason="can never run")
+
+    assert rig.finish(small).status is JobStatus.SUCCEEDED
+
+
+def test_a_lost_host_makes_room_for_a_new_one_at_once() -> None:
+    queue = SimQueue(name="spot", lifecycle=Lifecycle.SPOT, vcpus_max=1)
+    rig = Rig(queues=(queue,), work=waits)
+    rig.submit(arrayProperties={"size": 20})
+    rig.run(1800)
+    rig.fleet.lose(rig.fleet.live()[0], "reclaimed")
+
+    rig.run(2)
+
+    assert len(rig.fleet.live()) == 1
+
+
 def test_the_on_demand_queue_runs_on_on_demand_hosts() -> None:
     rig = Rig(work=exits(0))
     rig.finish(rig.submit(jobQueue="on-demand"))
@@ -298,24 +336,29 @@ def test_who_does_not_heed_sigterm_is_killed_when_the_grace_is_over(grace_s: flo
     rig = Rig(work=waits, heeds_sigterm=False, stop_grace_s=grace_s)
     job = rig.submit_running()
     rig.api.terminate_job(jobId=job.id, reason="enough")
+    rig.run(10)
+    rig.api.terminate_job(jobId=job.id, reason="quickly")
 
     assert rig.run(DAY_S, until=lambda: not rig.containers[0].alive)
 
+    assert len(rig.sigterms) == 1
     assert rig.now_s - rig.sigterms[0][1] == pytest.approx(grace_s)
     assert rig.containers[0].exit_code == 137
 
 
 def test_sigterm_ends_a_program_that_does_not_listen_yet() -> None:
     rig = Rig(work=waits)
-    job = rig.submit_running(jobName="no-handler")
-    rig.api.terminate_job(jobId=job.id, reason="enough")
-    rig.finish(job)
+    rig.deaf_attempts = {2}
+    rig.faults.rates = {ContainerFate.STOPPED: 10.0}
+    job = rig.submit()
+    assert rig.run(DAY_S, until=lambda: len(job.past) == 2)
 
-    assert job.past[0]["container"]["exitCode"] == 143
+    assert [attempt["container"]["exitCode"] for attempt in job.past] == [75, 143]
+    assert len(rig.sigterms) == 1
 
 
 def test_an_attempt_has_its_time_and_is_not_retried_after_it() -> None:
-    rig = Rig(work=waits, definition=SimJobDefinition(name="fold", timeout_s=600))
+    rig = Rig(work=waits, definitions=(SimJobDefinition(name="fold", timeout_s=600),))
     job = rig.submit_running()
     started_s = rig.now_s
     rig.finish(job)
@@ -327,10 +370,11 @@ def test_an_attempt_has_its_time_and_is_not_retried_after_it() -> None:
 
 
 def test_a_timeout_counts_from_each_attempts_start() -> None:
-    rig = Rig(work=exits(75, 75, 0), definition=SimJobDefinition(name="fold", timeout_s=100))
+    rig = Rig(work=exits(75, 75, 0), definitions=(SimJobDefinition(name="fold", timeout_s=100),))
     job = rig.finish(rig.submit())
 
     assert job.status is JobStatus.SUCCEEDED
+    assert rig.sigterms == []
 
 
 def test_a_host_taken_for_lost_runs_on_and_its_end_counts_no_more() -> None:
@@ -345,6 +389,7 @@ def test_a_host_taken_for_lost_runs_on_and_its_end_counts_no_more() -> None:
     assert rig.run(DAY_S, until=lambda: job.status == "RUNNING")
 
     assert [one.alive for one in rig.containers] == [True, True]
+    assert len({instance for _, _, instance in rig.started}) == 2
     assert job.past[0]["statusReason"].startswith("Host EC2 (instance ")
     assert rig.run(DAY_S, until=lambda: not rig.containers[0].alive)
     rig.run(60)
@@ -361,6 +406,20 @@ def test_a_planned_kill_may_be_the_end_of_the_host() -> None:
         assert rig.run(DAY_S, until=lambda job=job: bool(job.past))  # type: ignore[misc]
         assert job.past[0]["statusReason"].startswith("Host EC2") == host_too
         assert job.past[0]["container"].get("exitCode") == (None if host_too else 137)
+
+
+def test_a_host_lost_before_the_container_started_ends_the_attempt() -> None:
+    rig = Rig(work=waits)
+    job = rig.submit()
+    assert rig.run(DAY_S, until=lambda: job.status == "STARTING")
+    assert job.attempt is not None
+    lost = job.attempt.instance
+    rig.fleet.lose(lost, "reclaimed")
+    assert rig.run(DAY_S, until=lambda: job.status == "RUNNING")
+
+    assert job.past[0]["statusReason"].startswith("Host EC2")
+    assert "startedAt" not in job.past[0]
+    assert [instance != lost.id for _, _, instance in rig.started] == [True]
 
 
 def test_an_exit_that_was_reported_counts_although_the_host_is_lost_then() -> None:
@@ -566,6 +625,18 @@ def test_cancelling_ends_who_waits_and_leaves_who_runs() -> None:
     assert rig.api.cancel_job(jobId="unknown", reason="x") == {}
 
 
+def test_a_cancelled_job_gives_back_its_turn() -> None:
+    rig = Rig(work=waits)
+    rig.market.begin_shortage(Lifecycle.SPOT, 600)
+    job = rig.submit()
+    assert rig.run(DAY_S, until=lambda: job.status == "RUNNABLE")
+    rig.api.cancel_job(jobId=job.id, reason="not needed")
+    rig.run(3600)
+
+    assert rig.started == []
+    assert rig.fleet.instances == {}
+
+
 def test_a_terminated_worker_is_told_as_a_persons_will() -> None:
     rig = Rig(work=waits)
     job = rig.submit_running()
@@ -637,7 +708,7 @@ def storm(seed: int) -> Rig:
 def test_in_any_storm_every_job_ends_no_room_is_lost_and_every_event_is_readable() -> None:
     for seed in range(40):
         rig = storm(seed)
-        assert all(one.vcpus_used == 0 for one in rig.fleet.instances.values())
+        assert all(one.vcpus_used == 0 and not one.processes for one in rig.fleet.instances.values())
         assert rig.fleet.live() == []
         assert not any(process.alive for process in rig.containers)
         for job in rig.batch.jobs.values():

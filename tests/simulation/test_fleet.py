@@ -9,11 +9,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from simulation.cloud.aws_event import ACCOUNT, iso, moment_of
-from simulation.cloud.fates import FATES, Fate
+from simulation.cloud.fates import Fate
 from simulation.cloud.fault_rates import FULL_RATES
 from simulation.cloud.fleet import BOOT_FAILED
 from simulation.cloud.instance import Lifecycle
-from simulation.cloud.market import NO_ON_DEMAND, NO_SPOT, ZONES
+from simulation.cloud.market import NO_ON_DEMAND, NO_SPOT, ZONES, vcpus_of
 from simulation.kernel.process import EPOCH, Process
 from spotproof import contract
 from spotproof.costs.prices import EC2SpotPrices
@@ -183,7 +183,7 @@ def test_every_fate_befalls_spot_hosts_at_its_rate_and_only_what_fits_on_demand_
         hours += 1
 
     assert met["ec2 spot"] > 15
-    assert (met["ec2 on-demand"] > 0) == (fate in FATES[Lifecycle.ON_DEMAND])
+    assert (met["ec2 on-demand"] > 0) == (fate in (Fate.HOST_FAILURE, Fate.SUSPENDED, Fate.ALL_FAILED))
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,49 @@ def test_a_fate_is_told_and_done_as_its_name_says(fate: Fate, warned: bool, reco
     assert bool(rig.bus.of(contract.DETAIL_SPOT_WARNING)) == warned
     assert bool(rig.bus.of(contract.DETAIL_REBALANCE)) == recommended
     assert instance.is_running != lost
+
+
+def test_a_host_idles_for_a_while_before_it_goes() -> None:
+    rig = Rig()
+    instance = rig.running_instance()
+    rig.run(100)
+    rig.fleet.occupy(instance, 1)
+    rig.run(100)
+    rig.fleet.vacate(instance, 1)
+
+    rig.run(299)
+    assert instance.is_running
+    rig.run(2)
+    assert not instance.is_running
+
+
+def test_nothing_befalls_a_host_that_is_gone() -> None:
+    rig = Rig(rates={Fate.HOST_FAILURE: 10.0})
+    rig.fleet.occupy(rig.running_instance(), 1)
+
+    rig.run(24 * 3600)
+
+    assert rig.faults.total == 1
+
+
+def test_fates_come_again_and_again_each_at_its_rate() -> None:
+    rig = Rig(rates={Fate.REBALANCE_ONLY: 3.0, Fate.SUSPENDED: 1.0})
+    rig.fleet.occupy(rig.running_instance(), 1)
+
+    rig.run(100 * 3600)
+
+    rebalanced, suspended = (rig.faults.struck[(fate, "ec2 spot")] for fate in (Fate.REBALANCE_ONLY, Fate.SUSPENDED))
+    assert 320 < rebalanced + suspended < 480
+    assert 2 < rebalanced / suspended < 5
+
+
+def test_a_reclaim_is_announced_once() -> None:
+    rig = Rig(rates={Fate.WARNING_ONLY: 10.0})
+    rig.fleet.occupy(rig.running_instance(), 1)
+
+    rig.run(10 * 3600)
+
+    assert len(rig.bus.of(contract.DETAIL_SPOT_WARNING)) == 1
 
 
 def test_all_at_once_hits_every_host_within_one_moment() -> None:
@@ -275,11 +318,13 @@ def test_a_launch_may_fail_before_the_instance_runs() -> None:
 def test_instances_are_at_least_as_large_as_asked_for() -> None:
     for seed in range(20):
         rig = Rig(seed=seed)
-        instance = rig.fleet.launch(environment="e", lifecycle=Lifecycle.SPOT, vcpus=2)
-        assert instance is not None
-        assert instance.vcpus >= 2
-        assert instance.type in rig.market.types
-        assert instance.zone in ZONES
+        instance = rig.fleet.launch(environment="e", lifecycle=Lifecycle.SPOT, vcpus=4)
+        large = any(vcpus_of(kind) >= 4 for kind in rig.market.types)
+        assert (instance is not None) == large
+        if instance is not None:
+            assert instance.vcpus >= 4
+            assert instance.type in rig.market.types
+            assert instance.zone in ZONES
 
 
 def test_the_same_seed_gives_the_same_fleet() -> None:

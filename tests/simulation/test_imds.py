@@ -9,7 +9,16 @@ import pytest
 
 from simulation.cloud.aws_event import moment_of
 from simulation.cloud.fleet import METADATA_BLIND
-from simulation.cloud.imds import FAULT, FAULTS, TOKEN_HEADER, TOKEN_PATH, TTL_HEADER, MetadataFault, SimMetadata
+from simulation.cloud.imds import (
+    FAULT,
+    FAULTS,
+    TOKEN_HEADER,
+    TOKEN_PATH,
+    TTL_HEADER,
+    MetadataFault,
+    SimMetadata,
+    value_at,
+)
 from simulation.cloud.instance import Lifecycle, SimInstance
 from simulation.kernel.process import Process
 from spotproof.interruptions.imds import (
@@ -121,6 +130,14 @@ def test_the_notice_names_the_moment_of_the_reclaim() -> None:
     deadline = parse_instance_action(body, notice_lead_s=120).deadline
     assert deadline is not None
     assert timedelta(0) <= moment_of(instance.reclaim_at) - deadline < timedelta(seconds=1)
+
+
+def test_metadata_shows_a_notice_within_seconds_not_at_once() -> None:
+    rig, instance = held()
+    rig.fleet.give_notice(instance)
+
+    assert value_at(NOTICE_PATH, instance, now_us=rig.scheduler.now) is None
+    assert value_at(NOTICE_PATH, instance, now_us=rig.scheduler.now + 5_000_000) is not None
 
 
 def test_the_recommendation_names_its_moment() -> None:
