@@ -59,7 +59,7 @@ class Checkpointing:
         self._ledger = ledger
         self._clock = clock
         self._work_at_start_s = 0.0
-        self._work_at_save_s = 0.0
+        self._work_at_save_s = ledger.seconds(Spent.WORK)  # of earlier shards: none of it is at risk
         self._fraction_at_start: float | None = None  # at the first safe point, as is _work_at_start_s
         self._saved_at = clock.monotonic()
         self._save_cost_s = 0.0  # of the last save; 0 while unknown

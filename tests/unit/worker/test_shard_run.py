@@ -406,6 +406,28 @@ def test_a_checkpoint_of_a_newer_worker_ends_this_one_and_keeps_the_shard(world:
     assert world.known_row().failures == 0
 
 
+def test_a_restore_that_fails_takes_nothing_from_the_work_of_earlier_shards(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_lease = world.lease
+
+    def lease_after_useful_work() -> tuple[Lease, WorkerSession, Monitor, LedgerBook]:
+        lease, session, monitor, ledger = first_lease()
+        with ledger.span(Spent.WORK):
+            world.clock.advance(7)
+        return lease, session, monitor, ledger
+
+    def refuse(pointer: CheckpointPointer | None) -> Any:
+        raise AwsUnavailableError("S3 503")
+
+    monkeypatch.setattr(world, "lease", lease_after_useful_work)
+    worker = world.worker(world.job())
+    worker.engine.restore = refuse  # type: ignore[method-assign]
+
+    assert worker.execute() is ShardOutcome.RELEASED
+    assert (worker.ledger.seconds(Spent.WORK), worker.ledger.seconds(Spent.REDONE)) == (7, 0)
+
+
 def test_a_save_that_fails_costs_nothing_but_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(key: str, data: bytes) -> None:
         raise AwsUnavailableError("S3 503")
