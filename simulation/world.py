@@ -11,8 +11,6 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from lambdas.handler_settings import HandlerSettings
 from simulation.checks.base import Check, ObjectChange, Report, TableWrite
 from simulation.checks.ledger import LedgerCheck
@@ -37,15 +35,17 @@ from simulation.cloud.s3 import SimS3
 from simulation.cloud.table import SimTable
 from simulation.faults.book import FaultBook
 from simulation.faults.calls import Call
+from simulation.faults.deeds import Deeds
 from simulation.faults.drawn import DrawnFaults
 from simulation.gate import CallFaults, Gate
 from simulation.kernel.process import Process
 from simulation.kernel.scheduler import MICROSECONDS, Scheduler, microseconds
 from simulation.kernel.trace import Trace
+from simulation.operator import Operator
 from simulation.outcome import Outcome
 from simulation.scenario import Scenario, draw_scenario
 from simulation.worker import JOB, KIND, TABLE, Container
-from simulation.workload import DATA_BUCKET, INPUT_PREFIX, OUTPUT_PREFIX, WORK_BUCKET
+from simulation.workload import DATA_BUCKET, WORK_BUCKET
 from spotproof import contract
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.clock import SystemClock
@@ -106,11 +106,12 @@ class World:
 
     def _build_cloud(self, call_faults: CallFaults | None) -> None:
         scenario, scheduler, trace, book = self.scenario, self.scheduler, self.trace, self.book
+        self.call_faults = DrawnFaults(book, self._fork_rng())
         self.gate = Gate(
             scheduler=scheduler,
             trace=trace,
             rng=self._fork_rng(),
-            faults=call_faults or DrawnFaults(book, self._fork_rng()),
+            faults=call_faults or self.call_faults,
             pause_s=scenario.pause_s,
         )
         self.table = SimTable(
@@ -121,6 +122,7 @@ class World:
             now=lambda: moment_of(scheduler.now),
             page_keys_max=scenario.page_keys_max,
         )
+        self.pristine = SimS3((DATA_BUCKET,), now=lambda: moment_of(0))  # the input as the run found it
         self.services: dict[str, Any] = {"dynamodb": self.table, "s3": self.s3}
         self.functions = Functions(
             scheduler=scheduler,
@@ -166,6 +168,8 @@ class World:
             start_container=self._start_container,
             timing=scenario.timing,
         )
+        self.operator = Operator(self, queue=SPOT_QUEUE, definition=DEFINITION, options=_option_text(scenario))
+        self.deeds = Deeds(self, self._fork_rng())
         self.services |= {"events": self.bus, "batch": self.batch.api, "ec2": self.market}
 
     def _build_checks(self) -> None:
@@ -262,9 +266,11 @@ class World:
     def run_to_end(self) -> Outcome:
         """Submit the job, play everything, check the end."""
         for key, body in self.workload.objects.items():
-            self.s3.put_object(Bucket=DATA_BUCKET, Key=key, Body=body)
+            for s3 in (self.s3, self.pristine):
+                s3.put_object(Bucket=DATA_BUCKET, Key=key, Body=body)
         self.bus.start_schedules()
-        self.scheduler.after(0.0, self._submit)
+        self.scheduler.after(0.0, self.operator.submit)
+        self.deeds.start()
         self.scheduler.after(self.scenario.peace_s, self._make_peace)
         until = microseconds(self.scenario.peace_s + LIVENESS_S)
         with contextlib.redirect_stderr(io.StringIO()):  # workers write their last line there
@@ -272,26 +278,12 @@ class World:
         self.report.now = self.scheduler.now
         if not at_rest and not self.report.violations:
             self.report.broken("I10", f"the run did not end within two hours after the last fault: {self.run}")
+        for wrong in (*self.functions.invariant_errors, *self.functions.surprises):
+            self.report.broken("assertion", f"{wrong.service} raised {wrong.error!r}")
         if not self.report.violations:
             for check in self.checks.values():
                 check.ended()
         return self.outcome()
-
-    def _submit(self) -> None:
-        parameters = {
-            "run": RUN_ID,
-            "input": f"s3://{DATA_BUCKET}/{INPUT_PREFIX}",
-            "output": f"s3://{DATA_BUCKET}/{OUTPUT_PREFIX}",
-            "shard_by": self.workload.shard_by,
-            "options": _option_text(self.scenario),
-        }
-        array = {"arrayProperties": {"size": self.scenario.workers}} if self.scenario.workers > 1 else {}
-        try:
-            self.batch.api.submit_job(
-                jobName="job", jobQueue=SPOT_QUEUE.name, jobDefinition=DEFINITION.name, parameters=parameters, **array
-            )
-        except ClientError as error:
-            raise AssertionError(f"the submission is wrong: {error}") from error
 
     def _make_peace(self) -> None:
         self.trace.note(self.scheduler.now, "world", "peace: no fault from here on")

@@ -67,5 +67,8 @@ class Check:
     def changed(self, change: ObjectChange) -> None:
         """After every effective change of an object."""
 
+    def restored(self) -> None:
+        """The table went back to an earlier moment: what was remembered of it is void."""
+
     def ended(self) -> None:
         """Once, when the run has ended and the world is at rest."""

@@ -21,6 +21,9 @@ class ObjectCheck(Check):
         self._final: dict[str, str] = {}  # final key of a commit -> sha256
         self._pinned: dict[int, frozenset[str]] = {}  # shard -> keys that its pointer's checkpoint consists of
 
+    def restored(self) -> None:
+        self._pinned.clear()  # older pointers may name what newer ones let be deleted
+
     def wrote(self, write: TableWrite) -> None:
         if not write.sort.startswith("S#") or write.new is None:
             return

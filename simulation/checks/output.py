@@ -50,7 +50,7 @@ class OutputCheck(Check):
             if index in quarantined:
                 continue
             totals: dict[str, Any] = {}
-            reader = ShardReader(plan.shard(index), plan.header, s3=self.world.s3, retrier=self.world.raw_retrier)
+            reader = ShardReader(plan.shard(index), plan.header, s3=self.world.pristine, retrier=self.world.raw_retrier)
             for batch in reader.batches():
                 for record in batch.records:
                     add(totals, record)

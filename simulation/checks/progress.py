@@ -25,6 +25,10 @@ class ProgressCheck(Check):
         """A fault destroyed or changed a checkpoint object of the shard."""
         self._undurable.add(shard)
 
+    def restored(self) -> None:
+        run = self.world.run
+        self._undurable.update(range(0 if run is None else run.shards))
+
     def wrote(self, write: TableWrite) -> None:
         if not write.sort.startswith("S#") or write.new is None or write.call is None:
             return

@@ -5,6 +5,7 @@ from simulation.checks.parsed import shard_from_item
 from spotproof.leases.model import Shard, ShardState
 
 OWNER_ONLY = frozenset({"record checkpoint", "commit", "fail", "fail for good", "release"})
+HOPELESS = ("input: ", "configuration: ")  # failures that no repetition can mend
 
 
 class RowCheck(Check):
@@ -62,5 +63,6 @@ class RowCheck(Check):
         self.report.require((after.owner is not None) == owned, "I3", f"{after}: owner and state do not agree")
         if after.state is ShardState.QUARANTINED:
             options = self.world.options
-            earned = after.failures >= options.failures_max or after.losses >= options.losses_max
+            hopeless = (after.last_error or "").startswith(HOPELESS)
+            earned = hopeless or after.failures >= options.failures_max or after.losses >= options.losses_max
             self.report.require(earned, "I8", f"{after} was quarantined too early")

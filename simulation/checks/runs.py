@@ -19,6 +19,14 @@ class RunCheck(Check):
         self._epoch = 0
         self.successes = 0
 
+    def restored(self) -> None:
+        rows = [shard_from_item(item) for item in self.world.table.items() if item["sk"]["S"].startswith("S#")]
+        self._states = {row.index: row.state for row in rows}
+        run = self.world.run
+        self._closed = frozenset() if run is None else run.closed
+        self._state = None if run is None else run.state
+        self._epoch = 0 if run is None else run.finalizer_epoch
+
     def wrote(self, write: TableWrite) -> None:
         if write.new is None:
             return

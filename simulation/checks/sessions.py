@@ -15,6 +15,18 @@ class SessionCheck(Check):
         self._sessions: dict[str, Session] = {}
         self._leases: dict[str, set[int]] = {}  # by owner
 
+    def restored(self) -> None:
+        self._sessions.clear()
+        self._leases.clear()
+        for item in self.world.table.items():
+            if "#SESSIONS#" in item["pk"]["S"]:
+                session = session_from_item(item)
+                self._sessions[session.session_id] = session
+            elif item["sk"]["S"].startswith("S#"):
+                shard = shard_from_item(item)
+                if shard.state is ShardState.LEASED and shard.owner is not None:
+                    self._leases.setdefault(shard.owner, set()).add(shard.index)
+
     def wrote(self, write: TableWrite) -> None:
         if write.new is None:
             return

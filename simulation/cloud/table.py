@@ -81,6 +81,11 @@ class SimTable:
         """What a restore to this moment brings back."""
         return tuple(self._table.items())
 
+    def overwrite(self, key: Key, item: Item) -> None:
+        """Put an item past all conditions, here and in every replica. No watcher hears of it; the caller knows."""
+        self._table.hold(key, item)
+        self._replica.follow(key, item, now=self._scheduler.now, lag=0)
+
     def restore(self, snapshot: Snapshot) -> None:
         """Point-in-time restore (K3): everything since is gone. No watcher hears of it; the caller knows."""
         self._table.replace(snapshot)

@@ -21,16 +21,23 @@ class DrawnFaults:
         self._rng = rng
         self._s3 = _table(book, [fault for fault in CallFault if fault not in NOT_S3])
         self._others = _table(book, [fault for fault in CallFault if fault not in S3_ONLY])
+        self._down_until: dict[str, int] = {}  # service -> virtual microseconds
 
     def at_call(self, call: Call) -> CallFault | None:
         if self._book.at_peace:
             return None
+        if call.process.scheduler.now < self._down_until.get(call.service, 0):
+            return CallFault.UNREACHABLE
         table = self._s3 if call.service == "s3" else self._others
         draw = self._rng.random()
         for upto, fault in table:
             if draw < upto:
                 return self._count(fault, call)
         return None
+
+    def begin_outage(self, service: str, until: int) -> None:
+        """The service answers nobody before `until` (virtual microseconds)."""
+        self._down_until[service] = max(until, self._down_until.get(service, 0))
 
     def _count(self, fault: CallFault, call: Call) -> CallFault | None:
         if fault is CallFault.SENT_TWICE and call.operation not in WRITES:

@@ -59,6 +59,20 @@ OTHERS: Final = {
     "P5 disk full": 0.005,
     "A13 huge error": 0.002,
 }
+# Chance per world and quarter of a minute (deeds.py).
+DEEDS: Final = {
+    "A12 checkpoint vanished": 0.02,
+    "A12 stop file vanished": 0.02,
+    "A14 outage": 0.01,
+    "C2 clock jumped": 0.03,
+    "D1 checkpoint damaged": 0.02,
+    "D6 input changed": 0.002,
+    "K1 submitted twice": 0.01,
+    "K2 cancelled": 0.001,
+    "K3 table restored": 0.004,
+    "K6 newer row": 0.005,
+    "P6 heartbeat died": 0.01,
+}
 # Chance per instance-hour, and per container-hour.
 HOURLY: Final = {
     **{
@@ -89,5 +103,5 @@ HOURLY: Final = {
 
 def draw_rates(rng: random.Random) -> dict[str, float]:
     """The rates of one world."""
-    full = {**{fault.value: rate for fault, rate in CALLS.items()}, **OTHERS, **HOURLY}
+    full = {**{fault.value: rate for fault, rate in CALLS.items()}, **OTHERS, **DEEDS, **HOURLY}
     return {name: rate * rng.choice((0.0, 0.1, 1.0, 1.0)) for name, rate in full.items()}

@@ -1,0 +1,178 @@
+"""Faults that strike the world and not a single call: damaged data, wrong clocks, second thoughts of people."""
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from simulation.checks.progress import ProgressCheck
+from simulation.cloud.s3_buckets import Damage
+from simulation.kernel.process import Process
+from simulation.kernel.scheduler import microseconds
+from simulation.worker import KIND
+from simulation.workload import DATA_BUCKET, WORK_BUCKET
+from spotproof import contract
+
+LOOK_S: Final = 15.0  # between two opportunities
+JUMP_S: Final = 600
+NEWER: Final = "99"
+Deed = Callable[[Any, random.Random], bool]
+
+
+def _vanished_checkpoint(world: Any, rng: random.Random) -> bool:
+    """The lifecycle, or a person, deleted an object of a checkpoint."""
+    key = _some_key(world, rng, contract.CHECKPOINTS_PREFIX)
+    if key is None:
+        return False
+    _damaged(world, key)
+    world.s3.vanish(WORK_BUCKET, key)
+    return True
+
+
+def _vanished_stop_file(world: Any, rng: random.Random) -> bool:
+    key = _some_key(world, rng, contract.CONTROL_PREFIX)
+    if key is None:
+        return False
+    world.s3.vanish(WORK_BUCKET, key)
+    return True
+
+
+def _corrupt_checkpoint(world: Any, rng: random.Random) -> bool:
+    """Flipped, cut short, or another object's bytes."""
+    keys = sorted(world.s3.objects(WORK_BUCKET, contract.CHECKPOINTS_PREFIX))
+    if len(keys) < 2:
+        return False
+    key, other = rng.sample(keys, 2)
+    how = rng.choice(tuple(Damage))
+    if how is Damage.SWAP and world.s3.objects(WORK_BUCKET, key)[key] == world.s3.objects(WORK_BUCKET, other)[other]:
+        how = Damage.FLIP
+    _damaged(world, key)
+    world.s3.corrupt(WORK_BUCKET, key, how, other=other if how is Damage.SWAP else None)
+    return True
+
+
+def _newer_row(world: Any, rng: random.Random) -> bool:
+    """A newer version of the product wrote a shard's row, and is rolled back after a while."""
+    rows = [item for item in world.table.items() if item["sk"]["S"].startswith(contract.SHARD_SK_PREFIX)]
+    if not rows:
+        return False
+    chosen = rng.choice(rows)
+    key = (chosen["pk"]["S"], chosen["sk"]["S"])
+    world.operator.overwrite(key, {**chosen, "schema": {"N": NEWER}})
+
+    def roll_back() -> None:
+        now = world.table.item(key)
+        if now is not None:
+            world.operator.overwrite(key, {**now, "schema": chosen["schema"]})
+
+    world.scheduler.after(5 + 90 * rng.random(), roll_back)
+    return True
+
+
+def _changed_input(world: Any, rng: random.Random) -> bool:
+    """Somebody writes an input object again while the run reads it."""
+    if world.run is None or world.run_ended:
+        return False
+    key = rng.choice(sorted(world.workload.objects))
+    world.may_quarantine = True
+    world.s3.put_object(Bucket=DATA_BUCKET, Key=key, Body=world.workload.objects[key] + b"\n")
+    return True
+
+
+def _submitted_again(world: Any, _rng: random.Random) -> bool:
+    world.operator.submit()
+    return True
+
+
+def _cancelled(world: Any, _rng: random.Random) -> bool:
+    if world.run is None:
+        return False
+    world.operator.cancel()
+    return True
+
+
+def _restored_table(world: Any, rng: random.Random) -> bool:
+    """Point-in-time recovery to a moment up to minutes ago, with workers alive."""
+    if world.run is None or world.run_ended:
+        return False
+    restored: bool = world.operator.restore_table(rng)
+    return restored
+
+
+def _clock_jumped(world: Any, rng: random.Random) -> bool:
+    process = _some_worker(world, rng)
+    if process is None:
+        return False
+    seconds = rng.randrange(-JUMP_S, JUMP_S)
+    process.skew_us += microseconds(seconds)
+    world.skew_max_ms = max(world.skew_max_ms, 2 * abs(process.skew_us) // 1000)
+    return True
+
+
+def _heartbeat_died(world: Any, rng: random.Random) -> bool:
+    """The thread is gone, as after a fork of the user's code, and the main thread works on."""
+    process = _some_worker(world, rng)
+    return process is not None and process.kill_task("session-heartbeat")
+
+
+def _outage(world: Any, rng: random.Random) -> bool:
+    """A service answers nothing for minutes."""
+    world.call_faults.begin_outage(
+        rng.choice(("dynamodb", "s3", "events", "batch")), world.scheduler.now + microseconds(20 + 160 * rng.random())
+    )
+    return True
+
+
+DEEDS: Final[Mapping[str, Deed]] = {
+    "A12 checkpoint vanished": _vanished_checkpoint,
+    "A12 stop file vanished": _vanished_stop_file,
+    "A14 outage": _outage,
+    "C2 clock jumped": _clock_jumped,
+    "D1 checkpoint damaged": _corrupt_checkpoint,
+    "D6 input changed": _changed_input,
+    "K1 submitted twice": _submitted_again,
+    "K2 cancelled": _cancelled,
+    "K3 table restored": _restored_table,
+    "K6 newer row": _newer_row,
+    "P6 heartbeat died": _heartbeat_died,
+}
+
+
+class Deeds:
+    """Gives every deed its opportunities until peace."""
+
+    def __init__(self, world: Any, rng: random.Random) -> None:
+        self._world = world
+        self._rng = rng
+
+    def start(self) -> None:
+        if any(self._world.book.rates.get(name, 0.0) > 0 for name in DEEDS):
+            self._world.scheduler.after(LOOK_S * self._rng.random(), self._look)
+
+    def _look(self) -> None:
+        book = self._world.book
+        if book.at_peace:
+            return
+        if book.rates.get("K3 table restored", 0.0) > 0:
+            self._world.operator.keep_snapshot()
+        for name, deed in DEEDS.items():
+            if self._rng.random() < book.rates.get(name, 0.0) and deed(self._world, self._rng):
+                book.count(name, "world")
+                self._world.trace.note(self._world.scheduler.now, "world", name)
+        self._world.scheduler.after(LOOK_S, self._look)
+
+
+def _some_key(world: Any, rng: random.Random, prefix: str) -> str | None:
+    keys = sorted(world.s3.objects(WORK_BUCKET, prefix))
+    return rng.choice(keys) if keys else None
+
+
+def _some_worker(world: Any, rng: random.Random) -> Process | None:
+    living: list[Process] = [process for process in world.processes if process.alive and process.kind == KIND]
+    return rng.choice(living) if living else None
+
+
+def _damaged(world: Any, key: str) -> None:
+    """Tell the checkers that the shard's checkpoint may be lost."""
+    shard = int(key.removeprefix(contract.checkpoints_prefix(world.run_id)).partition("/")[0])
+    progress = world.checks[ProgressCheck]
+    progress.damaged(shard)

@@ -1,0 +1,87 @@
+"""What people do to a run from outside: submit it, cancel it, restore the table, roll a version out and back."""
+
+import random
+from collections import deque
+from typing import Any, Final
+
+from simulation.cloud.batch_job import SimJobDefinition, SimQueue
+from simulation.cloud.table import Snapshot
+from simulation.gate import GatedClients
+from simulation.kernel.process import Process
+from simulation.worker import TABLE
+from simulation.workload import DATA_BUCKET, INPUT_PREFIX, OUTPUT_PREFIX
+from spotproof.errors import SpotproofError
+from spotproof.leases.attribute_values import Item
+from spotproof.leases.dynamodb import DynamoDBLeaseStore
+from spotproof.leases.requeue import Requeuer
+from spotproof.retries import Retrier
+
+KIND: Final = "operator"
+SNAPSHOTS: Final = 5  # kept to go back to
+
+
+class Operator:
+    """One person with the console, the command line and too many rights."""
+
+    def __init__(self, world: Any, *, queue: SimQueue, definition: SimJobDefinition, options: str) -> None:
+        self.cancelled = False
+        self._world = world
+        self._queue = queue
+        self._definition = definition
+        self._options = options
+        self._snapshots: deque[Snapshot] = deque(maxlen=SNAPSHOTS)
+
+    def submit(self) -> None:
+        """The array job, with the same parameters every time."""
+        parameters = {
+            "run": self._world.run_id,
+            "input": f"s3://{DATA_BUCKET}/{INPUT_PREFIX}",
+            "output": f"s3://{DATA_BUCKET}/{OUTPUT_PREFIX}",
+            "shard_by": self._world.workload.shard_by,
+            "options": self._options,
+        }
+        workers = self._world.scenario.workers
+        array = {"arrayProperties": {"size": workers}} if workers > 1 else {}
+        self._world.batch.api.submit_job(
+            jobName="job",
+            jobQueue=self._queue.name,
+            jobDefinition=self._definition.name,
+            parameters=parameters,
+            **array,
+        )
+
+    def cancel(self) -> None:
+        """As the command line does it: a request after the other, each of which may fail."""
+        world = self._world
+        self.cancelled = True
+        rng = random.Random(world.rng.getrandbits(64))
+        process = Process(world.scheduler, name=KIND, kind=KIND, rng=rng, on_exit=lambda _: None)
+
+        def main() -> int:
+            clients = GatedClients(world.gate, process, world.services)
+            retrier = Retrier(clock=process.clock, rng=rng)
+            store = DynamoDBLeaseStore(client=clients.dynamodb, table_name=TABLE, clock=process.clock, retrier=retrier)
+            try:
+                Requeuer(store).cancel_run(world.run_id, reason="enough")
+            except SpotproofError:
+                return 1
+            return 0
+
+        process.start(main)
+
+    def keep_snapshot(self) -> None:
+        """A moment that the table can be restored to."""
+        self._snapshots.append(self._world.table.snapshot())
+
+    def restore_table(self, rng: random.Random) -> bool:
+        """Point-in-time recovery while everybody works on; False if there is no such moment."""
+        if not self._snapshots:
+            return False
+        self._world.table.restore(rng.choice(self._snapshots))
+        for check in self._world.checks.values():
+            check.restored()
+        return True
+
+    def overwrite(self, key: tuple[str, str], item: Item) -> None:
+        """Put an item past all conditions."""
+        self._world.table.overwrite(key, item)
