@@ -154,7 +154,7 @@ def test_a_shortage_of_spot_does_not_delay_on_demand() -> None:
     rig = Rig(work=exits(0))
     rig.market.begin_shortage(Lifecycle.SPOT, 3600)
     rig.submit()
-    rig.run(31)
+    rig.run(8)
     asked_at = rig.now_s
     job = rig.submit(jobQueue="on-demand")
 
@@ -658,6 +658,20 @@ def test_a_job_terminated_while_its_image_is_pulled_never_starts() -> None:
 
     assert job.status is JobStatus.FAILED
     assert rig.started == []
+
+
+def test_a_job_terminated_while_its_host_boots_never_starts() -> None:
+    rig = Rig(work=waits)
+    job = rig.submit()
+    assert rig.run(DAY_S, until=lambda: job.placed_on is not None)
+    instance = job.placed_on
+    assert instance is not None
+    rig.api.terminate_job(jobId=job.id, reason="enough")
+    rig.run(300)
+
+    assert job.status is JobStatus.FAILED
+    assert rig.started == []
+    assert instance.vcpus_used == 0
 
 
 def test_the_room_of_ended_jobs_is_free_again_and_idle_hosts_go() -> None:
