@@ -20,4 +20,3 @@ class Timing:
 
 
 USUAL = Timing()
-QUICK = Timing(boot_s=(5, 30), pull_s=(1, 10), unseen_s=60.0, host_gone_s=(10, 120), idle_s=120.0)

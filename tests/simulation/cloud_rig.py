@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from simulation.cloud.batch import Batch
+from simulation.cloud.batch_api import NOT_LISTED_YET
+from simulation.cloud.batch_attempts import CANNOT_PULL, HOST_TOO, ContainerFate
 from simulation.cloud.batch_job import SimJob, SimJobDefinition, SimQueue
-from simulation.cloud.fates import Fates
-from simulation.cloud.fleet import Fleet
+from simulation.cloud.fates import Fate, Fates
+from simulation.cloud.fleet import BOOT_FAILED, METADATA_BLIND, Fleet
+from simulation.cloud.imds import FAULT
 from simulation.cloud.instance import Lifecycle, SimInstance
-from simulation.cloud.market import Market
+from simulation.cloud.market import NO_ON_DEMAND, NO_SPOT, Market
 from simulation.faults.book import FaultBook
 from simulation.kernel.process import Process
 from simulation.kernel.scheduler import MICROSECONDS, Scheduler, microseconds
@@ -21,6 +24,12 @@ EVENTS: Final = Path(__file__).parent.parent / "events"
 SPOT: Final = SimQueue(name="spot", lifecycle=Lifecycle.SPOT)
 ON_DEMAND: Final = SimQueue(name="on-demand", lifecycle=Lifecycle.ON_DEMAND)
 DAY_S: Final = 86_400.0
+# Everything that can go wrong with hosts and containers, often.
+STORM: Final[Mapping[str, float]] = {
+    **{str(fate): 6.0 for fate in (*Fate, *ContainerFate)},
+    **dict.fromkeys((FAULT, METADATA_BLIND, HOST_TOO, NO_SPOT, NOT_LISTED_YET), 0.3),
+    **dict.fromkeys((BOOT_FAILED, CANNOT_PULL, NO_ON_DEMAND), 0.15),
+}
 Work = Callable[[Process, SimJob, int], int]
 
 

@@ -24,7 +24,6 @@ from simulation.cloud.batch_retry import (
     host_gone,
     is_retried,
 )
-from simulation.cloud.fault_rates import FULL_RATES
 from simulation.cloud.instance import Lifecycle
 from simulation.faults.calls import CallFault
 from simulation.kernel.process import Process
@@ -35,7 +34,7 @@ from spotproof.interruptions.eventbridge import JobStateChange, JobStatus, parse
 from spotproof.leases.model import CapacityClass
 from spotproof.retries import Retrier
 from spotproof_cli.worker_jobs import WorkerJobs
-from tests.simulation.cloud_rig import DAY_S, SPOT, Rig, Work, recorded, shape
+from tests.simulation.cloud_rig import DAY_S, SPOT, STORM, Rig, Work, recorded, shape
 
 MODEL = ServiceModel(Loader().load_service_model("batch", "service-2"), "batch")
 
@@ -710,8 +709,7 @@ def test_the_controller_and_the_command_line_find_a_runs_jobs() -> None:
 
 
 def storm(seed: int) -> Rig:
-    rates = {name: min(1.0, 3 * rate) if rate < 1 else 3 * rate for name, rate in FULL_RATES.items()}
-    rig = Rig(rates=rates, seed=seed, work=exits(0))
+    rig = Rig(rates=STORM, seed=seed, work=exits(0))
     rig.scheduler.after(2 * 3600, lambda: setattr(rig.faults, "at_peace", True))
     parent = rig.submit(arrayProperties={"size": 8})
     rig.finish(parent)

@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 
 from simulation.cloud.aws_event import ACCOUNT, iso, moment_of
 from simulation.cloud.fates import Fate
-from simulation.cloud.fault_rates import FULL_RATES
 from simulation.cloud.fleet import BOOT_FAILED
 from simulation.cloud.instance import Lifecycle
 from simulation.cloud.market import NO_ON_DEMAND, NO_SPOT, ZONES, vcpus_of
@@ -25,7 +24,7 @@ from spotproof.interruptions.eventbridge import (
     parse_spot_warning,
 )
 from spotproof.retries import Retrier
-from tests.simulation.cloud_rig import Rig, recorded, shape
+from tests.simulation.cloud_rig import STORM, Rig, recorded, shape
 
 STATES = ("pending", "running", "shutting-down", "terminated")
 
@@ -269,7 +268,7 @@ def test_all_at_once_hits_every_host_within_one_moment() -> None:
 
 
 def test_nothing_befalls_a_host_in_peace() -> None:
-    rig = Rig(rates=dict.fromkeys(FULL_RATES, 50.0))
+    rig = Rig(rates=dict.fromkeys(STORM, 50.0))
     rig.faults.at_peace = True
     instances = [rig.running_instance(lifecycle) for lifecycle in Lifecycle]
     for instance in instances:
@@ -329,7 +328,7 @@ def test_instances_are_at_least_as_large_as_asked_for() -> None:
 
 def test_the_same_seed_gives_the_same_fleet() -> None:
     def digest(seed: int) -> str:
-        rig = Rig(rates=FULL_RATES, seed=seed)
+        rig = Rig(rates=STORM, seed=seed)
         for lifecycle in Lifecycle:
             rig.fleet.launch(environment="e", lifecycle=lifecycle, vcpus=1)
         rig.run(3600)
