@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.stateful.campaign import CountedMachine
+from tests.stateful.checkpoint_machine import Checkpoints
 from tests.stateful.lease_machine import Leases
+from tests.stateful.ledger_machine import Ledgers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,4 +15,8 @@ class Budget:
     examples: int
 
 
-BUDGETS: Final = (Budget(machine=Leases, examples=200),)
+BUDGETS: Final = (
+    Budget(machine=Leases, examples=200),
+    Budget(machine=Checkpoints, examples=100),
+    Budget(machine=Ledgers, examples=150),
+)
