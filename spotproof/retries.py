@@ -11,6 +11,7 @@ from botocore.exceptions import (
     ClientError,
     EndpointConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
 )
@@ -39,6 +40,8 @@ ACCESS_CODES: Final = frozenset(
         "NotAuthorized", "403", "RequestTimeTooSkewed", "InvalidSignatureException",
     }
 )  # fmt: skip
+# The last is a body that ended before its announced length, where urllib3 does not notice it first.
+NETWORK_ERRORS: Final = (BotoConnectionError, HTTPClientError, EndpointConnectionError, IncompleteReadError)
 MISSING_CODES: Final = frozenset({"ResourceNotFoundException", "NoSuchBucket", "TableNotFoundException"})
 
 
@@ -46,7 +49,7 @@ def error_code(error: BaseException) -> str:
     """The AWS error code of a ClientError, "Network" for a lost connection or time-out, else the type's name."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", "Unknown"))
-    if isinstance(error, BotoConnectionError | HTTPClientError | EndpointConnectionError):
+    if isinstance(error, NETWORK_ERRORS):
         return "Network"
     return type(error).__name__
 
@@ -56,7 +59,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return error_code(error) in TRANSIENT_CODES or status >= 500
-    return isinstance(error, BotoConnectionError | HTTPClientError | EndpointConnectionError)
+    return isinstance(error, NETWORK_ERRORS)
 
 
 def as_aws_error(error: BaseException, *, doing: str) -> AwsError:

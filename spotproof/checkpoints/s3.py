@@ -1,11 +1,12 @@
 """A bucket on S3, with conditional writes and our own retries."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError, FlexibleChecksumError, IncompleteReadError, ResponseStreamingError
+from botocore.exceptions import ClientError, FlexibleChecksumError
 
 from spotproof.checkpoints.multipart import TAKEN_CODES, MultipartWrite, Part, cut_into_parts
 from spotproof.checkpoints.store import OCTETS, ObjectFacts
@@ -86,15 +87,13 @@ class S3ObjectStore:
     def get(self, key: str, *, size_max: int) -> bytes | None:
         def read(**parameters: Any) -> bytes:
             answer = self._client.get_object(**parameters)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:  # as its own context it gives the stream below, which checks nothing
                 if answer["ContentLength"] > size_max:
                     raise CheckpointCorruptError(
                         f"object {key} has {answer['ContentLength']} bytes, more than the {size_max} expected"
                     )
                 try:
                     return body.read()
-                except IncompleteReadError as error:
-                    raise ResponseStreamingError(error=error) from error  # transient: the Retrier reads again
                 except FlexibleChecksumError as error:
                     raise CheckpointCorruptError(f"object {key} does not match its checksum: {error}") from error
 

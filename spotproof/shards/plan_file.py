@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError, ConnectionClosedError, IncompleteReadError
+from botocore.exceptions import ClientError
 
 from spotproof.errors import AwsMissingError, InputError
 from spotproof.retries import Retrier, as_aws_error, error_code
@@ -280,11 +280,7 @@ class PlanReader:
             raise as_aws_error(error, doing=doing) from error
 
     def _get(self, *, byte_range: str) -> bytes:
-        body = self._s3.get_object(Bucket=self._bucket, Key=self._key, Range=byte_range)["Body"]
-        try:
-            return body.read()
-        except IncompleteReadError as error:
-            raise ConnectionClosedError(endpoint_url=self._name) from error
+        return self._s3.get_object(Bucket=self._bucket, Key=self._key, Range=byte_range)["Body"].read()
 
 
 def _inflate(packed: bytes, raw_bytes_max: int) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
-from botocore.exceptions import ClientError, ConnectionClosedError, IncompleteReadError
+from botocore.exceptions import ClientError
 
 from spotproof.errors import AwsMissingError, InputChangedError, InputError
 from spotproof.retries import Retrier, as_aws_error, error_code
@@ -119,10 +119,7 @@ class InputObjects:
         )
         if answer["ETag"] != pin.etag:  # a server that ignores If-Match must not pass
             raise _changed(pin, f"its ETag is {answer['ETag']}")
-        try:
-            data = answer["Body"].read()
-        except IncompleteReadError as error:
-            raise ConnectionClosedError(endpoint_url=pin.uri) from error
+        data = answer["Body"].read()
         if len(data) != stop - start:
             raise _changed(pin, "its size differs")
         return data

@@ -1,5 +1,6 @@
 """The bucket contract over memory and over S3 as moto answers it; and what only S3 can do wrong."""
 
+import io
 import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -8,15 +9,17 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
+from botocore.httpchecksum import Crc32Checksum, StreamingChecksumBody
 from botocore.stub import Stubber
 from moto import mock_aws
 
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.checkpoints.s3 import S3ObjectStore
-from spotproof.errors import AwsAccessError, AwsError, AwsMissingError, AwsUnavailableError
+from spotproof.errors import AwsAccessError, AwsError, AwsMissingError, AwsUnavailableError, CheckpointCorruptError
 from spotproof.retries import Retrier, RetryPolicy
 from tests.contracts.checkpoints.object_store_contract import ObjectStoreContract
 from tests.fakes.clock import FakeClock
+from tests.fakes.cut_reads import CutReads
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -111,3 +114,23 @@ def test_an_endpoint_that_stays_away_is_unavailable_and_not_empty() -> None:
 
     with pytest.raises(AwsUnavailableError, match="read s3://work-bucket/k"):
         store.get("k", size_max=1)
+
+
+def test_a_connection_that_breaks_within_a_body_is_tried_again() -> None:
+    with mock_aws():
+        client = make_client()
+        client.create_bucket(Bucket=BUCKET)
+        make_store(client).put("k", b"0123456789")
+
+        assert make_store(CutReads(client, 3, 0)).get("k", size_max=10) == b"0123456789"  # type: ignore[arg-type]
+        with pytest.raises(AwsUnavailableError, match="read s3://work-bucket/k"):
+            make_store(CutReads(client, *[3] * 4)).get("k", size_max=10)  # type: ignore[arg-type]
+
+
+def test_a_body_that_does_not_fit_its_checksum_is_corrupt(stubbed: tuple[S3ObjectStore, Stubber]) -> None:
+    store, stubber = stubbed
+    body = StreamingChecksumBody(io.BytesIO(b"other"), 5, Crc32Checksum(), "AAAAAA==")
+    stubber.add_response("get_object", {"Body": body, "ContentLength": 5, "ETag": "x"})
+
+    with pytest.raises(CheckpointCorruptError, match="k does not match its checksum"):
+        store.get("k", size_max=5)

@@ -5,7 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
 
 from spotproof.errors import AwsAccessError, AwsMissingError, AwsUnavailableError
 from spotproof.retries import Retrier, RetryPolicy, error_code
@@ -50,6 +56,7 @@ TRANSIENT: list[Callable[[], Exception]] = [
     lambda: client_error("ConditionalRequestConflict", 409),
     lambda: EndpointConnectionError(endpoint_url="http://127.0.0.1:9"),
     lambda: ReadTimeoutError(endpoint_url="http://127.0.0.1:9"),
+    lambda: IncompleteReadError(actual_bytes=3, expected_bytes=10),
 ]
 
 
