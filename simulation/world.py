@@ -7,6 +7,7 @@ import random
 import tempfile
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from typing import Any, Final
@@ -252,14 +253,20 @@ class World:
         if key[1] == contract.RUN_SK:
             self._cleaned = contract.ACTIVE_INDEX.partition_key not in new
         write = TableWrite(partition=key[0], sort=key[1], old=old, new=new, call=self.gate.current)
-        for check in self.checks.values():
-            check.wrote(write)
+        self._tell(lambda check: check.wrote(write))
 
     def _object_changed(self, bucket: str, key: str, old: bytes | None, new: bytes | None, _operation: str) -> None:
         self.report.now = self.scheduler.now
         change = ObjectChange(bucket=bucket, key=key, old=old, new=new, call=self.gate.current)
+        self._tell(lambda check: check.changed(change))
+
+    def _tell(self, tell: Callable[[Check], None]) -> None:
+        """Inform all checkers. Their errors are ours: raised here, they would reach the product as an AWS error."""
         for check in self.checks.values():
-            check.changed(change)
+            try:
+                tell(check)
+            except Exception as error:
+                self.report.broken("simulator", f"{type(check).__name__}: {error!r}")
 
     # --- running -------------------------------------------------------------------------------------------------
 
