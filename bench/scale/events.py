@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from bench.scale.fleet import Fleet, Instance
 from bench.scale.journal import Journal
-from bench.scale.network import Lognormal
 from bench.scale.scenario import Scenario
 from lambdas.controller import ANNOUNCE_EVERY_S, Controller
 from lambdas.run_events import RunEvents
@@ -43,7 +42,7 @@ class Events:
         fleet: Fleet,
         journal: Journal,
         store_of: StoreOf,
-        bucket_latency: Lognormal,
+        bucket_s: Callable[[], float],
     ) -> None:
         self._scenario = scenario
         self._scheduler = scheduler
@@ -51,7 +50,7 @@ class Events:
         self._fleet = fleet
         self._journal = journal
         self._store_of = store_of
-        self._bucket_latency = bucket_latency
+        self._bucket_s = bucket_s
         self.failures: dict[str, int] = {}
 
     def notice(self, instance: Instance, deadline: datetime) -> None:
@@ -60,7 +59,7 @@ class Events:
         def flow(process: Process, store: DynamoDBLeaseStore) -> None:
             if not store.sessions_on_instance(instance.instance_id):
                 return
-            process.clock.sleep(self._bucket_latency.draw(self._rng))
+            process.clock.sleep(self._bucket_s())
             signal = Signal(kind=SignalKind.NOTICE, channel=Channel.STOP_FILE, deadline=deadline)
             self._fleet.show_stop_file(instance, signal)
             Requeuer(store).drain_instance(instance.instance_id, to_epoch_ms(deadline))

@@ -239,6 +239,9 @@ class Fleet:
             self._after(CONTAINER_S, lambda: self._start(slot, instance))
 
     def _replace(self, instance: Instance, slots: list[Slot]) -> None:
+        """Batch runs these jobs again on another host."""
+        slots = list(slots)
+        instance.slots = [slot for slot in instance.slots if slot not in slots]
         if instance.replacement is None:
             instance.replacement = self._new_instance()
             self._place(instance.replacement, slots)

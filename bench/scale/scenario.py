@@ -2,7 +2,7 @@
 
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bench.scale.network import Lognormal
@@ -89,16 +89,15 @@ class Scenario:
         return self.shards * self.times.mean_s / self.workers
 
 
-def standard(shards: int, workers: int) -> dict[str, Scenario]:
+def standard(shards: int, workers: int, *, mean_s: float | None = None) -> dict[str, Scenario]:
     """The scenarios of the issue at one size. Storms come when a third of the work is done."""
-    base = Scenario(name="undisturbed", shards=shards, workers=workers)
+    times = ShardTimes(mean_s=mean_s or ShardTimes().mean_s)
+    base = Scenario(name="undisturbed", shards=shards, workers=workers, times=times)
     at_s = base.first_boot_s + base.ideal_s / 3
     hour = Starvation(from_s=at_s, until_s=at_s + 3600.0)
-    heavy = ShardTimes(pareto_alpha=1.5)
+    heavy = replace(times, pareto_alpha=1.5)
 
     def but(name: str, **changes: object) -> Scenario:
-        from dataclasses import replace
-
         return replace(base, name=name, **changes)  # type: ignore[arg-type]
 
     scenarios = (

@@ -64,6 +64,7 @@ class WorkHandle:
     progress: Progress = field(default_factory=Progress)
     saved_at: float = 0.0
     began_at: float | None = None  # the stretch under way
+    at_first_safe_point: bool = True  # where the product takes the measure of this worker's pace
 
     @property
     def fraction_done(self) -> float:
@@ -80,6 +81,7 @@ class WorkHandle:
         told = self.monitor.stop() is not None or self.monitor.hint() is not None
         due_s = self.saved_at + self.checkpoint_interval_s - clock.monotonic()
         self.began_at = clock.monotonic()
+        told, self.at_first_safe_point = told or self.at_first_safe_point, False
         if told:
             clock.sleep(min(left_s, self.safe_point_s))
         else:

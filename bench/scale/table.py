@@ -4,7 +4,7 @@ What a request answers, and the units it takes, equal spotproof.leases.memory.ta
 requests. That table checks more than the model needs at ten million requests, forgets no row, and knows no limits.
 """
 
-import json
+import marshal
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -17,7 +17,7 @@ from bench.scale.limits import (
     TABLE_WRITES_PER_S,
     Limits,
 )
-from bench.scale.sizes import item_size, read_units, write_units
+from bench.scale.sizes import item_size, read_units, size_after, write_units
 from spotproof import contract
 from spotproof.leases.attribute_values import Item
 from spotproof.leases.memory.conditions import Scope, condition_of
@@ -28,7 +28,7 @@ from spotproof.leases.model import ShardState
 PAGE_BYTES_MAX: Final = 1024 * 1024  # of one query
 THROTTLED: Final = "ProvisionedThroughputExceededException"
 _FINAL: Final = ({"S": ShardState.DONE.value}, {"S": ShardState.QUARANTINED.value})
-Row = tuple[Item | str, int]  # the item, as text once nobody will write it any more, and its size
+Row = tuple[Item | bytes, int]  # the item, packed once nobody will write it any more, and its size
 Watch = Callable[[Item | None, Item], None]
 
 
@@ -59,15 +59,22 @@ class ScaleTable:
         key = _key(request["Item"])
         old, old_size = self._row(*key)
         self._check("PutItem", request, key, old, old_size)
-        return _answer({}, self._store("PutItem", key, old, old_size, request["Item"]))
+        new = request["Item"]
+        return _answer({}, self._store("PutItem", key, (old, old_size), (new, item_size(new))))
 
     def update_item(self, **request: Any) -> dict[str, Any]:
         key = _key(request["Key"])
         old, old_size = self._row(*key)
         self._check("UpdateItem", request, key, old, old_size)
         scope = _scope(request, request["Key"] if old is None else old)
-        new = update_of(request["UpdateExpression"]).apply(scope)
-        units = self._store("UpdateItem", key, old, old_size, new)
+        update = update_of(request["UpdateExpression"])
+        new = update.apply(scope)
+        names = request["ExpressionAttributeNames"]
+        if old is None:
+            size = item_size(new)
+        else:
+            size = size_after(old_size, old, new, [names[path] for path in update.paths])
+        units = self._store("UpdateItem", key, (old, old_size), (new, size))
         return _answer({"Attributes": new}, units)
 
     def query(self, **request: Any) -> dict[str, Any]:
@@ -88,26 +95,26 @@ class ScaleTable:
             self.writes.take(now, key[0], write_units(old_size))
             raise refusal(operation, "ConditionalCheckFailedException", "The conditional request failed", old)
 
-    def _store(self, operation: str, key: Key, old: Item | None, old_size: int, new: Item) -> float:
+    def _store(self, operation: str, key: Key, before: tuple[Item | None, int], after: tuple[Item, int]) -> float:
         now = self._now()
+        (old, old_size), (new, size) = before, after
         changes = [
-            (index, before, after, index.writes(before, after))
+            (index, was, will, index.writes(was, will))
             for index in self._indexes.values()
             if index.spec.partition_key in new or (old is not None and index.spec.partition_key in old)
-            for before, after in ((index.projected(old), index.projected(new)),)
+            for was, will in ((index.projected(old), index.projected(new)),)
         ]
-        touched = [(index.partition_of(before, after), count) for index, before, after, count in changes if count]
+        touched = [(index.partition_of(was, will), count) for index, was, will, count in changes if count]
         if touched and not self.writes.admits(now, *(name for name, _ in touched)):
             raise refusal(operation, THROTTLED, "too many writes to one partition of an index")
-        size = item_size(new)
         units = write_units(max(size, old_size))
         self.writes.take(now, key[0], units)
         for name, count in touched:
             self.writes.take(now, name, count)
             units += count
-        for index, _before, after, count in changes:
+        for index, _was, will, count in changes:
             if count:
-                index.follow(key, after, now)
+                index.follow(key, will, now)
         self._put(key, new, size)
         self._watch(old, new)
         return units
@@ -116,7 +123,7 @@ class ScaleTable:
         rows = self._partitions.setdefault(key[0], {})
         if key[1] not in rows:
             self._sorted.pop(key[0], None)
-        rows[key[1]] = (json.dumps(item) if item.get("shard_state") in _FINAL else item, size)
+        rows[key[1]] = (marshal.dumps(item) if item.get("shard_state") in _FINAL else item, size)
 
     # --- reads -------------------------------------------------------------------------------------------------
 
@@ -185,7 +192,7 @@ class ScaleTable:
 
 def _item(row: Row) -> Item:
     content = row[0]
-    return json.loads(content) if isinstance(content, str) else content
+    return marshal.loads(content) if isinstance(content, bytes) else content
 
 
 def _key(item: Mapping[str, Any]) -> Key:

@@ -57,10 +57,10 @@ class TimedFinder:
     process: Process
     looked_at: float | None = None  # the first look since the last lease
 
-    def next_lease(self) -> Lease | None:
+    def next_lease(self, *, eager: bool) -> Lease | None:
         began = self.process.clock.monotonic()
         self.looked_at = began if self.looked_at is None else self.looked_at
-        lease = self.finder.next_lease()
+        lease = self.finder.next_lease(eager=eager)
         if lease is not None:
             self.journal.leased(looked_at=self.looked_at, found_look_at=began)
             self.looked_at = None

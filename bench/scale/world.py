@@ -40,15 +40,16 @@ class World:
         self.scenario = scenario
         self.scheduler = Scheduler()
         self._rng = random.Random(seed)
-        self._network_rng = random.Random(seed + 1)
-        times_rng = random.Random(seed + 2)
+        network_rng, times_rng = random.Random(seed + 1), random.Random(seed + 2)
+        self._store_s = scenario.store_latency.sampler(network_rng)
+        bucket_s = scenario.bucket_latency.sampler(network_rng)
         self.work_s = [scenario.times.draw(times_rng) for _ in range(scenario.shards)]
         self.journal = Journal(shards=scenario.shards, epoch_ms=to_epoch_ms(EPOCH))
         self.bill = Bill()
         self.table = ScaleTable(
             name="scale",
             now=self.seconds,
-            lag_s=lambda: scenario.index_lag.draw(self._network_rng),
+            lag_s=scenario.index_lag.sampler(network_rng),
             watch=self._watch,
         )
         self.fleet = Fleet(
@@ -61,13 +62,13 @@ class World:
             fleet=self.fleet,
             journal=self.journal,
             store_of=self._store,
-            bucket_latency=scenario.bucket_latency,
+            bucket_s=bucket_s,
         )
         self.fleet.events = self.events
         self._surroundings = Surroundings(
             journal=self.journal,
             saves=Saves(),
-            s3_s=lambda: scenario.bucket_latency.draw(self._network_rng),
+            s3_s=bucket_s,
             work_s=self.work_s.__getitem__,
             safe_point_s=scenario.safe_point_s,
         )
@@ -129,7 +130,7 @@ class World:
         return ScaleClient(
             table=self.table,
             process=process,
-            latency_s=lambda: self.scenario.store_latency.draw(self._network_rng),
+            latency_s=self._store_s,
             bill=self.bill,
             suffix=suffix,
         )

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import dropwhile
 
 from spotproof import events
 from spotproof.leases.model import (
@@ -39,7 +40,7 @@ class Closing:
     repaired: tuple[int, ...] = ()  # holes put READY
     requeued: tuple[int, ...] = ()  # shards taken from sessions that are gone
     missing: frozenset[int] = frozenset()  # holes, or claims under way
-    blockers: tuple[Blocker, ...] = ()  # at most one for each stripe
+    blockers: tuple[Blocker, ...] = ()  # the open shards of the stripes that were walked
 
     @property
     def complete(self) -> bool:
@@ -58,7 +59,7 @@ class StripeCloser:
     ) -> Closing:
         """One pass over the stripes that are not closed.
 
-        A stripe with tickets left costs one read, one with a blocker of the last pass two. A hole is repaired when it
+        A stripe with tickets left costs one read, one with a blocker of the last pass two at least. A hole is repaired when it
         was missing in the previous pass too, or at once when a session that is gone held it. A shard leased by a
         session that has ended or was fenced is requeued.
 
@@ -72,20 +73,22 @@ class StripeCloser:
         """
         current = self._store.get_run(run.run_id) or run
         work = _Pass(run=current, missing_before=frozenset(previously_missing))
-        blocked = {current.stripe_of(blocker.index): blocker for blocker in blockers}
+        blocked: dict[int, list[Blocker]] = {}
+        for blocker in blockers:
+            blocked.setdefault(current.stripe_of(blocker.index), []).append(blocker)
         for stripe in range(current.stripes):
             if current.state.ended or stripe in current.closed:
                 continue
-            self._look_at(work, stripe, blocked.get(stripe))
+            self._look_at(work, stripe, blocked.get(stripe, []))
         return work.result()
 
-    def _look_at(self, work: "_Pass", stripe: int, blocker: Blocker | None) -> None:
+    def _look_at(self, work: "_Pass", stripe: int, blockers: list[Blocker]) -> None:
         may_skip = not work.had_holes(stripe)
-        if may_skip and blocker is not None and self._still_blocks(work.run, blocker):
-            work.blockers.append(blocker)
-            return
-        if may_skip and self._store.tickets_taken(work.run, stripe) < work.run.shards_in_stripe(stripe):
-            return
+        if may_skip:
+            still = list(dropwhile(lambda blocker: not self._still_blocks(work.run, blocker), blockers))
+            work.blockers.extend(still)
+            if still or self._has_tickets(work.run, stripe):
+                return
         walk = self._store.walk_stripe(work.run, stripe)
         if walk.complete:
             closed = self._store.close_stripe(work.run.run_id, stripe)
@@ -96,6 +99,11 @@ class StripeCloser:
             logger.info(events.STRIPE_CLOSED, extra={"run_id": work.run.run_id, "stripe": stripe})
             return
         self._repair(work, walk)
+
+    def _has_tickets(self, run: Run, stripe: int) -> bool:
+        if stripe in run.exhausted:
+            return False
+        return self._store.tickets_taken(run, stripe) < run.shards_in_stripe(stripe)
 
     def _still_blocks(self, run: Run, blocker: Blocker) -> bool:
         shard = self._store.get_shard(run, blocker.index)
@@ -117,9 +125,7 @@ class StripeCloser:
                 self._repair_hole(work, index)
             else:
                 work.missing.add(index)
-        blocker = _blocker(walk, work.sessions)
-        if blocker is not None:
-            work.blockers.append(blocker)
+        work.blockers.extend(_blockers(walk, work.sessions))
 
     def _is_hole(self, work: "_Pass", index: int, holders: list[Session]) -> bool:
         """Otherwise a claim may be under way; repairing would be safe all the same, only a wasted ticket."""
@@ -173,14 +179,18 @@ def _is_gone(session: Session) -> bool:
     return session.state is not SessionState.ALIVE
 
 
-def _blocker(walk: StripeWalk, sessions: Sessions) -> Blocker | None:
-    """An open shard worth watching instead of walking; none while holes must be watched."""
+def _blockers(walk: StripeWalk, sessions: Sessions) -> list[Blocker]:
+    """Open shards worth watching instead of walking; none while holes must be watched.
+
+    All of them: a walk reads a thousand times as much as a look at one row, and each is looked at until it is done.
+    """
     if walk.missing or walk.ticketless:
-        return None
+        return []
+    found = []
     for shard in walk.open:
-        if shard.state is ShardState.READY:
-            return Blocker(index=shard.index, owner=None)
         owner = sessions.get(shard.owner) if shard.owner else None
-        if owner is not None and not _is_gone(owner):
-            return Blocker(index=shard.index, owner=key_of(owner))
-    return None
+        if shard.state is ShardState.READY:
+            found.append(Blocker(index=shard.index, owner=None))
+        elif owner is not None and not _is_gone(owner):
+            found.append(Blocker(index=shard.index, owner=key_of(owner)))
+    return found

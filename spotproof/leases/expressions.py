@@ -107,6 +107,16 @@ CLOSE_STRIPE: Final = Statement(
     condition="attribute_exists(#pk) AND NOT contains(#closed, :stripe)",
     update="ADD #closed :stripe_set",
 )
+EXHAUST_STRIPE: Final = Statement(
+    name="exhaust stripe",
+    condition="attribute_exists(#pk) AND NOT contains(#exhausted, :stripe)",
+    update="ADD #exhausted :stripe_set",
+)
+TAKE_CARE: Final = Statement(
+    name="take care",
+    condition="#state = :running AND (attribute_not_exists(#care_until) OR #care_until < :now OR #carer = :carer)",
+    update="SET #carer = :carer, #care_until = :until",
+)
 TAKE_FINALIZER: Final = Statement(
     name="take finalizer",
     # DynamoDB has no empty sets: until the first stripe closes there is no attribute to take the size of
@@ -258,7 +268,7 @@ ON_INSTANCE: Final = Selection(
 RUNS_BY_ACTIVITY: Final = Selection(name="runs by activity", key="#active_pk = :pk", index=contract.ACTIVE_INDEX.name)
 
 STATEMENTS: Final = (
-    CREATE, CANCEL_RUN, CLOSE_STRIPE, TAKE_FINALIZER, END_RUN, MARK_CLEANED,
+    CREATE, CANCEL_RUN, CLOSE_STRIPE, EXHAUST_STRIPE, TAKE_CARE, TAKE_FINALIZER, END_RUN, MARK_CLEANED,
     HOLD, HEARTBEAT, END_SESSION, MARK_STOP, MARK_STOP_WITH_DEADLINE, MARK_HINT, FENCE, FENCE_EXPIRED,
     TICKET, CLAIM_READY, CLAIM_DRAINED,
     CHECKPOINT, COMMIT, FAIL, FAIL_FOR_GOOD, RELEASE,

@@ -88,6 +88,9 @@ class Run:
     options: RunOptions
     closed: frozenset[int]  # stripes seen complete
     created_at: int  # epoch ms
+    exhausted: frozenset[int] = frozenset()  # stripes without tickets: nothing in them was never leased
+    carer: str | None = None  # the idle session that cares for the run on behalf of all others
+    care_until: int | None = None  # epoch ms; past it another one may
     ended_at: int | None = None
     quarantined: int = 0  # set when the run ends
     finalizer: str | None = None  # session or invocation that finalizes
@@ -186,6 +189,7 @@ class Candidate:
     index: int
     fencing_token: int
     drained: bool  # still LEASED, claimable because its reclaim time has passed
+    claimable_at: int = 0  # epoch ms: since when
 
 
 class StopKind(StrEnum):

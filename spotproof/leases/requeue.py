@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 
 # "Spot Instance interruption notices" of the EC2 user guide: two minutes between the notice and the reclaim.
 NOTICE_S: Final = 120
+# A rescue that died is finished by the next pass, and a claim that was under way arrives within a request's patience.
+# The dead cost a read each in every pass, so they are forgotten when that is long over even for clocks ten minutes
+# apart; what came later still is found by the walk that closes the stripe.
+SETTLED_S: Final = 900
 
 
 def reclaim_time(noticed_at: datetime) -> int:
@@ -138,6 +142,9 @@ class Requeuer:
         return _taking(key, session.held, Taken.DRAINED, f"reclaim at {deadline}")
 
     def _requeue_gone(self, run: Run, key: SessionKey) -> Taking:
+        known = self._store.get_session(key)
+        if known is None or known.state is SessionState.ENDED:  # a drained worker has left: two refused writes less
+            return _taking(key, None, Taken.NOTHING, "session had ended")
         # On record first: if we die after fencing, the rescue must not count an unexplained loss.
         self._store.mark_stop(key, Stop(kind=StopKind.TERMINATED, deadline=None))
         session = self._store.fence_session(key, expired_at=None)
@@ -156,6 +163,8 @@ class Requeuer:
         if session.state is SessionState.ENDED:
             return _taking(key, session.held, Taken.NOTHING, "session has ended")
         if session.state is SessionState.DEAD:
+            if session.ended_at is not None and now - session.ended_at > SETTLED_S * 1000:
+                return _taking(key, session.held, Taken.NOTHING, "rescued long ago")
             return self._finish_rescue(run, session)
         if session.until >= now:
             return _taking(key, session.held, Taken.NOTHING, "session is alive")

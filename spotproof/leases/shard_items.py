@@ -107,6 +107,7 @@ def candidate_from_item(item: Mapping[str, AttributeValue]) -> Candidate:
         index=index_of(reader),
         fencing_token=reader.integer("fencing_token"),
         drained=reader.text("shard_state") == ShardState.LEASED.value,
+        claimable_at=reader.integer(contract.CLAIMABLE_INDEX.sort_key),
     )
 
 

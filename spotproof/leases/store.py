@@ -76,6 +76,18 @@ class LeaseStore(Protocol):
         """
         ...
 
+    def exhaust_stripe(self, run_id: RunId, stripe: int) -> Run:
+        """Note that the stripe has no tickets left, which never changes again (idempotent); the run as stored."""
+        ...
+
+    def take_care(self, run_id: RunId, *, carer: str, ttl_s: float) -> Run:
+        """Become, or stay, the one idle session that cares for the run: a hint that saves the others' reads.
+
+        The run as stored; ours is the care if its `carer` is. Not given while another one's term runs, or when the run
+        is not RUNNING.
+        """
+        ...
+
     def take_finalizer(self, run: Run, *, finalizer: str, ttl_s: float) -> Run | None:
         """Become the finalizer: all stripes closed, run RUNNING or ended-but-unpublished, nobody else's term runs.
 

@@ -187,7 +187,7 @@ class WorkerAssembly:
             run=run,
             store=self.store,
             session=session,
-            finder=LeaseFinder(store=self.store, session=session, run=run, rng=self.rng),
+            finder=LeaseFinder(store=self.store, session=session, run=run, rng=self.rng, clock=self.clock),
             caretaker=Caretaker(
                 store=self.store,
                 announcer=RunAnnouncer(client=self.clients.events, retrier=self.retrier),

@@ -8,6 +8,7 @@ from spotproof.interruptions.model import Signal, SignalKind
 from spotproof.leases.model import Run, RunState
 
 BACKOFF_MAX = 4.0  # times poll_s: the longest an idle worker waits between two looks
+SPARE_S = 120.0  # about the boot of a replacement: waiting longer for work costs more than another host would
 
 
 class IdleAction(StrEnum):
@@ -24,7 +25,15 @@ class IdleDecision:
 
 
 def decide_idle(
-    *, run: Run, stop: Signal | None, hint: Signal | None, now: datetime, empty_looks: int, jitter: float
+    *,
+    run: Run,
+    stop: Signal | None,
+    hint: Signal | None,
+    now: datetime,
+    empty_looks: int,
+    jitter: float,
+    caring: bool = False,
+    idle_s: float = 0.0,
 ) -> IdleDecision:
     """What to do after a look that found no lease.
 
@@ -35,6 +44,8 @@ def decide_idle(
         now: aware UTC.
         empty_looks: how many looks in a row found nothing, from 1.
         jitter: 0 to 1, spreads the looks of many workers.
+        caring: this worker cares for the run on behalf of all idle ones: it looks at every poll and stays to the end.
+        idle_s: seconds since the first of the empty looks.
     """
     if run.state.ended:
         return IdleDecision(action=IdleAction.LEAVE_DONE, reason=f"run is {run.state}")
@@ -46,7 +57,10 @@ def decide_idle(
         return IdleDecision(action=IdleAction.LEAVE_INTERRUPTED, reason=f"{stop.kind} by {stop.channel}")
     if run.state is RunState.PAUSED:
         return IdleDecision(action=IdleAction.LEAVE_DONE, reason="run is PAUSED")
-    wait_s = run.options.poll_s * min(BACKOFF_MAX, 2.0 ** (empty_looks - 1)) * (0.5 + jitter / 2)
+    if not caring and run.carer is not None and len(run.exhausted) == run.stripes and idle_s >= SPARE_S:
+        return IdleDecision(action=IdleAction.LEAVE_DONE, reason=f"spare: nothing to lease for {idle_s:.0f} s")
+    times = 1.0 if caring else min(BACKOFF_MAX, 2.0 ** (empty_looks - 1))
+    wait_s = run.options.poll_s * times * (0.5 + jitter / 2)
     if hint is not None and hint.expires_at is not None:
         left_s = max(0.0, (hint.expires_at - now).total_seconds())
         return IdleDecision(

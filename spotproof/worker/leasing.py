@@ -2,13 +2,16 @@
 
 import random
 
+from spotproof.clock import Clock, to_epoch_ms
 from spotproof.leases.model import Candidate, CapacityClass, Lease, Run, SessionId
 from spotproof.leases.sizing import session_bucket
 from spotproof.leases.store import LeaseStore
 from spotproof.worker.session import WorkerSession
 
-CANDIDATES_READ = 12  # enough that workers asking at once choose different ones
+CANDIDATES_READ = 100  # enough that workers asking at once choose different ones, though some were taken already
 CANDIDATES_TRIED = 2
+TRY_SHARE_DOUBLINGS = 8  # one look in 256 tries a shard the moment it becomes claimable...
+TRY_SHARE_DOUBLES_MS = 125  # ...twice as many every eighth of a second, all of them after a second
 FRESH_TRIED = 16  # bound of one search: lost races for tickets whose rows somebody repaired
 
 
@@ -25,6 +28,18 @@ def classes_for(lifecycle: str) -> tuple[CapacityClass, ...]:
     return (CapacityClass.SPOT,)
 
 
+def try_share(*, claimable_ms: int) -> float:
+    """The share of looks that should try a shard which has been claimable for so long, 0 to 1.
+
+    The index shows a shard for a moment after it was taken. Were all workers of a large fleet to try each shard they
+    see, hundreds would be refused for one that leases it; so few try at first, and the more the longer it waits. In a
+    small fleet a second or more passes between two looks: everybody tries.
+    """
+    doublings = min(max(0, claimable_ms) / TRY_SHARE_DOUBLES_MS, TRY_SHARE_DOUBLINGS)
+    share: float = 2.0 ** (doublings - TRY_SHARE_DOUBLINGS)
+    return share
+
+
 class LeaseFinder:
     """Claims the next shard for one session."""
 
@@ -35,30 +50,42 @@ class LeaseFinder:
         session: WorkerSession,
         run: Run,
         rng: random.Random,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._session = session
         self._run = run
         self._classes = classes_for(session.session.host.lifecycle)
         self._rng = rng
-        self._stripes_left = stripe_order(session.session.session_id, run.stripes)
+        self._clock = clock
+        home, *others = stripe_order(session.session.session_id, run.stripes)
+        self._stripes_left = [home, *rng.sample(others, len(others))]
 
-    def next_lease(self) -> Lease | None:
+    def next_lease(self, *, eager: bool = False) -> Lease | None:
         """A new lease, or None when nothing is claimable now or a stop is on record.
+
+        Args:
+            eager: take a requeued shard however young it is; for one worker at a time.
 
         Raises:
             SessionLostError: our session was fenced.
         """
-        return self._requeued() or self._fresh()
+        return self._requeued(eager) or self._fresh()
 
-    def _requeued(self) -> Lease | None:
+    def _requeued(self, eager: bool) -> Lease | None:
         for capacity_class in self._classes:
             found = self._store.candidates(self._run, capacity_class, limit=CANDIDATES_READ)
             for candidate in self._rng.sample(found, min(CANDIDATES_TRIED, len(found))):
+                if not eager and not self._is_ours_to_try(candidate):
+                    continue
                 lease = self._claim_requeued(candidate)
                 if lease is not None:
                     return lease
         return None
+
+    def _is_ours_to_try(self, candidate: Candidate) -> bool:
+        claimable_ms = to_epoch_ms(self._clock.now()) - candidate.claimable_at
+        return self._rng.random() < try_share(claimable_ms=claimable_ms)
 
     def _claim_requeued(self, candidate: Candidate) -> Lease | None:
         if not self._session.hold(candidate.index):
@@ -77,8 +104,18 @@ class LeaseFinder:
 
     def _ticket(self) -> int | None:
         while self._stripes_left:
-            index = self._store.take_ticket(self._run, self._stripes_left[0])
+            stripe = self._stripes_left[0]
+            index = self._store.take_ticket(self._run, stripe)
             if index is not None:
+                if index + self._run.stripes >= self._run.shards:  # it was the last one: spare the others a refusal
+                    self._pass_over_exhausted(self._store.exhaust_stripe(self._run.run_id, stripe))
                 return index
-            self._stripes_left.pop(0)
+            # One refusal tells of all stripes that anybody found without tickets.
+            run = self._store.get_run(self._run.run_id) or self._run
+            if stripe not in run.exhausted:
+                run = self._store.exhaust_stripe(run.run_id, stripe)
+            self._pass_over_exhausted(run)
         return None
+
+    def _pass_over_exhausted(self, run: Run) -> None:
+        self._stripes_left = [stripe for stripe in self._stripes_left if stripe not in run.exhausted]

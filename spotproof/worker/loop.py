@@ -41,7 +41,7 @@ class WorkerLoop:
 
     def work(self) -> int:
         """The exit code: EXIT_DONE when nothing is left to do, EXIT_INTERRUPTED when Batch should retry this worker."""
-        empty_looks = 0
+        empty_looks, idle_since = 0, self.clock.monotonic()
         while True:
             try:
                 lease = self._look()
@@ -54,7 +54,9 @@ class WorkerLoop:
                         return self._leave(contract.EXIT_INTERRUPTED, "out of memory or disk: a new container has both")
                     continue
                 empty_looks += 1
-                exit_code = self._idle(empty_looks)
+                if empty_looks == 1:
+                    idle_since = self.clock.monotonic()
+                exit_code = self._idle(empty_looks, self.clock.monotonic() - idle_since)
             except (SessionLostError, LeaseLostError) as error:
                 return self._leave(contract.EXIT_INTERRUPTED, str(error) or "session lost")
             if exit_code is not None:
@@ -67,9 +69,9 @@ class WorkerLoop:
             return None
         self.usage.begin()
         with self.ledger.span(Spent.IDLE):
-            return self.finder.next_lease()
+            return self.finder.next_lease(eager=self.caretaker.caring)
 
-    def _idle(self, empty_looks: int) -> int | None:
+    def _idle(self, empty_looks: int, idle_s: float) -> int | None:
         with self.ledger.span(Spent.IDLE):
             stop = self.monitor.stop()
             # A dying host has no time to care for others.
@@ -82,6 +84,8 @@ class WorkerLoop:
                 now=self.clock.now(),
                 empty_looks=empty_looks,
                 jitter=self.rng.random(),
+                caring=self.caretaker.caring,
+                idle_s=idle_s,
             )
             if decision.action is IdleAction.WAIT:
                 self.monitor.pause(decision.wait_s)

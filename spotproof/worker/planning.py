@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-WORKERS_MAX_EXPECTED: Final = 1000  # partitions are laid out for so many at a time; more only wait longer
+WORKERS_MAX_EXPECTED: Final = (
+    10_000  # the most children an array of Batch has; partitions are laid out for so many at a time
+)
 PLANNER_POLL_S: Final = 0.5
 PLANNER_PATIENCE_S: Final = 60.0
 

@@ -9,7 +9,7 @@ from spotproof.leases.attribute_values import Item, Plain
 from spotproof.leases.item_reader import key_of, run_id_of
 from spotproof.leases.model import ClosedStripe, Run, RunId, RunState
 from spotproof.leases.run_items import run_from_item, run_to_item
-from spotproof.leases.table import Applied
+from spotproof.leases.table import Applied, Refused
 from spotproof.leases.transitions.base import Transitions
 
 
@@ -47,8 +47,16 @@ class RunTransitions(Transitions):
         values: dict[str, Plain] = {":stripe": stripe, ":stripe_set": frozenset({stripe})}
         outcome = self._table.update(ex.CLOSE_STRIPE, _run_key(run_id), values)
         first = isinstance(outcome, Applied)
-        run = run_from_item(outcome.item if isinstance(outcome, Applied) else _known(outcome.old, run_id))
-        return ClosedStripe(run=run, first=first)
+        return ClosedStripe(run=self._as_stored(outcome, run_id), first=first)
+
+    def exhaust_stripe(self, run_id: RunId, stripe: int) -> Run:
+        values: dict[str, Plain] = {":stripe": stripe, ":stripe_set": frozenset({stripe})}
+        return self._as_stored(self._table.update(ex.EXHAUST_STRIPE, _run_key(run_id), values), run_id)
+
+    def take_care(self, run_id: RunId, *, carer: str, ttl_s: float) -> Run:
+        now = self._now()
+        values: dict[str, Plain] = {":carer": carer, ":now": now, ":until": now + round(ttl_s * 1000)}
+        return self._as_stored(self._table.update(ex.TAKE_CARE, _run_key(run_id), values), run_id)
 
     def take_finalizer(self, run: Run, *, finalizer: str, ttl_s: float) -> Run | None:
         now = self._now()
@@ -85,6 +93,9 @@ class RunTransitions(Transitions):
     def mark_cleaned(self, run_id: RunId) -> bool:
         outcome = self._table.update(ex.MARK_CLEANED, _run_key(run_id), {":now": self._now()})
         return isinstance(outcome, Applied) or "cleaned_at" in _known(outcome.old, run_id)
+
+    def _as_stored(self, outcome: Applied | Refused, run_id: RunId) -> Run:
+        return run_from_item(outcome.item if isinstance(outcome, Applied) else _known(outcome.old, run_id))
 
     def _runs_by_activity(self, partition: str) -> Iterator[RunId]:
         for item in self._table.query(ex.RUNS_BY_ACTIVITY, {":pk": partition}):

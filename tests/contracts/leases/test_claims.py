@@ -74,7 +74,7 @@ def test_a_requeued_shard_is_leased_again_with_a_higher_token_and_its_checkpoint
     [candidate] = store.candidates(run, SPOT, limit=10)
     again = store.claim_requeued(run, candidate, other)
 
-    assert candidate == Candidate(index=0, fencing_token=2, drained=False)
+    assert candidate == Candidate(index=0, fencing_token=2, drained=False, claimable_at=NOON)
     assert again == replace(lease, owner=other.session_id, fencing_token=3, checkpoint=pointer, interruptions=1)
     assert store.candidates(run, SPOT, limit=10) == []
 
@@ -93,7 +93,7 @@ def test_a_drained_shard_is_claimable_from_its_reclaim_time_on(
 ) -> None:
     leased(store, run, session)
     store.drain(run, 0, owner=session.session_id, reclaim_at=NOON + 120_000)
-    early = Candidate(index=0, fencing_token=1, drained=True)
+    early = Candidate(index=0, fencing_token=1, drained=True, claimable_at=NOON + 120_000)
 
     assert store.candidates(run, SPOT, limit=10) == []
     assert store.claim_requeued(run, early, other) is None

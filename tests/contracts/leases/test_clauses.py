@@ -44,6 +44,18 @@ CASES = (
     Case(statement=ex.CANCEL_RUN, item=RUN, values={":reason": "r", ":now": NOW}, clauses=1),
     Case(statement=ex.CLOSE_STRIPE, item=RUN, values={":stripe": 2, ":stripe_set": frozenset({2})}, clauses=2),
     Case(
+        statement=ex.EXHAUST_STRIPE,
+        item=RUN | {"exhausted": frozenset({0})},
+        values={":stripe": 2, ":stripe_set": frozenset({2})},
+        clauses=2,
+    ),
+    Case(
+        statement=ex.TAKE_CARE,
+        item=RUN | {"carer": "me", "care_until": NOW + 5},
+        values={":carer": "me", ":now": NOW, ":until": NOW + 9},
+        clauses=2,
+    ),
+    Case(
         statement=ex.TAKE_FINALIZER,
         item=RUN | {"finalizer_until": NOW - 1},
         values={":stripes": 2, ":now": NOW, ":finalizer": "f", ":until": NOW + 9},

@@ -46,6 +46,8 @@ def test_an_unknown_run_is_none_and_can_not_be_changed(store: LeaseStore) -> Non
     for change in (
         lambda: store.cancel_run(nobody, reason="why"),
         lambda: store.close_stripe(nobody, 0),
+        lambda: store.exhaust_stripe(nobody, 0),
+        lambda: store.take_care(nobody, carer="c", ttl_s=1),
         lambda: store.take_finalizer(a_run(run_id=nobody), finalizer="f", ttl_s=1),
         lambda: store.end_run(a_run(run_id=nobody), state=RunState.COMPLETE, quarantined=0, reason=None),
         lambda: store.mark_cleaned(nobody),
@@ -122,6 +124,40 @@ def test_closing_a_stripe_again_changes_nothing(store: LeaseStore, run: Run) -> 
     assert first.run.closed == frozenset({1})
     assert again.run == first.run == store.get_run(run.run_id)
     assert (first.first, again.first) == (True, False)
+
+
+def test_exhausting_a_stripe_again_changes_nothing(store: LeaseStore, run: Run) -> None:
+    first = store.exhaust_stripe(run.run_id, 1)
+    again = store.exhaust_stripe(run.run_id, 1)
+    both = store.exhaust_stripe(run.run_id, 0)
+
+    assert first.exhausted == frozenset({1})
+    assert again == first
+    assert both.exhausted == frozenset({0, 1})
+    assert both == store.get_run(run.run_id)
+
+
+def test_one_cares_at_a_time_as_long_as_it_likes_and_another_after_its_term(
+    store: LeaseStore, run: Run, clock: FakeClock
+) -> None:
+    first = store.take_care(run.run_id, carer="first", ttl_s=30)
+    clock.advance(20)
+    prolonged = store.take_care(run.run_id, carer="first", ttl_s=30)
+    clock.advance(30)
+    refused = store.take_care(run.run_id, carer="second", ttl_s=30)
+    clock.advance(0.002)
+    second = store.take_care(run.run_id, carer="second", ttl_s=30)
+
+    assert first.care_until is not None
+    assert prolonged.care_until == first.care_until + 20_000
+    assert [found.carer for found in (first, prolonged, refused, second)] == ["first", "first", "first", "second"]
+    assert second == store.get_run(run.run_id)
+
+
+def test_nobody_cares_for_a_run_that_has_ended(store: LeaseStore, run: Run) -> None:
+    store.cancel_run(run.run_id, reason="enough")
+
+    assert store.take_care(run.run_id, carer="late", ttl_s=30).carer is None
 
 
 def test_nobody_finalizes_before_every_stripe_is_closed(store: LeaseStore, run: Run) -> None:

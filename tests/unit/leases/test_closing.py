@@ -187,6 +187,38 @@ def test_while_a_blocker_stays_as_it_was_a_pass_walks_nothing(clock: FakeClock) 
     assert second.blockers == first.blockers
 
 
+def test_open_shards_are_watched_one_after_the_other_without_another_walk(clock: FakeClock) -> None:
+    table = InMemoryTable("t")
+    counting = CountingClient(table)
+    retrier = Retrier(clock=clock, rng=random.Random(0))
+    s = scene(InMemoryLeaseStore(clock=clock, retrier=retrier, table=table))
+    other = s.store.open_session(a_session("other"))
+    s.tickets(0)
+    lease = s.lease(0)
+    s.lease(2, other)
+    first = s.pass_()
+    s.store.commit(lease, an_output(lease))
+    watcher = DynamoDBLeaseStore(counting, table.name, clock, retrier)
+
+    second = StripeCloser(watcher).close_finished_stripes(s.run, first.missing, first.blockers)
+
+    assert [blocker.index for blocker in first.blockers] == [0, 2]
+    assert [blocker.index for blocker in second.blockers] == [2]
+    assert "query" not in counting.requests
+
+
+def test_a_stripe_known_to_be_exhausted_is_walked_without_a_look_at_its_tickets(s: Scene, clock: FakeClock) -> None:
+    s.tickets(0)
+    s.store.exhaust_stripe(s.run.run_id, 0)
+    s.finish(0, 2)
+    calls = CrashingStore(s.store, at=0, after_effect=False)  # counts its calls, never crashes
+
+    closing = StripeCloser(calls).close_finished_stripes(s.run)
+
+    assert closing.closed == (0,)
+    assert calls.calls == 4  # the run, the walk, closing it, the other stripe's tickets
+
+
 LEAVES: dict[str, Callable[[Scene, Lease], object]] = {
     "commit": lambda s, lease: s.store.commit(lease, an_output(lease)),
     "release": lambda s, lease: s.store.release(lease, interrupted=False),

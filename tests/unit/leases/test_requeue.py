@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from spotproof.clock import to_epoch_ms
 from spotproof.errors import LeaseLostError, RunNotFoundError
 from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.model import (
@@ -24,7 +25,7 @@ from spotproof.leases.model import (
     Stop,
     StopKind,
 )
-from spotproof.leases.requeue import Requeuer, Taken, reclaim_time
+from spotproof.leases.requeue import SETTLED_S, Requeuer, Taken, reclaim_time
 from spotproof.leases.store import LeaseStore
 from spotproof.retries import Retrier
 from tests.fakes.clock import FakeClock
@@ -39,7 +40,7 @@ DEADLINE = NOON + 120_000
 class Scene:
     """Two workers on one instance and one elsewhere, each with a shard; one that holds nothing."""
 
-    store: LeaseStore
+    store: InMemoryLeaseStore
     clock: FakeClock
     run: Run
     sessions: list[Session]
@@ -200,6 +201,17 @@ def test_a_session_that_ended_in_time_is_not_touched() -> None:
     assert (s.shard(0), s.session(0)) == before
 
 
+def test_a_session_that_ended_in_time_costs_no_refused_write() -> None:
+    s = scene()
+    for number in (0, 1, 3):
+        s.store.end_session(s.sessions[number], ledger=Ledger())
+    refused_before = s.store.usage().refused
+
+    Requeuer(s.store).requeue_instance(HERE)
+
+    assert s.store.usage().refused == refused_before
+
+
 def test_a_shard_held_but_not_yet_claimed_is_put_ready_and_the_late_claim_fails() -> None:
     s = scene()
     s.store.hold(s.sessions[3], 5, seq=1, until=NOON + HOUR)
@@ -277,6 +289,7 @@ def test_a_claim_that_arrives_after_the_rescue_is_rescued_by_the_next_pass() -> 
     [candidate] = s.store.candidates(s.run, CapacityClass.SPOT, limit=1)
     zombie = s.sessions[3]
     s.store.hold(zombie, 0, seq=1, until=zombie.until)
+    s.clock.advance(3601)
     Requeuer(s.store).rescue_expired(s.run, NOON + HOUR + 1)
     assert s.shard(0).state is ShardState.READY
     late = s.store.claim_requeued(s.run, candidate, zombie)  # sent before the process was paused
@@ -290,6 +303,23 @@ def test_a_claim_that_arrives_after_the_rescue_is_rescued_by_the_next_pass() -> 
         s.store.commit(late, an_output(late))
 
 
+def test_sessions_rescued_long_ago_cost_no_reads() -> None:
+    s = scene()
+    s.clock.advance(3601)
+    Requeuer(s.store).rescue_expired(s.run, to_epoch_ms(s.clock.now()))
+    calls = CrashingStore(s.store, at=0, after_effect=False)  # counts its calls, never crashes
+    s.clock.advance(SETTLED_S)
+    Requeuer(calls).rescue_expired(s.run, to_epoch_ms(s.clock.now()))
+    looked_at = calls.calls
+    s.clock.advance(1)
+
+    result = Requeuer(calls).rescue_expired(s.run, to_epoch_ms(s.clock.now()))
+
+    assert looked_at > 1  # one for each of the dead that held something
+    assert calls.calls - looked_at == 1  # the sessions alone
+    assert {taking.taken for taking in result.takings} == {Taken.NOTHING}
+
+
 # --- crashes ------------------------------------------------------------------------------------------------------
 
 FLOWS: dict[str, Callable[[LeaseStore, Run], object]] = {
@@ -301,18 +331,24 @@ FLOWS: dict[str, Callable[[LeaseStore, Run], object]] = {
 }
 
 
+def scene_in_an_hour() -> Scene:
+    s = scene()
+    s.clock.advance(HOUR / 1000)
+    return s
+
+
 @pytest.mark.parametrize("flow", list(FLOWS))
 @pytest.mark.parametrize("after_effect", [False, True])
 @pytest.mark.parametrize("twice", [False, True])
 def test_a_crash_at_any_step_is_repaired_by_repeating_the_flow(flow: str, after_effect: bool, twice: bool) -> None:
-    undisturbed = scene()
+    undisturbed = scene_in_an_hour()
     FLOWS[flow](undisturbed.store, undisturbed.run)
     if twice:
         FLOWS[flow](undisturbed.store, undisturbed.run)
     at = 1
 
     while True:
-        s = scene()
+        s = scene_in_an_hour()
         crashing = CrashingStore(s.store, at=at, after_effect=after_effect)
         try:
             FLOWS[flow](crashing, s.run)

@@ -2,12 +2,13 @@
 
 import dataclasses
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from spotproof.interruptions.model import Channel, Signal, SignalKind
 from spotproof.leases.model import Run, RunOptions, RunState
-from spotproof.worker.idle import IdleAction, IdleDecision, decide_idle
+from spotproof.worker.idle import SPARE_S, IdleAction, IdleDecision, decide_idle
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import a_run
 
@@ -17,9 +18,23 @@ NOTICE = Signal(kind=SignalKind.NOTICE, channel=Channel.IMDS, deadline=CLOCK.now
 
 
 def decide(
-    run: Run = RUN, stop: Signal | None = None, hint: Signal | None = None, empty_looks: int = 1
+    run: Run = RUN,
+    stop: Signal | None = None,
+    hint: Signal | None = None,
+    empty_looks: int = 1,
+    caring: bool = False,
+    idle_s: float = 0.0,
 ) -> IdleDecision:
-    return decide_idle(run=run, stop=stop, hint=hint, now=CLOCK.now(), empty_looks=empty_looks, jitter=1.0)
+    return decide_idle(
+        run=run,
+        stop=stop,
+        hint=hint,
+        now=CLOCK.now(),
+        empty_looks=empty_looks,
+        jitter=1.0,
+        caring=caring,
+        idle_s=idle_s,
+    )
 
 
 def test_it_waits_while_shards_are_in_flight_elsewhere() -> None:
@@ -28,6 +43,31 @@ def test_it_waits_while_shards_are_in_flight_elsewhere() -> None:
 
 def test_its_looks_become_rarer_up_to_a_bound() -> None:
     assert [decide(empty_looks=n).wait_s for n in (1, 2, 3, 9)] == [2, 4, 8, 8]
+
+
+def test_who_cares_for_the_others_looks_at_every_poll() -> None:
+    assert [decide(empty_looks=n, caring=True).wait_s for n in (1, 2, 9)] == [2, 2, 2]
+
+
+CARED_FOR = dataclasses.replace(RUN, exhausted=frozenset({0, 1}), carer="somebody")
+
+
+def test_a_spare_worker_leaves_once_waiting_costs_more_than_another_host() -> None:
+    assert decide(run=CARED_FOR, idle_s=SPARE_S - 1).action is IdleAction.WAIT
+    assert decide(run=CARED_FOR, idle_s=SPARE_S).action is IdleAction.LEAVE_DONE
+
+
+def test_who_cares_for_the_others_stays_to_the_end() -> None:
+    assert decide(run=CARED_FOR, idle_s=10 * SPARE_S, caring=True).action is IdleAction.WAIT
+
+
+@pytest.mark.parametrize("changes", [{"exhausted": frozenset({0})}, {"carer": None}])
+def test_nobody_is_spare_while_shards_were_never_leased_or_nobody_cares(changes: dict[str, Any]) -> None:
+    assert decide(run=dataclasses.replace(CARED_FOR, **changes), idle_s=10 * SPARE_S).action is IdleAction.WAIT
+
+
+def test_a_spare_worker_on_a_dying_host_asks_to_be_retried_all_the_same() -> None:
+    assert decide(run=CARED_FOR, stop=NOTICE, idle_s=10 * SPARE_S).action is IdleAction.LEAVE_INTERRUPTED
 
 
 @pytest.mark.parametrize("state", [RunState.COMPLETE, RunState.FAILED, RunState.CANCELLED, RunState.PAUSED])

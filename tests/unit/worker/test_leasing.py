@@ -1,7 +1,92 @@
 """How a worker spreads over stripes, and which shards it may take."""
 
-from spotproof.leases.model import CapacityClass, SessionId
-from spotproof.worker.leasing import classes_for, stripe_order
+import random
+from typing import Any, cast
+
+import pytest
+
+from spotproof.leases.in_memory import InMemoryLeaseStore
+from spotproof.leases.model import CapacityClass, Run, Session, SessionId
+from spotproof.retries import Retrier
+from spotproof.worker.leasing import LeaseFinder, classes_for, stripe_order, try_share
+from spotproof.worker.session import WorkerSession
+from tests.fakes.clock import FakeClock
+from tests.fakes.leases import a_run, a_session
+
+RUN = a_run(shards=40, stripes=20)
+
+
+class Holding:
+    """A worker's session that can always hold."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def hold(self, _index: int) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> InMemoryLeaseStore:
+    store = InMemoryLeaseStore(clock=clock, retrier=Retrier(clock=clock, rng=random.Random(0)))
+    store.create_run(RUN)
+    return store
+
+
+def finder(store: InMemoryLeaseStore, name: str, clock: FakeClock | None = None) -> LeaseFinder:
+    session: Any = cast(WorkerSession, Holding(a_session(name, run=RUN)))
+    return LeaseFinder(store=store, session=session, run=RUN, rng=random.Random(name), clock=clock or FakeClock())
+
+
+def stored(store: InMemoryLeaseStore) -> Run:
+    run = store.get_run(RUN.run_id)
+    assert run is not None
+    return run
+
+
+def test_all_shards_are_found_and_every_stripe_ends_exhausted(store: InMemoryLeaseStore) -> None:
+    one = finder(store, "a")
+
+    found = [lease.index for lease in iter(one.next_lease, None)]
+
+    assert sorted(found) == list(range(RUN.shards))
+    assert stored(store).exhausted == frozenset(range(RUN.stripes))
+    assert store.usage().refused == 0  # who takes a stripe's last ticket says so
+
+
+def test_a_late_worker_learns_from_one_refusal_what_the_others_found(store: InMemoryLeaseStore) -> None:
+    for _ in iter(finder(store, "early").next_lease, None):
+        pass
+    refused_before = store.usage().refused
+
+    assert finder(store, "late").next_lease() is None
+
+    assert store.usage().refused - refused_before == 1
+
+
+def test_a_refused_worker_says_so_if_the_last_one_died_before(store: InMemoryLeaseStore) -> None:
+    for stripe in range(RUN.stripes):
+        while store.take_ticket(RUN, stripe) is not None:
+            pass
+
+    assert finder(store, "a").next_lease() is None
+    assert stored(store).exhausted == frozenset(range(RUN.stripes))
+
+
+def test_workers_whose_home_is_exhausted_spread_over_the_others(store: InMemoryLeaseStore) -> None:
+    home = stripe_order(SessionId("w0"), RUN.stripes)[0]
+    same_home = [f"w{n}" for n in range(400) if stripe_order(SessionId(f"w{n}"), RUN.stripes)[0] == home][:10]
+    store.take_ticket(RUN, home)
+    store.take_ticket(RUN, home)
+
+    leases = [finder(store, name).next_lease() for name in same_home]
+
+    assert len({lease.stripe for lease in leases if lease is not None}) > 4
 
 
 def test_every_stripe_is_tried_once_and_sessions_begin_at_different_ones() -> None:
@@ -9,6 +94,38 @@ def test_every_stripe_is_tried_once_and_sessions_begin_at_different_ones() -> No
 
     assert all(sorted(order) == list(range(8)) for order in orders)
     assert len({order[0] for order in orders}) > 4
+
+
+def test_few_try_a_shard_that_just_became_claimable_and_all_do_after_a_second() -> None:
+    shares = [try_share(claimable_ms=ms) for ms in (-600_000, 0, 125, 500, 1_000, 600_000)]
+
+    assert shares == [1 / 256, 1 / 256, 1 / 128, 1 / 16, 1.0, 1.0]
+
+
+def test_a_large_fleet_leaves_a_young_shard_to_a_few(store: InMemoryLeaseStore, clock: FakeClock) -> None:
+    claimed = store.claim_fresh(RUN, 0, a_session("first", run=RUN))
+    assert claimed is not None
+    store.release(claimed, interrupted=True)
+    finders = [finder(store, f"w{n}", clock) for n in range(10)]
+
+    found = [lease.index for one in finders if (lease := one.next_lease()) is not None]
+
+    assert 0 not in found
+    clock.advance(1)
+    late = finder(store, "late", clock).next_lease()
+    assert late is not None
+    assert late.index == 0
+
+
+def test_who_cares_for_the_others_tries_it_at_once(store: InMemoryLeaseStore, clock: FakeClock) -> None:
+    claimed = store.claim_fresh(RUN, 0, a_session("first", run=RUN))
+    assert claimed is not None
+    store.release(claimed, interrupted=True)
+
+    lease = finder(store, "carer", clock).next_lease(eager=True)
+
+    assert lease is not None
+    assert lease.index == 0
 
 
 def test_a_spot_worker_leaves_shards_for_on_demand_alone() -> None:

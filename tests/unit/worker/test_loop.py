@@ -14,6 +14,7 @@ from spotproof.leases.model import CapacityClass, Lease, Run, RunOptions, RunSta
 from spotproof.leases.requeue import key_of
 from spotproof.retries import Retrier
 from spotproof.worker.caretaker import Caretaker
+from spotproof.worker.idle import SPARE_S
 from spotproof.worker.leasing import LeaseFinder
 from spotproof.worker.ledger import LedgerBook
 from spotproof.worker.loop import WorkerLoop
@@ -67,7 +68,9 @@ class World:
             spawner=self.spawner,
         )
         self.session.open()
-        self.finder = LeaseFinder(store=self.store, session=self.session, run=RUN, rng=random.Random(1))
+        self.finder = LeaseFinder(
+            store=self.store, session=self.session, run=RUN, rng=random.Random(1), clock=self.clock
+        )
         self.worked: list[int] = []
 
     def loop(self) -> WorkerLoop:
@@ -76,7 +79,12 @@ class World:
             store=self.store,
             session=self.session,
             finder=self.finder,
-            caretaker=Caretaker(store=self.store, announcer=self.announcer, clock=self.clock),  # type: ignore[arg-type]
+            caretaker=Caretaker(
+                store=self.store,
+                announcer=self.announcer,  # type: ignore[arg-type]
+                clock=self.clock,
+                carer=self.session.session.session_id,
+            ),
             monitor=self.monitor,
             ledger=self.ledger,
             clock=self.clock,
@@ -150,6 +158,7 @@ def test_requeued_shards_are_taken_before_new_ones(world: World) -> None:
     world.store.take_ticket(RUN, 1)
     lease = leased(world.store, RUN, other, 1)
     world.store.release(lease, interrupted=True)
+    world.clock.advance(1)  # a younger one is left to a few of a large fleet
 
     world.loop().work()
 
@@ -180,6 +189,36 @@ def test_a_silent_worker_is_rescued_and_its_shard_done_by_the_idle_one(world: Wo
 
     assert world.loop().work() == contract.EXIT_DONE
     assert sorted(world.worked) == list(range(RUN.shards))
+
+
+def test_while_another_one_cares_an_idle_worker_reads_the_run_alone(world: World) -> None:
+    for stripe in range(RUN.stripes):
+        while world.store.take_ticket(RUN, stripe) is not None:
+            world.store.exhaust_stripe(RUN.run_id, stripe)
+    world.store.take_care(RUN.run_id, carer="another", ttl_s=3600)
+    started, before = world.clock.monotonic(), world.store.usage()
+
+    assert world.loop().work() == contract.EXIT_DONE
+
+    asked = world.store.usage().requests - before.requests
+    looks = (asked - 2 * RUN.stripes) / 2  # each asks the claimable index and the run
+    assert world.clock.monotonic() - started >= SPARE_S
+    assert 10 <= looks <= SPARE_S / 2
+    assert world.announcer.announced == []
+
+
+def test_an_idle_worker_takes_over_when_the_one_that_cared_is_silent(world: World) -> None:
+    for index in range(RUN.shards):
+        world.store.take_ticket(RUN, RUN.stripe_of(index))
+        lease = leased(world.store, RUN, world.session.session, index, seq=index + 1)
+        world.store.commit(lease, an_output(lease))
+    world.store.take_care(RUN.run_id, carer="another", ttl_s=30)
+    started = world.clock.monotonic()
+
+    assert world.loop().work() == contract.EXIT_DONE
+
+    assert world.announcer.announced == [RUN.run_id]
+    assert 30 <= world.clock.monotonic() - started <= 40
 
 
 def test_a_cancelled_run_is_left_for_good(world: World) -> None:
