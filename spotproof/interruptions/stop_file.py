@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,6 +18,7 @@ from spotproof.retries import Retrier, as_aws_error, error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 SCHEMA: Final = 1
 SIZE_MAX: Final = 8192
@@ -129,8 +131,7 @@ def parse_stop_file(body: bytes) -> StopFile:
     Raises:
         StopFileError: too long, not JSON, of a newer schema, or a field is missing or wrong; one line names it.
     """
-    if len(body) > SIZE_MAX:
-        raise StopFileError(f"stop file has {len(body)} bytes, more than {SIZE_MAX}")
+    _check_size(len(body))
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -140,6 +141,25 @@ def parse_stop_file(body: bytes) -> StopFile:
     if content.get("schema") != SCHEMA:
         raise StopFileError(f"stop file has schema {ascii(content.get('schema'))[:40]}, this code reads {SCHEMA}")
     return _from_fields(content)
+
+
+def stop_file_of(answer: "GetObjectOutputTypeDef") -> StopFile:
+    """The value of the object that S3 answered with.
+
+    All of the body is read: a limited read gives what came before the connection broke, without an error.
+
+    Raises:
+        StopFileError: as `parse_stop_file`.
+        botocore.exceptions.BotoCoreError: the body did not arrive whole.
+    """
+    with closing(answer["Body"]) as body:
+        _check_size(answer["ContentLength"])
+        return parse_stop_file(body.read())
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > SIZE_MAX:
+        raise StopFileError(f"stop file has {size_bytes} bytes, more than {SIZE_MAX}")
 
 
 def _from_fields(content: Mapping[str, object]) -> StopFile:
@@ -225,19 +245,18 @@ class StopFileWriter:
         """ETag and value of what stands; an unreadable file has a tag and no value, so that it can be replaced."""
         doing = f"reading the stop file of {instance_id}"
         try:
-            etag, body = self._retrier.call(doing, self._get, key=contract.stop_file_key(instance_id))
+            return self._retrier.call(doing, self._get, key=contract.stop_file_key(instance_id))
         except ClientError as error:
             if error_code(error) in ("NoSuchKey", "404"):
                 return None, None
             raise as_aws_error(error, doing=doing) from error
-        try:
-            return etag, parse_stop_file(body)
-        except StopFileError:
-            return etag, None
 
-    def _get(self, *, key: str) -> tuple[str, bytes]:
+    def _get(self, *, key: str) -> tuple[str, StopFile | None]:
         answer = self._client.get_object(Bucket=self._bucket, Key=key)
-        return answer["ETag"], answer["Body"].read(SIZE_MAX + 1)
+        try:
+            return answer["ETag"], stop_file_of(answer)
+        except StopFileError:
+            return answer["ETag"], None
 
 
 class StopFileReader:
@@ -272,11 +291,13 @@ class StopFileReader:
         key = contract.stop_file_key(self._instance_id)
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=key, **condition)  # type: ignore[arg-type]
-            body = answer["Body"].read(SIZE_MAX + 1)
+            stop = stop_file_of(answer)
+        except StopFileError as error:
+            raise SourceUnavailableError(str(error)) from error
         except (ClientError, BotoCoreError) as error:
             self._take_failure(error)
         else:
-            self._stop = self._parsed(body)
+            self._stop = self._of_this_host(stop)
             self._etag = answer["ETag"]
         return self._stop if self._stop is not None and self._stop.live(self._clock.now()) else None
 
@@ -290,11 +311,7 @@ class StopFileReader:
             case _:
                 raise SourceUnavailableError(str(as_aws_error(error, doing="reading the stop file"))) from error
 
-    def _parsed(self, body: bytes) -> StopFile:
-        try:
-            stop = parse_stop_file(body)
-        except StopFileError as error:
-            raise SourceUnavailableError(str(error)) from error
+    def _of_this_host(self, stop: StopFile) -> StopFile:
         if stop.instance_id != self._instance_id:
             raise SourceUnavailableError(f"stop file names {stop.instance_id}, this host is {self._instance_id}")
         return stop

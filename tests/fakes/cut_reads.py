@@ -46,6 +46,7 @@ def cut_body(data: bytes, *, after_bytes: int) -> StreamingBody:
         body=CutStream(data[:after_bytes], missing=len(data) - after_bytes),
         headers={"content-length": str(len(data))},
         preload_content=False,
+        decode_content=False,
         enforce_content_length=True,
     )
-    return StreamingBody(wire, content_length=len(data))
+    return StreamingBody(wire, content_length=len(data))  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ from spotproof.interruptions.stop_file import (
 )
 from spotproof.retries import Retrier
 from tests.fakes.clock import FakeClock
+from tests.fakes.cut_reads import CutReads
 
 BUCKET = "work"
 INSTANCE = "i-1234567890abcdef0"
@@ -206,6 +207,32 @@ def test_a_damaged_file_is_replaced(s3: Any, clock: FakeClock) -> None:
 
     assert writer(s3, clock).write(rebalance()).written
     assert reader(s3, clock).poll()
+
+
+def test_a_file_larger_than_any_stop_file_is_replaced_unread(s3: Any, clock: FakeClock) -> None:
+    s3.put_object(Bucket=BUCKET, Key=contract.stop_file_key(INSTANCE), Body=render_stop_file(notice()) + b" " * 9000)
+
+    assert writer(s3, clock).write(rebalance()).written
+
+
+@pytest.mark.parametrize("after_bytes", [0, 20])
+def test_a_notice_of_which_a_part_arrived_is_read_again_and_stands(s3: Any, clock: FakeClock, after_bytes: int) -> None:
+    writer(s3, clock).write(notice())
+
+    outcome = writer(CutReads(s3, after_bytes, after_bytes), clock).write(rebalance())
+
+    assert (outcome.written, outcome.stored) == (False, notice())
+    assert [signal.kind for signal in reader(s3, clock).poll()] == [SignalKind.NOTICE]
+
+
+def test_a_poll_whose_answer_is_cut_is_unavailable_and_the_next_one_reads_it(s3: Any, clock: FakeClock) -> None:
+    writer(s3, clock).write(notice())
+    watching = reader(CutReads(s3, 20), clock)
+
+    with pytest.raises(SourceUnavailableError, match="reading the stop file: AWS stayed unavailable"):
+        watching.poll()
+
+    assert [signal.kind for signal in watching.poll()] == [SignalKind.NOTICE]
 
 
 def test_an_unchanged_file_is_not_sent_again_and_still_counts(s3: Any, clock: FakeClock) -> None:
