@@ -62,6 +62,11 @@ class Stage:
         return StateDir(self.settings.state_path)
 
     @property
+    def scratch(self) -> Path:
+        """Shared by all workers, so that only the first one unpacks the bundle."""
+        return self.state.path / "scratch"
+
+    @property
     def cloud(self) -> LocalCloud:
         return LocalCloud(self.running.endpoint)
 
@@ -96,6 +101,7 @@ class Stage:
                 "options": ",".join(f"{name}={value}" for name, value in options.items()),
             },
             arrayProperties={"size": workers},
+            containerOverrides={"environment": [{"name": "TMPDIR", "value": str(self.scratch)}]},
         )
         return answer["jobId"]
 
@@ -183,6 +189,7 @@ def opened_stage(directory: Path, *, seed: int, clock: Clock) -> Iterator[Stage]
         )
         target = Target(aws=aws, prefix=contract.DEFAULT_STACK_PREFIX)
         stage = Stage(settings=settings, clock=clock, running=running, deployment=connect(target, clock))
+        stage.scratch.mkdir()
         stage.upload_input()
         yield stage
     finally:
