@@ -1,9 +1,11 @@
 """Facts about the host this worker runs on."""
 
 import logging
+import re
 from typing import Final
 
 from spotproof import events
+from spotproof.interruptions.eventbridge import INSTANCE_ID
 from spotproof.interruptions.imds import ROOT, InstanceMetadata
 from spotproof.interruptions.model import Channel, SourceUnavailableError
 from spotproof.leases.model import Host
@@ -11,6 +13,8 @@ from spotproof.settings import BatchSettings
 
 logger = logging.getLogger(__name__)
 TRIES: Final = 4  # a busy host may answer late, and a worker without its host's name can't be found by a notice
+_FACT: Final = re.compile(r"[a-z0-9.-]{0,64}")  # types, zones, lifecycles
+_INSTANCE: Final = re.compile(rf"(?:{INSTANCE_ID.pattern})?")
 
 
 def read_host(metadata: InstanceMetadata, batch: BatchSettings) -> Host:
@@ -24,12 +28,11 @@ def read_host(metadata: InstanceMetadata, batch: BatchSettings) -> Host:
 
 def _read(metadata: InstanceMetadata, batch: BatchSettings, *, is_last_try: bool) -> Host | None:
     try:
-        instance_id = metadata.get(ROOT + "instance-id") or ""
         return Host(
-            instance_id=instance_id,
-            instance_type=metadata.get(ROOT + "instance-type") or "",
-            zone=metadata.get(ROOT + "placement/availability-zone") or "",
-            lifecycle=metadata.get(ROOT + "instance-life-cycle") or "",
+            instance_id=_fact(metadata, "instance-id", _INSTANCE),
+            instance_type=_fact(metadata, "instance-type"),
+            zone=_fact(metadata, "placement/availability-zone"),
+            lifecycle=_fact(metadata, "instance-life-cycle"),
             batch_job_id=batch.job_id,
             batch_attempt=batch.attempt,
             vcpus=batch.vcpus,
@@ -38,3 +41,11 @@ def _read(metadata: InstanceMetadata, batch: BatchSettings, *, is_last_try: bool
         if is_last_try:
             logger.warning(events.WATCHER_DEGRADED, extra={"signal": Channel.IMDS, "error": str(error)})
         return None
+
+
+def _fact(metadata: InstanceMetadata, name: str, pattern: re.Pattern[str] = _FACT) -> str:
+    """Empty where metadata has none; nonsense (a captive portal's page) is as good as no answer."""
+    text = metadata.get(ROOT + name) or ""
+    if not pattern.fullmatch(text):
+        raise SourceUnavailableError(f"instance metadata: unreadable {name} {text[:100]!r}")
+    return text

@@ -1,5 +1,7 @@
 """The host's facts come from instance metadata, and a worker without them goes on."""
 
+import pytest
+
 from spotproof.interruptions.imds import InstanceMetadata
 from spotproof.settings import BatchSettings
 from spotproof.worker.host import read_host
@@ -37,3 +39,18 @@ def test_without_metadata_the_worker_goes_on_unlinked() -> None:
 
     assert host.instance_id == ""
     assert host.batch_job_id == "job:3"
+
+
+@pytest.mark.parametrize("name", sorted(FACTS))
+def test_nonsense_is_no_fact(name: str) -> None:
+    portal = ScriptedTransport({**FACTS, name: "\ufffd<html>captive portal"})
+
+    host = read_host(InstanceMetadata(transport=portal, clock=FakeClock()), BATCH)
+
+    assert (host.instance_id, host.instance_type, host.zone, host.lifecycle) == ("", "", "", "")
+
+
+def test_an_instance_is_named_as_ec2_names_instances() -> None:
+    other = ScriptedTransport({**FACTS, "instance-id": "mi-0123456789abcdef0"})
+
+    assert read_host(InstanceMetadata(transport=other, clock=FakeClock()), BATCH).instance_id == ""
