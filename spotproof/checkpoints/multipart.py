@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from botocore.exceptions import ClientError
 
 from spotproof import events
-from spotproof.errors import AwsError
+from spotproof.errors import AwsError, AwsUnavailableError
 from spotproof.retries import Retrier, as_aws_error, error_code
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 PARTS_MAX: Final = 10_000  # S3 user guide, "Amazon S3 multipart upload limits"
 TAKEN_CODES: Final = frozenset({"PreconditionFailed", "412"})
-GONE_CODES: Final = frozenset({"NoSuchUpload"})  # completed before: the reply was lost
+GONE_CODES: Final = frozenset({"NoSuchUpload"})  # completed and the reply was lost, or ended by a 409 or by others
+ABSENT_CODES: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+UPLOADS_MAX: Final = 3  # so often is it begun before it is given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,23 +62,45 @@ class MultipartWrite:
     ) -> bool:
         """Write the object unless its key is taken; False if it is, by whomever: a lost reply of ours included.
 
+        After a 409 to its completion an upload is gone (S3 API reference, CompleteMultipartUpload) and so it is after
+        a completion whose reply was lost: only the key tells which. If it is free, all parts are sent again.
+
         Raises:
             AwsError: it did not work; nothing of it stays.
         """
         try:
-            upload_id = self._begin(content_type, metadata)
+            for _ in range(UPLOADS_MAX):
+                try:
+                    return self._upload(parts, send, content_type, metadata)
+                except ClientError as error:
+                    if error_code(error) in TAKEN_CODES:
+                        return False
+                    if error_code(error) not in GONE_CODES:
+                        raise
+                if self._taken():
+                    return False
         except ClientError as error:
             raise as_aws_error(error, doing=self._doing) from error
+        raise AwsUnavailableError(f"{self._doing}: the upload was lost {UPLOADS_MAX} times; try again later")
+
+    def _upload(self, parts: Sequence[Part], send: SendPart, content_type: str, metadata: Mapping[str, str]) -> bool:
+        upload_id = self._begin(content_type, metadata)
         try:
-            return self._send_all(upload_id, parts, send)
-        except ClientError as error:
-            self._abort(upload_id)
-            if error_code(error) in TAKEN_CODES | GONE_CODES:
-                return False
-            raise as_aws_error(error, doing=self._doing) from error
-        except BaseException:
-            self._abort(upload_id)
+            self._send_all(upload_id, parts, send)
+        except BaseException as error:
+            if error_code(error) not in GONE_CODES:
+                self._abort(upload_id)
             raise
+        return True
+
+    def _taken(self) -> bool:
+        try:
+            self._retrier.call(self._doing, self._client.head_object, Bucket=self._bucket, Key=self._key)
+        except ClientError as error:
+            if error_code(error) in ABSENT_CODES:
+                return False
+            raise
+        return True
 
     def _begin(self, content_type: str, metadata: Mapping[str, str]) -> str:
         answer = self._retrier.call(
@@ -89,7 +113,7 @@ class MultipartWrite:
         )
         return answer["UploadId"]
 
-    def _send_all(self, upload_id: str, parts: Sequence[Part], send: SendPart) -> bool:
+    def _send_all(self, upload_id: str, parts: Sequence[Part], send: SendPart) -> None:
         done: list[CompletedPartTypeDef] = []
         for part in parts:
             etag = send(part, Bucket=self._bucket, Key=self._key, UploadId=upload_id, PartNumber=part.number)
@@ -103,7 +127,6 @@ class MultipartWrite:
             MultipartUpload={"Parts": done},
             IfNoneMatch="*",
         )
-        return True
 
     def _abort(self, upload_id: str) -> None:
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError, FlexibleChecksumError
 
-from spotproof.checkpoints.multipart import TAKEN_CODES, MultipartWrite, Part, cut_into_parts
+from spotproof.checkpoints.multipart import ABSENT_CODES, TAKEN_CODES, MultipartWrite, Part, cut_into_parts
 from spotproof.checkpoints.store import OCTETS, ObjectFacts
 from spotproof.errors import AwsError, AwsMissingError, CheckpointCorruptError
 from spotproof.retries import Retrier, as_aws_error, error_code
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 SINGLE_WRITE_MAX: Final = 256 * 2**20  # bytes; larger files go in parts, each of which can be tried again
 PART_BYTES: Final = 64 * 2**20
 DELETE_MAX: Final = 1000  # keys per DeleteObjects request (S3 API reference)
-ABSENT_CODES: Final = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
 class S3ObjectStore:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from botocore.exceptions import ClientError
 
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
-from spotproof.checkpoints.multipart import TAKEN_CODES, MultipartWrite, Part, cut_into_parts
-from spotproof.checkpoints.s3 import ABSENT_CODES, PART_BYTES, SINGLE_WRITE_MAX, S3ObjectStore
+from spotproof.checkpoints.multipart import ABSENT_CODES, TAKEN_CODES, MultipartWrite, Part, cut_into_parts
+from spotproof.checkpoints.s3 import PART_BYTES, SINGLE_WRITE_MAX, S3ObjectStore
 from spotproof.checkpoints.store import ObjectFacts, ObjectStore
 from spotproof.retries import Retrier, as_aws_error, error_code
 
