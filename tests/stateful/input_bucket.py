@@ -1,5 +1,7 @@
 """A small S3 in this process, as far as planning and reading shards need it, that fails or dies at a chosen request."""
 
+# ruff: noqa: N803 - S3's names
+
 import hashlib
 import io
 from collections.abc import Callable, Iterator
@@ -32,7 +34,7 @@ class InputBucket:
     requests: int = 0
     interference: Interference | None = None
 
-    def get_object(self, *, Bucket: str, Key: str, Range: str, IfMatch: str | None = None) -> dict[str, Any]:  # noqa: N803
+    def get_object(self, *, Bucket: str, Key: str, Range: str, IfMatch: str | None = None) -> dict[str, Any]:
         with self._disturbed():
             data = self.objects.get((Bucket, Key))
             if data is None:
@@ -41,7 +43,7 @@ class InputBucket:
                 raise refused("PreconditionFailed", 412)
             return {"Body": io.BytesIO(_cut(data, Range)), "ETag": etag(data)}
 
-    def put_object(self, *, Bucket: str, Key: str, Body: Any, IfNoneMatch: str, ContentType: str) -> dict[str, Any]:  # noqa: N803
+    def put_object(self, *, Bucket: str, Key: str, Body: Any, IfNoneMatch: str, ContentType: str) -> dict[str, Any]:
         with self._disturbed():
             if (Bucket, Key) in self.objects:
                 raise refused("PreconditionFailed", 412)
@@ -49,7 +51,12 @@ class InputBucket:
             return {}
 
     def list_objects_v2(
-        self, *, Bucket: str, Prefix: str, EncodingType: str, ContinuationToken: str = ""  # noqa: N803
+        self,
+        *,
+        Bucket: str,
+        Prefix: str,
+        EncodingType: str,
+        ContinuationToken: str = "",
     ) -> dict[str, Any]:
         with self._disturbed():
             keys = sorted(

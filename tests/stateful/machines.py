@@ -7,6 +7,7 @@ from tests.stateful.campaign import CountedMachine
 from tests.stateful.checkpoint_machine import Checkpoints
 from tests.stateful.lease_machine import Leases
 from tests.stateful.ledger_machine import Ledgers
+from tests.stateful.plan_machine import Plans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,7 @@ class Budget:
 
 BUDGETS: Final = (
     Budget(machine=Leases, examples=200),
+    Budget(machine=Plans, examples=150),
     Budget(machine=Checkpoints, examples=100),
     Budget(machine=Ledgers, examples=150),
 )
