@@ -59,14 +59,17 @@ class Scheduler:
         self._main.switch()
 
     def run(self, *, until: int, done: Callable[[], bool]) -> bool:
-        """Play events until `done` or until the queue or the time (microseconds) is used up; True if done."""
+        """Play events until `done` or until the queue or the time (microseconds) is used up; True if done.
+
+        What is planned for later stays planned: it can be called again.
+        """
         queue = self._queue
         while queue:
             if done():
                 return True
-            moment, _, action, task, ticket = heapq.heappop(queue)
-            if moment > until:
+            if queue[0][0] > until:
                 return False
+            moment, _, action, task, ticket = heapq.heappop(queue)
             self.now = moment
             self.steps += 1
             if action is not None:
