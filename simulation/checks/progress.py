@@ -15,6 +15,7 @@ class ProgressCheck(Check):
         self._position: dict[tuple[str, int], int] = {}  # (process, shard) -> records folded at its last safe point
         self._durable: dict[int, list[int]] = {}  # shard -> positions of its durable checkpoints, oldest first
         self._undurable: set[int] = set()  # shards whose checkpoints a fault has damaged
+        self._went_back = False  # the table was restored, and with it every pointer
         self.folded = 0  # records, repeated work included
         self.lost = 0  # records that had to be folded again
 
@@ -26,8 +27,7 @@ class ProgressCheck(Check):
         self._undurable.add(shard)
 
     def restored(self) -> None:
-        run = self.world.run
-        self._undurable.update(range(0 if run is None else run.shards))
+        self._went_back = True
 
     def wrote(self, write: TableWrite) -> None:
         if not write.sort.startswith("S#") or write.new is None or write.call is None:
@@ -43,7 +43,7 @@ class ProgressCheck(Check):
         durable = self._durable.get(shard, [0])
         before = max((at for (_, index), at in self._position.items() if index == shard), default=0)
         self.lost += max(0, before - position)
-        if shard in self._undurable:
+        if shard in self._undurable or self._went_back:
             self.report.require(
                 position in durable, "I5", f"shard {shard} went on at {position}, never saved: {durable}"
             )
