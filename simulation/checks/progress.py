@@ -14,6 +14,7 @@ class ProgressCheck(Check):
         super().__init__(world)
         self._position: dict[tuple[str, int], int] = {}  # (process, shard) -> records folded at its last safe point
         self._durable: dict[int, list[int]] = {}  # shard -> positions of its durable checkpoints, oldest first
+        self._holders: dict[int, str] = {}  # shard -> process that leased it last
         self._undurable: set[int] = set()  # shards whose checkpoints a fault has damaged
         self._went_back = False  # the table was restored, and with it every pointer
         self.folded = 0  # records, repeated work included
@@ -26,20 +27,28 @@ class ProgressCheck(Check):
         """A fault destroyed or changed a checkpoint object of the shard."""
         self._undurable.add(shard)
 
+    def is_damaged(self, shard: int) -> bool:
+        return shard in self._undurable
+
     def restored(self) -> None:
         self._went_back = True
 
     def wrote(self, write: TableWrite) -> None:
         if not write.sort.startswith("S#") or write.new is None or write.call is None:
             return
-        if write.call.intent != "record checkpoint":
-            return
         shard = shard_from_item(write.new)
-        if shard.state is ShardState.LEASED:
+        if shard.state is not ShardState.LEASED:
+            self._holders.pop(shard.index, None)
+        elif write.old is None or shard_from_item(write.old).fencing_token != shard.fencing_token:
+            self._holders[shard.index] = write.call.process.name
+        elif write.call.intent == "record checkpoint":
             position = self._position.get((write.call.process.name, shard.index), 0)
             self._durable.setdefault(shard.index, [0]).append(position)
 
     def began(self, process: str, shard: int, position: int) -> None:
+        if self._holders.get(shard) != process:  # it was rescued before it began: nothing it writes is accepted
+            self._position[(process, shard)] = position
+            return
         durable = self._durable.get(shard, [0])
         before = max((at for (_, index), at in self._position.items() if index == shard), default=0)
         self.lost += max(0, before - position)
