@@ -18,6 +18,7 @@ from spotproof.errors import (
     ConfigurationError,
     InputError,
     RunConflictError,
+    RunNotFoundError,
     SpotproofError,
 )
 from spotproof.ids import SystemIds
@@ -58,8 +59,8 @@ def exit_code_of(error: SpotproofError) -> int:
             return contract.EXIT_CONFIGURATION
         case RunConflictError():
             return contract.EXIT_CONFLICT
-        case AwsUnavailableError():
-            return contract.EXIT_INTERRUPTED  # a later attempt may find AWS well again
+        case AwsUnavailableError() | RunNotFoundError():
+            return contract.EXIT_INTERRUPTED  # a later attempt may find AWS well again, or plans a lost run anew
         case AwsError():
             return contract.EXIT_AWS
         case _:
@@ -168,5 +169,17 @@ def _refuse(error: SpotproofError) -> int:
     return exit_code_of(error)
 
 
+def leave(exit_code: int) -> NoReturn:
+    """End the process with this code, now.
+
+    The interpreter's own shutdown would end background threads by pthread_exit, which loads a library: without memory or
+    file descriptors left for that, it aborts the process, whose code then tells Batch not to try again.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

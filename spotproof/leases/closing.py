@@ -7,6 +7,7 @@ from itertools import dropwhile
 
 from spotproof import events
 from spotproof.leases.model import (
+    RequeueCause,
     Run,
     Session,
     SessionId,
@@ -17,6 +18,7 @@ from spotproof.leases.model import (
     StripeWalk,
 )
 from spotproof.leases.requeue import expiry_cause, key_of
+from spotproof.leases.sizing import session_bucket
 from spotproof.leases.store import LeaseStore
 
 logger = logging.getLogger(__name__)
@@ -136,13 +138,21 @@ class StripeCloser:
             work.repaired.append(index)
             logger.info(events.HOLE_REPAIRED, extra={"run_id": work.run.run_id, "shard": index})
 
+    def _look_up(self, run: Run, session_id: SessionId) -> Session | None:
+        """A session that opened after the eventually consistent reading; None: there is none."""
+        bucket = session_bucket(session_id, run.session_buckets)
+        return self._store.get_session(SessionKey(run_id=run.run_id, bucket=bucket, session_id=session_id))
+
     def _repair_orphan(self, work: "_Pass", shard: Shard, sessions: Sessions) -> None:
-        owner = sessions.get(shard.owner) if shard.owner else None
-        if owner is None or not _is_gone(owner):
-            return  # an unknown owner is a session that opened after the eventually consistent reading
-        cause = expiry_cause(owner)
+        if shard.owner is None:
+            return
+        owner = sessions.get(shard.owner) or self._look_up(work.run, shard.owner)
+        if owner is not None and not _is_gone(owner):
+            return
+        # Without a session the table was restored to before it: whoever that was, its heartbeats fail now.
+        cause = RequeueCause.LOST if owner is None else expiry_cause(owner)
         losses_max = work.run.options.losses_max
-        taken = self._store.requeue(work.run, shard.index, owner=owner.session_id, cause=cause, losses_max=losses_max)
+        taken = self._store.requeue(work.run, shard.index, owner=shard.owner, cause=cause, losses_max=losses_max)
         if taken is not None:
             work.requeued.append(shard.index)
             logger.info(events.SHARDS_REQUEUED, extra={"shard": shard.index, "cause": cause.value})

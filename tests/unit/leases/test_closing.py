@@ -151,6 +151,19 @@ def test_a_lease_of_a_session_that_is_gone_is_requeued(s: Scene, gone: str) -> N
     assert s.state(2) is ShardState.READY
 
 
+def test_a_lease_of_a_session_that_the_table_does_not_know_is_requeued(s: Scene) -> None:
+    """Simulation seed 1584: the table was restored to before the session, and its claim arrived after that."""
+    s.tickets(0)
+    assert s.store.claim_fresh(s.run, 0, a_session("from-before-the-restore", run=s.run)) is not None
+
+    closing = s.pass_()
+
+    assert closing.requeued == (0,)
+    shard = s.store.get_shard(s.run, 0)
+    assert shard is not None
+    assert (shard.state, shard.fencing_token) == (ShardState.READY, 2)
+
+
 def test_a_lease_of_a_living_session_is_left_alone_and_watched(s: Scene) -> None:
     s.tickets(0)
     s.finish(0)

@@ -3,6 +3,8 @@
 import json
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +22,7 @@ from spotproof.errors import (
     ConfigurationError,
     InputChangedError,
     RunConflictError,
+    RunNotFoundError,
     SpotproofError,
 )
 from spotproof.ids import SystemIds
@@ -47,6 +50,25 @@ ENV = {
     "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9",  # nobody listens: a blocked IMDS
 }
 OPTIONS = "ttl_s=6,poll_s=0.1"
+# A worker without a page of memory left, whose background threads are at work.
+STARVED = """
+import resource, sys, threading
+from batch_jobs.worker_main import leave
+from spotproof.concurrency import ThreadSpawner
+def watch():
+    while True: threading.Event().wait(0.001)
+for number in range(3): ThreadSpawner().spawn(watch, name=str(number))
+sys.stdout.write("said")
+resource.setrlimit(resource.RLIMIT_AS, (2**20, resource.RLIM_INFINITY))
+leave(75)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of address space is Linux's")
+def test_a_worker_without_memory_leaves_with_its_own_exit_code() -> None:
+    done = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (contract.EXIT_INTERRUPTED, "said"), done.stderr
 
 
 @pytest.fixture(autouse=True)
@@ -212,6 +234,7 @@ def test_an_unknown_log_level_is_a_configuration_error(
         (RunConflictError("x"), contract.EXIT_CONFLICT),
         (AwsAccessError("x"), contract.EXIT_AWS),
         (AwsUnavailableError("x"), contract.EXIT_INTERRUPTED),
+        (RunNotFoundError("x"), contract.EXIT_INTERRUPTED),
         (SpotproofError("x"), contract.EXIT_UNEXPECTED),
     ],
 )
