@@ -18,6 +18,7 @@ from spotproof.retries import Retrier
 
 KIND: Final = "operator"
 SNAPSHOTS: Final = 5  # kept to go back to
+RESUBMIT_S: Final = 300.0  # after a restore
 
 
 class Operator:
@@ -74,12 +75,16 @@ class Operator:
         self._snapshots.append(self._world.table.snapshot())
 
     def restore_table(self, rng: random.Random) -> bool:
-        """Point-in-time recovery while everybody works on; False if there is no such moment."""
+        """Point-in-time recovery while everybody works on; then the job is submitted again, as the docs tell people to.
+
+        False if there is no moment to go back to.
+        """
         if not self._snapshots:
             return False
         self._world.table.restore(rng.choice(self._snapshots))
         for check in self._world.checks.values():
             check.restored()
+        self._world.scheduler.after(RESUBMIT_S, self.submit)  # the run may be gone, with nobody left who knows of it
         return True
 
     def overwrite(self, key: tuple[str, str], item: Item) -> None:

@@ -70,5 +70,14 @@ class Check:
     def restored(self) -> None:
         """The table went back to an earlier moment: what was remembered of it is void."""
 
+    def calling(self, call: Call) -> None:
+        """Before every AWS call."""
+
+    def answered_call(self, call: Call) -> None:
+        """After every AWS call whose answer, no refusal, reached the process that made it."""
+
+    def exited(self, process: Any) -> None:
+        """After the end of a worker (simulation.kernel.process.Process), whatever ended it."""
+
     def ended(self) -> None:
         """Once, when the run has ended and the world is at rest."""

@@ -4,12 +4,15 @@ import hashlib
 
 from simulation.checks.base import Check, ObjectChange, TableWrite
 from simulation.checks.parsed import shard_from_item
+from simulation.checks.progress import ProgressCheck
 from simulation.workload import DATA_BUCKET, OUTPUT_PREFIX, WORK_BUCKET
 from spotproof import contract
 from spotproof.checkpoints.manifest import decode_manifest
 from spotproof.commits.staging import read_output_pointer
 from spotproof.errors import SpotproofError
 from spotproof.leases.model import Shard, ShardState
+
+MANIFEST_FOLDER = "/m/"
 
 
 class ObjectCheck(Check):
@@ -53,6 +56,11 @@ class ObjectCheck(Check):
             stored = self.world.s3.objects(WORK_BUCKET, file.staged_key).get(file.staged_key)
             same = stored is not None and hashlib.sha256(stored).hexdigest() == file.sha256
             self.report.require(same, "I4", f"shard {shard.index} is DONE, but {file.staged_key} is not what it names")
+            folder = (
+                f"{contract.staging_prefix(self.world.run_id, shard.index)}{shard.fencing_token:08d}-{shard.owner}/"
+            )
+            own = file.staged_key.startswith(folder)
+            self.report.require(own, "I4", f"shard {shard.index} is DONE with {file.staged_key}, not of this attempt")
             self._staged[file.staged_key] = file.sha256
             self._final[OUTPUT_PREFIX + file.name] = file.sha256
 
@@ -83,8 +91,18 @@ class ObjectCheck(Check):
             self.report.require(ended or not held, "I5", f"{change.key} was deleted, but shard {held} points to it")
             self._staged_deleted(change)
         elif change.key in self._staged:
-            same = hashlib.sha256(change.new).hexdigest() == self._staged[change.key]
-            self.report.require(same, "I4", f"{change.key} was committed and then overwritten with other bytes")
+            self.report.broken("I4", f"{change.key} was committed and then written again")
+        elif change.key.startswith(contract.CHECKPOINTS_PREFIX) and MANIFEST_FOLDER in change.key:
+            self._manifest_written(change.key, change.new)
+
+    def _manifest_written(self, key: str, body: bytes) -> None:
+        """Data first: a manifest never names what is not there, unless a fault took it."""
+        shard = int(key.removeprefix(contract.checkpoints_prefix(self.world.run_id)).partition("/")[0])
+        if self.world.checks[ProgressCheck].is_damaged(shard):
+            return
+        manifest = decode_manifest(body, run_id=self.world.run_id, shard=shard, key=key)
+        missing = [each for each in manifest.keys if each not in self.world.s3.objects(WORK_BUCKET, each)]
+        self.report.require(not missing, "I5", f"{key} was written before {missing}")
 
     def _staged_deleted(self, change: ObjectChange) -> None:
         if change.key not in self._staged or self.world.run_ended:
@@ -98,9 +116,7 @@ class ObjectCheck(Check):
             self.report.broken("I4", f"{change.key} was published and deleted")
             return
         digest = hashlib.sha256(change.new).hexdigest()
-        if change.old is not None:
-            same = hashlib.sha256(change.old).hexdigest() == digest
-            self.report.require(same, "I4", f"{change.key} was published and overwritten with other bytes")
+        self.report.require(change.old is None, "I4", f"{change.key} was published and written again")
         known = self._final.get(change.key)
         self.report.require(known is not None, "I4", f"{change.key} was published before a DONE row named it")
         self.report.require(

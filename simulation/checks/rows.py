@@ -5,6 +5,16 @@ from simulation.checks.parsed import shard_from_item
 from spotproof.leases.model import Shard, ShardState
 
 OWNER_ONLY = frozenset({"record checkpoint", "commit", "fail", "fail for good", "release"})
+COUNTED = {  # what each transition may count
+    "fail": "failures",
+    "fail for good": "failures",
+    "release": "interruptions",
+    "claim drained": "interruptions",
+    "requeue interrupted": "interruptions",
+    "requeue lost": "losses",
+    "quarantine lost": "losses",
+}
+COUNTERS = ("failures", "interruptions", "losses")
 HOPELESS = ("input: ", "configuration: ")  # failures that no repetition can mend
 
 
@@ -18,6 +28,7 @@ class RowCheck(Check):
         after = shard_from_item(write.new)
         if before is not None:
             self._transition(before, after)
+            self._counters(before, after, "" if write.call is None else write.call.intent)
         self._author(before, after, write)
         self._shape(after, write.new)
 
@@ -32,9 +43,16 @@ class RowCheck(Check):
         if before.checkpoint is not None:
             later = after.checkpoint is not None and after.checkpoint.seq >= before.checkpoint.seq
             require(later, "I5", f"{name}: pointer went back from {before.checkpoint} to {after.checkpoint}")
-        for counter in ("failures", "interruptions", "losses"):
+
+    def _counters(self, before: Shard, after: Shard, intent: str) -> None:
+        """Each transition counts what it stands for, and nothing else."""
+        for counter in COUNTERS:
             step = getattr(after, counter) - getattr(before, counter)
-            require(step in (0, 1), "I8", f"{name}: {counter} moved by {step}")
+            if COUNTED.get(intent) != counter:
+                right = step == 0
+            else:
+                right = step == 1 or (step == 0 and intent == "release")  # nobody interrupted a voluntary release
+            self.report.require(right, "I8", f"shard {after.index}: {intent} moved {counter} by {step}")
 
     def _author(self, before: Shard | None, after: Shard, write: TableWrite) -> None:
         """I3, from what the writer believed, whatever condition it sent along."""
@@ -59,6 +77,9 @@ class RowCheck(Check):
         claimable = after.state is ShardState.READY or after.reclaim_at is not None
         listed = "claimable_pk" in item and "claimable_at" in item
         self.report.require(listed == claimable, "I10", f"{after}: claimable {claimable}, in the index {listed}")
+        if after.state is ShardState.LEASED and after.reclaim_at is not None:
+            due = after.claimable_at == after.reclaim_at
+            self.report.require(due, "I10", f"{after}: drained, but not claimable when its host is gone")
         owned = after.state in (ShardState.LEASED, ShardState.DONE)
         self.report.require((after.owner is not None) == owned, "I3", f"{after}: owner and state do not agree")
         if after.state is ShardState.QUARANTINED:

@@ -1,6 +1,8 @@
 """I6 and I7 on runs: stripes close only when every shard is final, and `_SUCCESS` is written once, after them all."""
 
+import hashlib
 import json
+from typing import Any
 
 from simulation.checks.base import Check, ObjectChange, TableWrite
 from simulation.checks.parsed import run_from_item, shard_from_item
@@ -48,10 +50,19 @@ class RunCheck(Check):
         if self._state is not None and self._state.ended:
             require(run.state is self._state, "I7", f"the run was {self._state} and became {run.state}")
         require(run.finalizer_epoch >= self._epoch, "I7", "the finalizer's epoch went back")
+        if run.finalizer_epoch > self._epoch:
+            self._finalizer_taken(write)
         if run.state in (RunState.COMPLETE, RunState.FAILED) and self._state is RunState.RUNNING:
             require(len(run.closed) == run.stripes, "I7", f"the run became {run.state} with open stripes")
             self._ended_by(write, run.finalizer_epoch)
         self._closed, self._state, self._epoch = run.closed, run.state, run.finalizer_epoch
+
+    def _finalizer_taken(self, write: TableWrite) -> None:
+        before = None if write.old is None else run_from_item(write.old)
+        if before is None or before.finalizer_until is None:
+            return
+        over = before.finalizer_until < self.world.epoch_ms() + self.world.skew_max_ms
+        self.report.require(over, "I7", f"a finalizer began while the term of {before.finalizer} ran")
 
     def _ended_by(self, write: TableWrite, epoch: int) -> None:
         """Only the finalizer of the newest epoch may end the run."""
@@ -77,3 +88,13 @@ class RunCheck(Check):
         listed = [shard["index"] for shard in manifest["shards"]] + [bad["shard"] for bad in manifest["quarantined"]]
         wanted = [] if run is None else list(range(run.shards))
         require(sorted(listed) == wanted, "I6", f"_SUCCESS names shards {listed[:9]}, not each of {len(wanted)} once")
+        self._published(change, manifest)
+
+    def _published(self, change: ObjectChange, manifest: dict[str, Any]) -> None:
+        """Readers wait for `_SUCCESS`: whatever it names is there by then."""
+        folder = change.key.removesuffix(contract.SUCCESS_NAME)
+        found = self.world.s3.objects(change.bucket, folder)
+        for file in (file for shard in manifest["shards"] for file in shard["files"]):
+            body = found.get(folder + file["name"])
+            there = body is not None and hashlib.sha256(body).hexdigest() == file["sha256"]
+            self.report.require(there, "I7", f"_SUCCESS names {file['name']}, which is not there as named")
