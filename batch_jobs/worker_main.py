@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import logging
+import os
 import random
 import sys
 from collections.abc import Callable, Sequence
