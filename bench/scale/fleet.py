@@ -62,7 +62,7 @@ class Fleet:
         self._rng = rng
         self._journal = journal
         self._make_worker = make_worker
-        self.events: "Events | None" = None
+        self.events: Events | None = None
         self.instances: dict[str, Instance] = {}
         self.slots: list[Slot] = []
         self.alive = 0  # worker processes
@@ -160,6 +160,11 @@ class Fleet:
             if slot.worker is not None:
                 self._poll(slot.worker, signal)
 
+    def _poll_all(self, worker: ModelWorker, instance: Instance) -> None:
+        """A worker that begins to poll finds what was announced before."""
+        for _, signal in instance.signals:
+            self._poll(worker, signal)
+
     def _poll(self, worker: ModelWorker, signal: Signal) -> None:
         def see() -> None:
             if worker.process.alive and worker.watch is not None:
@@ -219,9 +224,7 @@ class Fleet:
 
         process = Process(self._scheduler, name=f"w{slot.number}", kind="worker", rng=self._rng, on_exit=ended)
         slot.worker = self._make_worker(process, slot, instance)
-        slot.worker.on_watch = lambda worker=slot.worker: [  # type: ignore[misc]
-            self._poll(worker, signal) for _, signal in instance.signals
-        ]
+        slot.worker.on_watch = lambda worker=slot.worker: self._poll_all(worker, instance)  # type: ignore[misc]
         self._count(+1)
         process.start(slot.worker.run)
 

@@ -109,9 +109,7 @@ def missed(numbers: dict[str, Any]) -> list[str]:
     return [bar.name for bar in BARS if numbers[bar.name] is not None and numbers[bar.name] > bar.at_most]
 
 
-def after_capacity_is_back(
-    waits: list[Wait], alive_over_time: list[tuple[float, int]], *, workers: int
-) -> list[float]:
+def after_capacity_is_back(waits: list[Wait], alive_over_time: list[tuple[float, int]], *, workers: int) -> list[float]:
     """For each shard that was leased again, the seconds from the moment the fleet was whole again to its lease.
 
     Whole is BACK_SHARE of its size; a shard that became claimable while it was counts from that moment.

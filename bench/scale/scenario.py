@@ -105,6 +105,7 @@ def standard(shards: int, workers: int, *, mean_s: float | None = None) -> dict[
         but("storm-50", storms=(Storm(at_s=at_s, share=0.5),)),
         but("storm-50-announced", storms=(Storm(at_s=at_s, share=0.5),), spot=Spot(unannounced=0.0)),
         but("storm-90", storms=(Storm(at_s=at_s, share=0.9),)),
+        but("two-storms", storms=(Storm(at_s=at_s, share=0.5), Storm(at_s=at_s + base.ideal_s / 3, share=0.9))),
         but("starvation", storms=(Storm(at_s=at_s, share=1.0),), starvation=hour),
         but("heavy-tail", times=heavy),
         but("background", spot=Spot(per_hour=0.2)),

@@ -137,7 +137,7 @@ class ModelEngine:
     def pending_bytes(self, _state: State) -> int:
         return STATE_BYTES
 
-    def save(self, _state: State, *, deadline: float | None = None) -> Saved:
+    def save(self, _state: State, *, deadline: float | None = None) -> Saved:  # noqa: ARG002 - it never fails
         started = self._handle.process.clock.monotonic()
         self._wait(2)
         self._seq += 1
@@ -151,7 +151,7 @@ class ModelEngine:
             duration_s=now - started, skipped=False, draft=None,
         )  # fmt: skip
 
-    def confirm(self, _saved: Saved, *, collect: bool = True) -> None:
+    def confirm(self, _saved: Saved, *, collect: bool = True) -> None:  # noqa: ARG002 - nothing is ever deleted
         self._handle.progress.saved_s = self._handle.progress.done_s
 
     def _wait(self, requests: int) -> None:

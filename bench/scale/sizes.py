@@ -30,10 +30,14 @@ def size_after(
 ) -> int:
     """The size of `new`, which differs from `old`, of this size, in the `changed` attributes at most."""
     for name in changed:
-        if name in old:
-            size -= _size(name, old[name])
-        if name in new:
-            size += _size(name, new[name])
+        before, after = old.get(name), new.get(name)
+        if before is after:
+            continue
+        if before is not None and after is not None and "N" in before and "N" in after:
+            size += _number_bytes(after["N"]) - _number_bytes(before["N"])
+            continue
+        size -= 0 if before is None else _size(name, before)
+        size += 0 if after is None else _size(name, after)
     return size
 
 

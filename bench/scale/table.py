@@ -69,11 +69,8 @@ class ScaleTable:
         scope = _scope(request, request["Key"] if old is None else old)
         update = update_of(request["UpdateExpression"])
         new = update.apply(scope)
-        names = request["ExpressionAttributeNames"]
-        if old is None:
-            size = item_size(new)
-        else:
-            size = size_after(old_size, old, new, [names[path] for path in update.paths])
+        changed = [request["ExpressionAttributeNames"][path] for path in update.paths]
+        size = item_size(new) if old is None else size_after(old_size, old, new, changed)
         units = self._store("UpdateItem", key, (old, old_size), (new, size))
         return _answer({"Attributes": new}, units)
 

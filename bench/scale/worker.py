@@ -87,10 +87,10 @@ class ModelWorker(WorkerAssembly):
     def _joiner(self) -> RunJoiner:
         return cast(RunJoiner, SimpleNamespace(join=lambda request: self.store.get_run(request.run_id)))
 
-    def _plan_reader(self, run: Run) -> PlanReader:
+    def _plan_reader(self, run: Run) -> PlanReader:  # noqa: ARG002 - the model's plan is in its surroundings
         return cast(PlanReader, None)
 
-    def _monitor(self, host: Host, run: Run) -> NudgingMonitor:
+    def _monitor(self, host: Host, run: Run) -> NudgingMonitor:  # noqa: ARG002 - every host of the model is a spot host
         watch = NudgingMonitor(
             sources=[], free_sources=[], clock=self.clock, spawner=self.spawner, poll_s=run.options.poll_s
         )
@@ -105,7 +105,14 @@ class ModelWorker(WorkerAssembly):
         loop.finder = cast(LeaseFinder, timed)
         return loop
 
-    def _shard_run(self, lease: Lease, run: Run, plan: PlanReader, session: WorkerSession, monitor: Any) -> ShardRun:
+    def _shard_run(
+        self,
+        lease: Lease,
+        run: Run,
+        plan: PlanReader,  # noqa: ARG002 - see above
+        session: WorkerSession,
+        monitor: Any,
+    ) -> ShardRun:
         shared = self.surroundings
         self.clock.sleep(shared.s3_s())  # reading the shard's place in the plan
         handle = WorkHandle(

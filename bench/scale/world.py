@@ -3,6 +3,7 @@
 import gc
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
@@ -36,7 +37,7 @@ END_S = 14 * 86400.0  # a run that lasts longer will never end
 class World:
     """Everything that exists in one simulated run."""
 
-    def __init__(self, scenario: Scenario, *, seed: int) -> None:
+    def __init__(self, scenario: Scenario, *, seed: int, table_of: Callable[..., ScaleTable] = ScaleTable) -> None:
         self.scenario = scenario
         self.scheduler = Scheduler()
         self._rng = random.Random(seed)
@@ -46,7 +47,7 @@ class World:
         self.work_s = [scenario.times.draw(times_rng) for _ in range(scenario.shards)]
         self.journal = Journal(shards=scenario.shards, epoch_ms=to_epoch_ms(EPOCH))
         self.bill = Bill()
-        self.table = ScaleTable(
+        self.table = table_of(
             name="scale",
             now=self.seconds,
             lag_s=scenario.index_lag.sampler(network_rng),
@@ -98,9 +99,7 @@ class World:
 
     def _plan(self) -> Run:
         scenario = self.scenario
-        chosen = choose_partitions(
-            shards=scenario.shards, workers=min(WORKERS_MAX_EXPECTED, scenario.shards)
-        )
+        chosen = choose_partitions(shards=scenario.shards, workers=min(WORKERS_MAX_EXPECTED, scenario.shards))
         stripes, buckets = scenario.partitions or (chosen.stripes, chosen.session_buckets)
         run = Run(
             run_id=RUN_ID,
