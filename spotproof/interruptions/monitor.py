@@ -99,10 +99,11 @@ class Monitor:
         for source in sources:
             try:
                 signals = source.poll()
-            except SourceUnavailableError as error:
+            except Exception as error:  # any: a worker whose watcher has died would hear of no stop any more
                 if source.channel not in self._degraded:
                     self._degraded.add(source.channel)
-                    logger.warning(events.WATCHER_DEGRADED, extra={"signal": source.channel, "error": str(error)})
+                    text = str(error) if isinstance(error, SourceUnavailableError) else repr(error)
+                    logger.warning(events.WATCHER_DEGRADED, extra={"signal": source.channel, "error": text})
                 continue
             self._degraded.discard(source.channel)
             for signal in signals:

@@ -140,6 +140,10 @@ class WorkerSession:
             except AwsError as error:
                 # Silence past the ttl lets others rescue our shard; the tokens keep that safe.
                 logger.warning(events.HEARTBEAT_LATE, extra={"error": str(error)})
+            except Exception as error:
+                # Without heartbeats the worker would go on for nothing: it must not outlive this thread.
+                self.abandon()
+                logger.exception(events.SESSION_LOST, extra={"error": repr(error), "while": "heartbeat"})
 
     def _guard(self, request: Callable[[], Session | None]) -> Session | None:
         try:

@@ -52,6 +52,24 @@ def test_no_signal_means_no_stop_and_no_hint(monitor: Monitor) -> None:
     assert monitor.hint() is None
 
 
+def test_the_watcher_outlives_every_failure_of_a_source(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    class Starved(ScriptedSource):
+        def poll(self) -> list[Signal]:
+            if self.broken:
+                raise MemoryError
+            return self.signals
+
+    source = Starved()
+    monitor = Monitor(sources=[source], clock=clock, spawner=HeldSpawner(), poll_s=2)
+    source.broken = True
+    monitor.ask_now()
+    source.broken, source.signals = False, [notice(clock.now() + timedelta(seconds=120))]
+    monitor.ask_now()
+
+    assert [record.message for record in caplog.records].count(events.WATCHER_DEGRADED) == 1
+    assert monitor.stop() is not None
+
+
 def test_the_earliest_deadline_of_all_channels_wins(monitor: Monitor, clock: FakeClock) -> None:
     late, early = clock.now() + timedelta(seconds=120), clock.now() + timedelta(seconds=90)
 

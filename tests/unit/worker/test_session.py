@@ -68,6 +68,18 @@ def test_a_hold_is_written_ahead_and_extends_the_session(world: World) -> None:
     assert world.stored().until == to_epoch_ms(world.clock.now() + timedelta(seconds=90))
 
 
+def test_a_heartbeat_thread_that_fails_takes_the_session_with_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object, **__: object) -> Session | None:
+        raise MemoryError
+
+    monkeypatch.setattr(world.store, "heartbeat", no_memory)
+
+    world.spawner.work["session-heartbeat"]()
+
+    assert world.session.lost
+    assert world.stored().state is SessionState.ALIVE  # until it expires: whoever rescues it frees what it held
+
+
 def test_a_heartbeat_carries_the_ledger(world: World) -> None:
     with world.ledger.span(Spent.WORK):
         world.clock.advance(7)
