@@ -4,13 +4,14 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from spotproof import contract, events
 from spotproof.clock import Clock
 from spotproof.errors import LeaseLostError, SessionLostError
 from spotproof.interruptions.model import SignalKind
 from spotproof.interruptions.monitor import Monitor
-from spotproof.leases.model import Lease, Run
+from spotproof.leases.model import Lease, Run, ShardState
 from spotproof.leases.store import LeaseStore
 from spotproof.worker.caretaker import Caretaker
 from spotproof.worker.idle import IdleAction, decide_idle
@@ -21,6 +22,7 @@ from spotproof.worker.session import WorkerSession
 from spotproof.worker.shard_usage import ShardUsage
 
 logger = logging.getLogger(__name__)
+OWN_LOOK_EVERY: Final = 10  # looks for work that found nothing
 
 
 @dataclass
@@ -73,6 +75,8 @@ class WorkerLoop:
 
     def _idle(self, empty_looks: int, idle_s: float) -> int | None:
         with self.ledger.span(Spent.IDLE):
+            if empty_looks % OWN_LOOK_EVERY == 0:
+                self._check_own_shard()
             stop = self.monitor.stop()
             # A dying host has no time to care for others.
             dying = stop is not None and stop.kind is not SignalKind.CANCEL
@@ -92,6 +96,18 @@ class WorkerLoop:
                 return None
         done = decision.action is IdleAction.LEAVE_DONE
         return self._leave(contract.EXIT_DONE if done else contract.EXIT_INTERRUPTED, decision.reason)
+
+    def _check_own_shard(self) -> None:
+        """Wait for everybody but ourselves: a table restored to an earlier moment may say that we still lease a shard.
+
+        Raises:
+            SessionLostError: it does; our silence frees the shard.
+        """
+        session = self.session.session
+        shard = None if session.held is None else self.store.get_shard(self.run, session.held)
+        if shard is not None and shard.state is ShardState.LEASED and shard.owner == session.session_id:
+            self.session.abandon()
+            raise SessionLostError(f"the table says that we lease shard {shard.index}, on which nobody works")
 
     def _leave(self, exit_code: int, reason: str) -> int:
         logger.info(events.WORKER_FINISHED, extra={"exit_code": exit_code, "reason": reason})

@@ -130,6 +130,26 @@ def test_without_memory_or_disk_it_fails_one_shard_and_asks_for_a_new_container(
     assert len(tried) == 1
 
 
+def test_a_worker_that_waits_for_itself_falls_silent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulation, K3: a restored table said that the idle worker still leased a shard; its heartbeats kept that alive."""
+    own = leased(world.store, RUN, world.session.session, 0)
+    other = world.store.open_session(a_session("other", run=RUN))
+    for index in range(1, RUN.shards):
+        lease = leased(world.store, RUN, other, index, seq=index)
+        world.store.commit(lease, an_output(lease))
+    pause = world.monitor.pause
+
+    def beating(seconds: float) -> bool:
+        world.session.beat()
+        return pause(seconds)
+
+    monkeypatch.setattr(world.monitor, "pause", beating)
+
+    assert world.loop().work() == contract.EXIT_INTERRUPTED
+    assert own.index not in world.worked
+    assert world.session.lost
+
+
 def test_on_a_dying_host_it_takes_nothing_and_asks_to_be_retried(world: World) -> None:
     world.monitor.offer(world.stop())
 
