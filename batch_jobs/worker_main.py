@@ -130,6 +130,7 @@ def request_of(arguments: argparse.Namespace, settings: WorkerSettings) -> RunRe
         options=parse_options(arguments.options),
         queue=settings.batch.queue,
         job_definition=settings.job_definition,
+        batch_job_id=settings.batch.job_id,
         planner_patience_s=choose_patience_s(settings.batch.array_index),
     )
 

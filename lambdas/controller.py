@@ -48,7 +48,7 @@ class StuckDecision:
 
     needs_worker: bool
     reason: str
-    model: Session | None = None  # whose Batch job the new worker is copied from
+    like: str = ""  # the Batch job that the new worker is copied from
 
 
 def decide_stuck(
@@ -63,11 +63,13 @@ def decide_stuck(
         return StuckDecision(needs_worker=False, reason="a worker is alive")
     if live_jobs:
         return StuckDecision(needs_worker=False, reason="a Batch job of the run waits or runs")
-    if not from_batch:
+    like = from_batch[-1].host.batch_job_id if from_batch else run.batch_job_id or ""
+    if not like:
         return StuckDecision(needs_worker=False, reason="no worker of the run came from Batch: start one by hand")
-    if hold is not None and hold.since >= from_batch[-1].started_at:
+    last_came_at = from_batch[-1].started_at if from_batch else run.created_at
+    if hold is not None and hold.since >= last_came_at:
         return StuckDecision(needs_worker=False, reason=f"held: {hold.reason}; submit the run again to go on")
-    return StuckDecision(needs_worker=True, reason="work is left, no live session, no Batch job", model=from_batch[-1])
+    return StuckDecision(needs_worker=True, reason="work is left, no live session, no Batch job", like=like)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,15 +188,13 @@ class Controller:
             telemetry.info(
                 events.RUN_STUCK, run_id=run.run_id, topping_up=decision.needs_worker, reason=decision.reason
             )
-        if decision.needs_worker and decision.model is not None:
-            self._top_up(run, decision.model, done, now_ms, telemetry)
+        if decision.needs_worker:
+            self._top_up(run, decision.like, done, now_ms, telemetry)
 
-    def _top_up(self, run: Run, model: Session, done: Round, now_ms: int, telemetry: Telemetry) -> None:
-        like = self.jobs.submission_of(model.host.batch_job_id)
+    def _top_up(self, run: Run, batch_job_id: str, done: Round, now_ms: int, telemetry: Telemetry) -> None:
+        like = self.jobs.submission_of(batch_job_id)
         if like is None:
-            done.failures.append(
-                f"{run.run_id}: Batch has forgotten job {model.host.batch_job_id}: submit the run again"
-            )
+            done.failures.append(f"{run.run_id}: Batch has forgotten job {batch_job_id}: submit the run again")
             return
         request = TopUpRequest(
             run_id=run.run_id,

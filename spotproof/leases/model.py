@@ -98,6 +98,7 @@ class Run:
     finalizer_until: int | None = None
     batch_queue: str | None = None  # where the first worker came from; top-ups go there too
     batch_job_definition: str | None = None
+    batch_job_id: str | None = None  # of the worker that planned it: the next one is like it if none opened a session
     reason: str | None = None  # why it FAILED or was CANCELLED
 
     def stripe_of(self, index: int) -> int:

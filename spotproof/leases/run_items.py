@@ -45,6 +45,7 @@ def run_to_item(run: Run) -> Item:
             "created_at": run.created_at,
             "batch_queue": run.batch_queue,
             "batch_job_definition": run.batch_job_definition,
+            "batch_job_id": run.batch_job_id,
             "finalizer_epoch": run.finalizer_epoch,
             contract.ACTIVE_INDEX.partition_key: None if run.state.ended else contract.ACTIVE_RUNS,
         }
@@ -78,6 +79,7 @@ def run_from_item(item: Mapping[str, AttributeValue]) -> Run:
         finalizer_until=reader.integer_or_none("finalizer_until"),
         batch_queue=reader.text_or_none("batch_queue"),
         batch_job_definition=reader.text_or_none("batch_job_definition"),
+        batch_job_id=reader.text_or_none("batch_job_id"),
         reason=reader.text("reason", "") or None,
     )
 

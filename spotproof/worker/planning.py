@@ -42,6 +42,7 @@ class RunRequest:
     options: RunOptions
     queue: str
     job_definition: str
+    batch_job_id: str = ""  # of the worker that asks; empty outside Batch
     planner_patience_s: float = 0.0  # how long to wait for another worker's plan before making one
 
     @property
@@ -161,6 +162,7 @@ class RunJoiner:
             created_at=to_epoch_ms(self._clock.now()),
             batch_queue=request.queue or None,
             batch_job_definition=request.job_definition or None,
+            batch_job_id=request.batch_job_id or None,
         )
 
 

@@ -292,13 +292,29 @@ def test_why_a_run_gets_no_worker(
 
 
 def test_a_hold_older_than_the_newest_worker_was_lifted_by_submitting_again() -> None:
-    newest = replace(GONE, started_at=NOON + 10_000)
+    newest = replace(GONE, started_at=NOON + 10_000, host=replace(GONE.host, batch_job_id="job-1:1"))
     hold = Hold(since=NOON + 5_000, reason="terminated")
 
     decision = decide_stuck(run=a_run(), sessions=[GONE, newest], hold=hold, live_jobs=False, now_ms=NOON + 60_000)
 
     assert decision.needs_worker
-    assert decision.model == newest
+    assert decision.like == "job-1:1"
+
+
+def test_a_run_that_no_session_ever_joined_gets_a_worker_like_its_planner() -> None:
+    """Simulation seed 119: access to the plan was denied for three minutes; every worker left before it had a session."""
+    run = a_run(batch_job_id="job-0:2")
+
+    decision = decide_stuck(run=run, sessions=[], hold=None, live_jobs=False, now_ms=NOON + 60_000)
+
+    assert decision.needs_worker
+    assert decision.like == "job-0:2"
+
+
+def test_a_person_who_ended_a_run_without_sessions_is_heeded() -> None:
+    run, hold = a_run(batch_job_id="job-0:2"), Hold(since=NOON + 1, reason="terminated")
+
+    assert not decide_stuck(run=run, sessions=[], hold=hold, live_jobs=False, now_ms=NOON + 60_000).needs_worker
 
 
 def test_a_silent_session_counts_as_gone_even_before_its_rescue() -> None:

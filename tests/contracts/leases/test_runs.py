@@ -20,7 +20,7 @@ def close_all(store: LeaseStore, run: Run) -> Run:
 
 def test_a_run_reads_back_as_it_was_created(store: LeaseStore) -> None:
     options = RunOptions(ttl_s=12.5, on_failure=FailurePolicy.FAIL, job={"carrier": "ÜA", "": "x"})
-    run = a_run(options=options, batch_queue="spot", batch_job_definition="spotproof-delays:3")
+    run = a_run(options=options, batch_queue="spot", batch_job_definition="spotproof-delays:3", batch_job_id="job-0:1")
 
     store.create_run(run)
 
