@@ -14,7 +14,10 @@ from typing import Any, Final
 
 from lambdas.handler_settings import HandlerSettings
 from simulation.checks.base import Check, ObjectChange, Report, TableWrite
+from simulation.checks.cleanup import CleanupCheck
+from simulation.checks.failures import FailureCheck
 from simulation.checks.ledger import LedgerCheck
+from simulation.checks.lost_work import LostWorkCheck
 from simulation.checks.objects import ObjectCheck
 from simulation.checks.output import OutputCheck
 from simulation.checks.parsed import run_from_item, shard_from_item
@@ -22,6 +25,9 @@ from simulation.checks.progress import ProgressCheck
 from simulation.checks.rows import RowCheck
 from simulation.checks.runs import RunCheck
 from simulation.checks.sessions import SessionCheck
+from simulation.checks.takings import TakingCheck
+from simulation.checks.topups import TopUpCheck
+from simulation.checks.workers import WorkerCheck
 from simulation.cloud.aws_event import REGION, epoch_ms, moment_of
 from simulation.cloud.batch import Batch
 from simulation.cloud.batch_job import SimJob, SimJobDefinition, SimQueue
@@ -73,10 +79,16 @@ SETTINGS: Final = HandlerSettings(
 CHECKS: Final[tuple[type[Check], ...]] = (
     RowCheck,
     SessionCheck,
+    TakingCheck,
+    FailureCheck,
     ObjectCheck,
     RunCheck,
     ProgressCheck,
+    WorkerCheck,
+    TopUpCheck,
+    CleanupCheck,
     LedgerCheck,
+    LostWorkCheck,
     OutputCheck,
 )
 
@@ -175,7 +187,7 @@ class World:
 
     def _build_checks(self) -> None:
         self.checks = {check: check(self) for check in CHECKS}
-        self.gate.observers += [self, self.checks[LedgerCheck]]  # type: ignore[list-item]
+        self.gate.observers += [self, *self.checks.values()]
         self.table.watch.append(self._table_written)
         self.s3.watch.append(self._object_changed)
         self.raw_retrier = Retrier(clock=SystemClock(), rng=random.Random(0))
@@ -198,12 +210,15 @@ class World:
         return process
 
     def _container(self) -> Container:
-        progress = self.checks[ProgressCheck]
+        progress, lost_work = self.checks[ProgressCheck], self.checks[LostWorkCheck]
         assert isinstance(progress, ProgressCheck)
+        assert isinstance(lost_work, LostWorkCheck)
         return Container(
             gate=self.gate,
             services=self.services,
-            function=lambda process: self.workload.function(progress.diary(process), self.book),
+            function=lambda process: self.workload.function(
+                lost_work.diary(process, progress.diary(process)), self.book
+            ),
             metadata=self._metadata,
             rng=self.rng,
             scratch_dir=_scratch_dir(),
@@ -215,6 +230,7 @@ class World:
     def _container_ended(self, process: Process) -> None:
         if process.crash is not None:
             self.report.broken("assertion", f"{process.name} crashed: {process.crash!r}")
+        self._tell(lambda check: check.exited(process))
         self.batch.container_ended(process)
 
     # --- what checkers ask ---------------------------------------------------------------------------------------

@@ -48,10 +48,8 @@ class RowCheck(Check):
         """Each transition counts what it stands for, and nothing else."""
         for counter in COUNTERS:
             step = getattr(after, counter) - getattr(before, counter)
-            if COUNTED.get(intent) != counter:
-                right = step == 0
-            else:
-                right = step == 1 or (step == 0 and intent == "release")  # nobody interrupted a voluntary release
+            due = (0, 1) if intent == "release" else (1,)  # a release may be voluntary
+            right = step in (due if COUNTED.get(intent) == counter else (0,))
             self.report.require(right, "I8", f"shard {after.index}: {intent} moved {counter} by {step}")
 
     def _author(self, before: Shard | None, after: Shard, write: TableWrite) -> None:
