@@ -132,6 +132,9 @@ def test_without_memory_or_disk_it_fails_one_shard_and_asks_for_a_new_container(
 
 def test_a_worker_that_waits_for_itself_falls_silent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulation, K3: a restored table said that the idle worker still leased a shard; its heartbeats kept that alive."""
+    for stripe in range(RUN.stripes):
+        while world.store.take_ticket(RUN, stripe) is not None:
+            pass
     own = leased(world.store, RUN, world.session.session, 0)
     other = world.store.open_session(a_session("other", run=RUN))
     for index in range(1, RUN.shards):
