@@ -52,9 +52,11 @@ def test_the_storm_really_took_place(campaign: Campaign, report: dict[str, Any])
 
 
 def test_shards_are_handed_back_well_inside_the_notice(report: dict[str, Any]) -> None:
-    hand_back = report["drained"]["hand_back_s"]
+    told = report["told_to_stop"][str(Blow.NOTICE)]
 
-    assert hand_back["n"] == 0 or hand_back["p99"] <= HAND_BACK_BAR_S
+    assert told["let_go_s"]["n"] >= 1
+    assert told["taken_from_them"] == 0
+    assert told["hand_back_s"].get("p99", 0.0) <= HAND_BACK_BAR_S
 
 
 def test_the_same_seed_is_the_same_storm() -> None:

@@ -7,7 +7,7 @@ from demo.lease_history import LeaseLife, lease_lives
 from demo.logbook import LogEntry
 from spotproof import events
 from tests.local.storm.ledger import Dealt
-from tests.local.storm.plan import Blow
+from tests.local.storm.plan import Blow, Trouble
 from tests.local.storm.play import Played
 
 LET_GO = (events.SHARD_RELEASED, events.SHARD_COMMITTED)
@@ -50,7 +50,14 @@ def lost_work_s(dealt: Dealt, played: Played) -> float | None:
         return None
     if life.ended_at is not None and life.ended_at <= dealt.at:
         return 0.0  # it had let go just before
-    return dealt.at - max(moment for moment in (life.leased_at, *life.checkpoints) if moment <= dealt.at)
+    saved_at = max(moment for moment in (life.leased_at, *life.checkpoints) if moment <= dealt.at)
+    return dealt.at - saved_at - outage_s(played, since=saved_at, until=dealt.at)
+
+
+def outage_s(played: Played, *, since: float, until: float) -> float:
+    """How much of that time the account stood still: a worker that waits for an answer does no work."""
+    pauses = [seen for seen in played.ledger.troubles if seen.trouble is Trouble.OUTAGE and seen.over_at is not None]
+    return sum(max(0.0, min(until, seen.over_at or 0.0) - max(since, seen.at)) for seen in pauses)
 
 
 def drain_of(dealt: Dealt, played: Played) -> Drain | None:
@@ -66,6 +73,12 @@ def drain_of(dealt: Dealt, played: Played) -> Drain | None:
         lost_s=life.lost_ms / 1000,
         window_s=dealt.window_s,
     )
+
+
+def came_too_late(dealt: Dealt, played: Played) -> bool:
+    """Whether the victim had committed its shard just before the blow: then nobody takes it from it."""
+    shard = played.snapshot.shards.get(dealt.victim.shard)
+    return shard is not None and shard.state.final and shard.fencing_token == dealt.victim.fencing_token
 
 
 def what_zombie_noticed(dealt: Dealt, played: Played) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from demo.outputs import RunOutput
 from spotproof.leases.model import RunId
-from tests.local.storm.aftermath import Drain, drain_of, failure_kind, lost_work_s, what_zombie_noticed
+from tests.local.storm.aftermath import Drain, came_too_late, drain_of, failure_kind, lost_work_s, what_zombie_noticed
 from tests.local.storm.ledger import PROCESS_EVENTS, process_events
 from tests.local.storm.plan import Blow, Trouble, plan_storm
 from tests.local.storm.play import LOOK_S, Played, Player, StormError
@@ -55,8 +55,6 @@ class Campaign:
         """The campaign in numbers."""
         counts = process_events(one.ledger for one in self.played)
         troubles = Counter(str(seen.trouble) for one in self.played for seen in one.ledger.troubles if seen.effects)
-        handed_back = [d.took_s for d in self.drains if d.took_s is not None and not d.finished]
-        notices = [d for d in self.drains if d.blow is Blow.NOTICE]
         return {
             "runs": len(self.played),
             "seeds": [one.ledger.seed for one in self.played],
@@ -66,19 +64,25 @@ class Campaign:
             "workers_submitted_again": sum(one.ledger.submissions - 1 for one in self.played),
             "zombies": self._zombies(),
             "no_memory_or_disk": self._failures(),
-            "drained": {
-                "handed_back": len(handed_back),
-                "finished_instead": sum(d.finished for d in self.drains),
-                "not_let_go": sum(d.took_s is None for d in self.drains),
-                "hand_back_s": quantiles(handed_back),
-                "notice_share_of_window_max": round(
-                    max((d.took_s / d.window_s for d in notices if d.took_s and d.window_s), default=0.0), 3
-                ),
-                "lost_s_max": round(max((d.lost_s for d in self.drains), default=0.0), 3),
-            },
+            "told_to_stop": {str(blow): self._drained(blow) for blow in (Blow.NOTICE, Blow.TERMINATE)},
             "lost_per_kill_s": quantiles(self.lost_per_kill_s),
             "run_s": quantiles([one.took_s for one in self.played]),
             "broken_promises": [str(one) for one in self.broken],
+        }
+
+    def _drained(self, blow: Blow) -> dict[str, Any]:
+        """How workers with a shard left it. After SIGTERM the host's own end may take the shard from them first."""
+        drains = [drain for drain in self.drains if drain.blow is blow]
+        done = [drain for drain in drains if drain.took_s is not None]
+        shares = [drain.took_s / drain.window_s for drain in done if drain.took_s and drain.window_s]
+        return {
+            "handed_back": sum(not drain.finished for drain in done),
+            "finished": sum(drain.finished for drain in done),
+            "taken_from_them": len(drains) - len(done),
+            "hand_back_s": quantiles(drain.took_s for drain in done if drain.took_s and not drain.finished),
+            "let_go_s": quantiles(drain.took_s for drain in done if drain.took_s),
+            "share_of_window": quantiles(shares),
+            "lost_s": quantiles(drain.lost_s for drain in drains),
         }
 
     def _zombies(self) -> dict[str, int]:
@@ -86,7 +90,7 @@ class Campaign:
             (one, each)
             for one in self.played
             for each in one.ledger.blows
-            if each.step.blow is Blow.FREEZE and not each.cut_short
+            if each.step.blow is Blow.FREEZE and not each.cut_short and not came_too_late(each, one)
         ]
         said = Counter(what_zombie_noticed(each, one) or "nothing" for one, each in frozen)
         return {"commits_refused": sum(each.commit_refused is True for _, each in frozen), **said}

@@ -9,12 +9,13 @@ from demo.outputs import RunOutput
 from demo.snapshot import Snapshot
 from demo.zombie import is_commit_refused
 from localcloud.client import JobView
+from localcloud.clock import NOTICE_S
 from spotproof.leases.model import Run, RunId, SessionState
 from tests.local.storm import troubles
 from tests.local.storm.hands import Hands, is_alive, wake
 from tests.local.storm.ledger import HOLDING, Dealt, Ledger
 from tests.local.storm.plan import Blow, StormPlan, Trouble, choose_victim, is_due
-from tests.local.storm.stage import WORKERS, Stage
+from tests.local.storm.stage import SCALE, WORKERS, Stage
 
 LOOK_S: Final = 0.4
 LIMIT_S: Final = 150.0  # of one run
@@ -179,9 +180,11 @@ class Player:
     def _begin_again(self) -> None:
         """The account is back with an older table and without a host: whoever was struck is gone."""
         assert self._trouble is not None
-        self._restored_at, self._progress = self._trouble.seen().over_at, 0
+        seen = self._trouble.seen()
+        self._restored_at, self._progress = seen.over_at, 0
         for dealt in self.ledger.blows:
-            if dealt.under_way:
+            told = dealt.step.blow in (Blow.NOTICE, Blow.TERMINATE)
+            if dealt.under_way or (told and dealt.at > seen.at - NOTICE_S / SCALE):
                 dealt.cut_short, dealt.over_at = True, self._restored_at
         self._submit(WORKERS)
 

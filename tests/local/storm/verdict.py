@@ -7,12 +7,20 @@ from typing import Final
 
 from demo.outputs import RunOutput
 from spotproof.leases.model import RunState, ShardState
-from tests.local.storm.aftermath import commits, drain_of, lost_work_s, split_at_restore, what_zombie_noticed
+from tests.local.storm.aftermath import (
+    Drain,
+    came_too_late,
+    commits,
+    drain_of,
+    lost_work_s,
+    split_at_restore,
+    what_zombie_noticed,
+)
 from tests.local.storm.plan import Blow
 from tests.local.storm.play import Played
 from tests.local.storm.stage import INTERVAL_S
 
-LOST_MARGIN_S: Final = 5.0  # besides the checkpoint interval
+LOST_S_MAX: Final = INTERVAL_S + 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +76,7 @@ def _listed(manifest: Mapping[str, list[dict[str, list[dict[str, str]]]]]) -> di
 
 def _zombies(played: Played) -> Iterator[tuple[str, str]]:
     for dealt in played.ledger.blows:
-        if dealt.step.blow is not Blow.FREEZE or dealt.cut_short:
+        if dealt.step.blow is not Blow.FREEZE or dealt.cut_short or came_too_late(dealt, played):
             continue
         where = f"shard {dealt.victim.shard}, token {dealt.victim.fencing_token}"
         if dealt.commit_refused is not True:
@@ -80,16 +88,25 @@ def _zombies(played: Played) -> Iterator[tuple[str, str]]:
 
 def _work(played: Played) -> Iterator[tuple[str, str]]:
     for dealt in played.ledger.blows:
+        if dealt.cut_short:
+            continue
         where = f"shard {dealt.victim.shard}, token {dealt.victim.fencing_token}"
-        if dealt.step.blow is Blow.KILL:
-            lost_s = lost_work_s(dealt, played)
-            if lost_s is not None and lost_s > INTERVAL_S + LOST_MARGIN_S:
-                yield "a kill costs an interval and 5 s at most", f"{where}: {lost_s:.1f} s"
-        if dealt.step.blow in (Blow.MEMORY, Blow.DISK) and not dealt.cut_short and dealt.over_at is None:
-            yield "a worker without memory or disk leaves", f"{where}: its process is still there"
-        if dealt.step.blow is Blow.NOTICE and not dealt.cut_short:
-            drain = drain_of(dealt, played)
-            if drain is None or drain.window_s is None:
-                continue
-            if drain.took_s is None or drain.took_s >= drain.window_s:
-                yield "a notice is long enough to let go", f"{where}: {drain}"
+        match dealt.step.blow:
+            case Blow.KILL:
+                lost_s = lost_work_s(dealt, played)
+                if lost_s is not None and lost_s > LOST_S_MAX:
+                    yield "a kill costs an interval and 5 s at most", f"{where}: {lost_s:.1f} s"
+            case Blow.MEMORY | Blow.DISK:
+                if dealt.over_at is None:
+                    yield "a worker without memory or disk leaves", f"{where}: its process is still there"
+            case Blow.NOTICE | Blow.TERMINATE:
+                drain = drain_of(dealt, played)
+                if drain is not None:
+                    yield from ((promise, f"{where}: {drain}") for promise in _broken_by(drain))
+
+
+def _broken_by(drain: Drain) -> Iterator[str]:
+    if drain.lost_s > LOST_S_MAX:
+        yield "a stop costs an interval and 5 s at most"
+    if drain.window_s is not None and (drain.took_s is None or drain.took_s >= drain.window_s):
+        yield "a notice is long enough to let go"
