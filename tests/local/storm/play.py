@@ -10,6 +10,7 @@ from demo.snapshot import Snapshot
 from demo.zombie import is_commit_refused
 from localcloud.client import JobView
 from localcloud.clock import NOTICE_S
+from localcloud.errors import UsageError
 from spotproof.leases.model import Run, RunId, SessionState
 from tests.local.storm import troubles
 from tests.local.storm.hands import Hands, is_alive, wake
@@ -18,7 +19,7 @@ from tests.local.storm.plan import Blow, StormPlan, Trouble, choose_victim, is_d
 from tests.local.storm.stage import SCALE, WORKERS, Stage
 
 LOOK_S: Final = 0.4
-LIMIT_S: Final = 150.0  # of one run
+LIMIT_S: Final = 240.0  # of one run
 WORKERS_MIN: Final = 2  # with fewer left, more are submitted: the same run is joined again
 LEAVE_LIMIT_S: Final = 20.0
 # The run nears its end when so few shards are left for each blow that is still to come.
@@ -124,9 +125,11 @@ class Player:
         if victim is None or job is None or job.pid is None or job.instance != victim.instance_id:
             return
         at = self.stage.clock.now().timestamp()
-        dealt = Dealt(step=step, at=at, victim=victim, pid=job.pid)
-        dealt.window_s = self.hands.deal(step, victim, job.pid)
-        self.ledger.blows.append(dealt)
+        try:
+            window_s = self.hands.deal(step, victim, job.pid)
+        except (ProcessLookupError, FileNotFoundError, UsageError):
+            return  # it has just ended by itself: the next look finds another victim
+        self.ledger.blows.append(Dealt(step=step, at=at, victim=victim, pid=job.pid, window_s=window_s))
         self._progress = snapshot.progress
         if step.blow in (Blow.KILL, Blow.TERMINATE, Blow.NOTICE):
             self._spared.add(victim.instance_id)
