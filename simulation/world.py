@@ -8,6 +8,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import Any, Final
@@ -48,9 +49,9 @@ from simulation.gate import CallFaults, Gate
 from simulation.kernel.process import Process
 from simulation.kernel.scheduler import MICROSECONDS, Scheduler, microseconds
 from simulation.kernel.trace import Trace
-from simulation.operator import Operator
+from simulation.operator import WATCH_S, Operator
 from simulation.outcome import Outcome
-from simulation.scenario import Scenario, draw_scenario
+from simulation.scenario import PROPERTIES, Scenario, draw_scenario
 from simulation.worker import JOB, KIND, TABLE, Container
 from simulation.workload import DATA_BUCKET, WORK_BUCKET
 from spotproof import contract
@@ -107,6 +108,8 @@ class World:
         self.report = Report()
         self.rng = random.Random(f"world {scenario.seed}")
         self.book = FaultBook(rates=scenario.rates, rng=self._fork_rng())
+        for name in (name for name, has in PROPERTIES.items() if has(scenario)):
+            self.book.count(name, "scenario")
         self.sites: Counter[str] = Counter()
         self.processes: list[Process] = []
         self.skew_max_ms = 2 * scenario.skew_s * 1000
@@ -134,6 +137,8 @@ class World:
             (DATA_BUCKET, WORK_BUCKET),
             now=lambda: moment_of(scheduler.now),
             page_keys_max=scenario.page_keys_max,
+            part_bytes_min=1,
+            repeats_completion=scenario.repeats_completion,
         )
         self.pristine = SimS3((DATA_BUCKET,), now=lambda: moment_of(0))  # the input as the run found it
         self.services: dict[str, Any] = {"dynamodb": self.table, "s3": self.s3}
@@ -154,7 +159,7 @@ class World:
             faults=book,
             functions=self.functions,
             queue_arns=(SPOT_QUEUE.arn, ON_DEMAND_QUEUE.arn),
-            burst_size=20,
+            burst_size=scenario.burst,
         )
         self.market = Market(
             scheduler=scheduler, trace=trace, rng=self._fork_rng(), faults=book, timing=scenario.timing
@@ -177,11 +182,14 @@ class World:
             bus=self.bus,
             fleet=self.fleet,
             queues=(SPOT_QUEUE, ON_DEMAND_QUEUE),
-            definitions=(DEFINITION,),
+            definitions=(replace(DEFINITION, timeout_s=scenario.attempt_s),),
             start_container=self._start_container,
             timing=scenario.timing,
+            stop_grace_s=scenario.stop_grace_s,
+            page_max=scenario.page_jobs_max,
         )
-        self.operator = Operator(self, queue=SPOT_QUEUE, definition=DEFINITION, options=_option_text(scenario))
+        queue = ON_DEMAND_QUEUE if scenario.on_demand else SPOT_QUEUE
+        self.operator = Operator(self, queue=queue, definition=DEFINITION, options=_option_text(scenario))
         self.deeds = Deeds(self, self._fork_rng())
         self.services |= {"events": self.bus, "batch": self.batch.api, "ec2": self.market}
 
@@ -217,11 +225,12 @@ class World:
             gate=self.gate,
             services=self.services,
             function=lambda process: self.workload.function(
-                lost_work.diary(process, progress.diary(process)), self.book
+                lost_work.diary(process, progress.diary(process)), self.book, process.hang
             ),
             metadata=self._metadata,
             rng=self.rng,
             scratch_dir=_scratch_dir(),
+            in_parts=self.scenario.in_parts,
         )
 
     def _metadata(self, process: Process, instance: SimInstance) -> SimMetadata:
@@ -251,8 +260,10 @@ class World:
         return run is not None and run.state.ended
 
     def shard(self, index: int) -> Shard | None:
+        """The shard as its row is now; None without a row, or without a run."""
         run = self.run
-        assert run is not None
+        if run is None:
+            return None
         item = self.table.item((contract.stripe_pk(RUN_ID, index % run.stripes), contract.shard_sk(index)))
         return None if item is None else shard_from_item(item)
 
@@ -293,6 +304,7 @@ class World:
                 s3.put_object(Bucket=DATA_BUCKET, Key=key, Body=body)
         self.bus.start_schedules()
         self.scheduler.after(0.0, self.operator.submit)
+        self.scheduler.after(WATCH_S, self.operator.watch)
         self.deeds.start()
         self.scheduler.after(self.scenario.peace_s, self._make_peace)
         until = microseconds(self.scenario.peace_s + LIVENESS_S)
