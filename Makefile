@@ -36,12 +36,13 @@ test: setup-dev ## every test, the ones on the local account included
 	$(PY) -m pytest tests -q -m local; second=$$?; \
 	exit $$((first || second))
 
-check: setup-dev ## format, lint, import layers, types, fast tests
+check: setup-dev ## format, lint, import layers, types, fast tests, 500 simulated jobs
 	@echo "format …" && $(PY) -m ruff format --check --quiet .
 	@echo "lint …" && $(PY) -m ruff check --quiet .
 	@echo "import layers …" && .venv/bin/lint-imports --no-cache > .build/lint-imports.log || { cat .build/lint-imports.log; exit 1; }
 	@echo "types …" && $(PY) -m mypy
 	@echo "fast tests …" && $(WITH_TOOLS) $(PY) -m pytest tests -q -n 2 -m "not local and not slow"
+	@echo "simulated jobs …" && $(PY) -m simulation --seeds "$(SEEDS)" --first "$(FIRST_SEED)"
 
 simulate: setup-dev ## simulated jobs under every fault (SEEDS=500 FIRST_SEED=1 FRESH=0), or one retold (SEED=x)
 	@$(PY) -m simulation $(if $(filter command line environment,$(origin SEED)),--seed "$(SEED)",--seeds "$(SEEDS)" --first "$(FIRST_SEED)" --fresh "$(FRESH)")
