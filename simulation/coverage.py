@@ -1,27 +1,56 @@
-"""No silently dead faults: each kind must have struck at each place where it can."""
+"""No silently dead faults: each kind must have struck often, and at each place where it can."""
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 from simulation.campaign import Tally
 from simulation.faults.calls import CallFault
-from simulation.faults.drawn import NOT_S3, S3_ONLY, WRITES
+from simulation.faults.catalogue import CATALOGUE, Play
+from simulation.faults.drawn import can_strike
+from simulation.faults.rates import CALLS, SHARES
 
-SEEN_MIN: Final = 400  # calls from a site before a fault that never struck there counts as dead
+KINDS_FROM: Final = 2_000  # seeds: below it, a rare fault may be missing by chance
+SITES_FROM: Final = 10_000  # seeds: below it, a rare fault may miss a rare place by chance
+PER_SEEDS: Final = 100 / 10_000  # so often must each kind strike
+DUE: Final = 12  # strikes expected at a site of AWS calls before their absence is no chance
 
 
 def dead_faults(tally: Tally) -> list[str]:
-    """What should have struck and did not, in words."""
-    return [
-        f"{fault.value} never struck at {site} ({calls} calls)"
-        for site, calls in sorted(tally.sites.items())
-        if calls >= SEEN_MIN
-        for fault in CallFault
-        if _can_strike(fault, site) and not tally.struck[(fault.value, site)]
-    ]
+    """What should have struck and did not, in words; nothing for a campaign too small to tell."""
+    if tally.seeds < KINDS_FROM:
+        return []
+    dead = list(_rare_kinds(tally))
+    if tally.seeds >= SITES_FROM:
+        dead += [*_missed_places(tally), *_missed_calls(tally)]
+    return list(dict.fromkeys(dead))
 
 
-def _can_strike(fault: CallFault, site: str) -> bool:
-    service, _, operation = site.split(" ")[1].partition(".")
-    if fault in (S3_ONLY if service != "s3" else NOT_S3):
-        return False
-    return fault is not CallFault.SENT_TWICE or operation in WRITES
+def _plays() -> Iterator[Play]:
+    for fault in CATALOGUE.values():
+        yield from fault.plays
+
+
+def _rare_kinds(tally: Tally) -> Iterator[str]:
+    struck: Counter[str] = Counter()
+    for (name, _), times in tally.struck.items():
+        struck[name] += times
+    for name in dict.fromkeys(play.name for play in _plays()):
+        least = int(PER_SEEDS * tally.seeds)
+        if struck[name] < least:
+            yield f"{name} struck {struck[name]} times in {tally.seeds} jobs, {least} are the least"
+
+
+def _missed_places(tally: Tally) -> Iterator[str]:
+    for play in _plays():
+        for site in play.sites:
+            if not tally.struck[play.name, site]:
+                yield f"{play.name} never struck at {site}"
+
+
+def _missed_calls(tally: Tally) -> Iterator[str]:
+    for site, calls in sorted(tally.sites.items()):
+        for fault in CallFault:
+            due = calls * CALLS[fault] * sum(SHARES) / len(SHARES)
+            if due >= DUE and can_strike(fault, site) and not tally.struck[fault.value, site]:
+                yield f"{fault.value} never struck at {site} ({calls} calls, {due:.0f} strikes due)"

@@ -17,6 +17,7 @@ from spotproof.leases.requeue import Requeuer
 from spotproof.retries import Retrier
 
 KIND: Final = "operator"
+WATCH_S: Final = 900.0  # between two looks at Batch's console
 SNAPSHOTS: Final = 5  # kept to go back to
 RESUBMIT_S: Final = 300.0  # after a restore
 
@@ -50,6 +51,14 @@ class Operator:
             parameters=parameters,
             **array,
         )
+
+    def watch(self) -> None:
+        """Submit again what ended before there was a run: nobody else knows of it then."""
+        world = self._world
+        if world.run is None and all(job.ended for job in world.batch.jobs.values()):
+            world.trace.note(world.scheduler.now, KIND, "submits the job again", "it ended without a run")
+            self.submit()
+        world.scheduler.after(WATCH_S, self.watch)
 
     def cancel(self) -> None:
         """As the command line does it: a request after the other, each of which may fail."""

@@ -1,16 +1,25 @@
 """What one seed means: the job, its workers, and how often which fault strikes."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from simulation.cloud.batch import AGENT_STOP_GRACE_S
+from simulation.cloud.batch_api import LIST_MAX
+from simulation.cloud.batch_job import ATTEMPT_S
 from simulation.cloud.timing import USUAL, Timing
 from simulation.faults.rates import draw_rates
 from simulation.gate import PAUSE_S
-from simulation.workload import Workload, draw_workload
+from simulation.workload import GIANT, HANGS, Workload, draw_workload
+from spotproof import contract
+from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes
 
 PEACE_S: Final = (60.0, 700.0)  # faults end somewhere between
+SHORT_ATTEMPT_S: Final = 1800  # where the user's code hangs, Batch has to end the attempt
+GRACES_S: Final = (contract.STOP_GRACE_S, AGENT_STOP_GRACE_S)  # what Batch promises, what our agent gives
+TINY_PARTS: Final = PartSizes(single_write_max=40, write_part_bytes=32, single_copy_max=48, copy_part_bytes=24)
+BURSTS: Final = (20,) * 30 + (1_000,)  # spot warnings at once: rarely as many as in a storm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,23 +37,53 @@ class Scenario:
     page_keys_max: int  # of S3 listings
     pause_s: float = PAUSE_S  # how long a paused process stands still
     timing: Timing = USUAL
+    on_demand: bool = False  # the job is submitted to the on-demand queue
+    attempt_s: int = ATTEMPT_S  # time-out of the job definition
+    stop_grace_s: float = contract.STOP_GRACE_S  # from SIGTERM to SIGKILL
+    page_jobs_max: int = LIST_MAX  # of Batch's listings
+    burst: int = BURSTS[0]
+    in_parts: PartSizes = DEFAULT_SIZES
+    repeats_completion: bool = False  # see SimS3
+
+
+# What a world has from its beginning, by the catalogue's ids.
+PROPERTIES: Final[Mapping[str, Callable[[Scenario], bool]]] = {
+    "A6 written in parts": lambda scenario: scenario.in_parts != DEFAULT_SIZES,
+    "A15 queries in pages": lambda scenario: scenario.page_bytes_max < 10_000,
+    "C1 wrong clocks": lambda scenario: scenario.skew_s > 0,
+    "C4 time shards over a change of clocks": lambda scenario: scenario.workload.shard_by.startswith("time:"),
+    "D3 poison record": lambda scenario: bool(scenario.workload.poison),
+    "D4 empty object": lambda scenario: min(scenario.workload.sizes) == 0,
+    "D5 giant object": lambda scenario: max(scenario.workload.sizes) >= GIANT,
+    "D7 equal values at range boundaries": lambda scenario: scenario.workload.shard_by.startswith("range:"),
+    "D8 unicode keys": lambda scenario: any(not key.isascii() for key in scenario.workload.objects),
+}
 
 
 def draw_scenario(seed: int) -> Scenario:
     """The scenario of a seed."""
     rng = random.Random(f"scenario {seed}")
     rates = draw_rates(rng)
+    hangs = rng.random() < 0.1
     poisoned = rng.random() < 0.1
+    workload = draw_workload(rng, poisoned=poisoned)
     return Scenario(
         seed=seed,
-        workload=draw_workload(rng, poisoned=poisoned),
+        workload=workload,
         workers=rng.choice((1, 2, 2, 3, 4)),
         options=_draw_options(rng, poisoned=poisoned),
-        rates=rates,
+        rates=rates if hangs else {**rates, HANGS: 0.0},
         peace_s=PEACE_S[0] + rng.random() * (PEACE_S[1] - PEACE_S[0]),
         skew_s=rng.choice((0.0, 0.0, 1.0, 60.0, 600.0)),
         page_bytes_max=rng.choice((1_000, 2_500, 1024 * 1024)),
         page_keys_max=rng.choice((2, 3, 1000)),
+        on_demand=rng.random() < 0.1,
+        attempt_s=SHORT_ATTEMPT_S if hangs else ATTEMPT_S,
+        stop_grace_s=rng.choice(GRACES_S),
+        page_jobs_max=rng.choice((1, 2, LIST_MAX)),
+        burst=rng.choice(BURSTS),
+        in_parts=TINY_PARTS if workload.opens_file else DEFAULT_SIZES,
+        repeats_completion=rng.random() < 0.5,
     )
 
 

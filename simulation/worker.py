@@ -13,6 +13,7 @@ from simulation.gate import Gate, GatedClients
 from simulation.kernel.process import Process
 from simulation.workload import DATA_BUCKET, WORK_BUCKET
 from spotproof import contract
+from spotproof.commits.buckets import PartSizes
 from spotproof.errors import SpotproofError
 from spotproof.interruptions.imds import InstanceMetadata
 from spotproof.interruptions.sigterm import SigtermSource
@@ -37,6 +38,7 @@ class Container:
     metadata: Callable[[Process, SimInstance], SimMetadata]
     rng: random.Random
     scratch_dir: str
+    in_parts: PartSizes
 
     def run(self, process: Process, job: SimJob, attempt: int, instance: SimInstance) -> None:
         """Start the worker in `process`; it ends with the exit code that Batch sees."""
@@ -69,6 +71,7 @@ class Container:
             metadata=InstanceMetadata(transport=self.metadata(process, instance), clock=process.clock),
             sigterm=sigterm,
             tick_s=TICK_S,
+            in_parts=self.in_parts,
         )
 
     def _environment(self, job: SimJob, attempt: int) -> dict[str, str]:

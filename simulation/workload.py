@@ -14,6 +14,8 @@ OUTPUT_PREFIX: Final = "out/"
 KEYS: Final = ("a", "b", "ä", "鍵", "k 5")  # of the fold; unicode on purpose (D8)
 MODULUS: Final = 1_000_003
 # A day in which Europe's clocks jump (C4), one with a leap second in history, and the turn of a year.
+GIANT: Final = 120  # records; others have 24 at most
+HANGS: Final = "P7 hangs"
 DAYS: Final = ("2026-03-29T0", "2016-12-31T2", "2025-12-31T2")
 
 
@@ -45,15 +47,27 @@ class Workload:
     poison: frozenset[int]
     opens_file: bool  # the function writes a file of its own besides the value it returns
 
-    def function(self, diary: Diary, mischief: Mischief) -> Callable[[Any, Any], Generator[None, None, Any]]:
-        """The user's function for one worker process."""
+    @property
+    def sizes(self) -> list[int]:
+        """Records of each object."""
+        header = 1 if self.is_csv else 0
+        return [body.count(b"\n") - header for body in self.objects.values()]
+
+    @property
+    def is_csv(self) -> bool:
+        return any(key.endswith(".csv") for key in self.objects)
+
+    def function(
+        self, diary: Diary, mischief: Mischief, hang: Callable[[], None]
+    ) -> Callable[[Any, Any], Generator[None, None, Any]]:
+        """The user's function for one worker process; `hang` blocks its thread for good."""
 
         def fold(shard: Any, state: Any) -> Generator[None, None, Any]:
             totals = state.map("totals")
             position: int = state.get("position") or 0
             diary.began(shard.index, position)
             for batch in shard.batches(after=state.get("cursor"), records=self.batch_records):
-                _misbehave(mischief)
+                _misbehave(mischief, hang)
                 for record in batch.records:
                     if int(record["id"]) in self.poison:
                         raise ValueError(f"record {record['id']} is poison")
@@ -111,7 +125,7 @@ def draw_workload(rng: random.Random, *, poisoned: bool) -> Workload:
     for number in range(count):
         size = 0 if rng.random() < 0.08 and number else rng.randint(1, 24)
         if number == giant:
-            size = 120
+            size = GIANT
         rows = [_record(rng, len(records) + place + 1, day) for place in range(size)]
         records |= {row["id"]: row for row in rows}
         name = f"{INPUT_PREFIX}teil-{number:02d}-ü.{'csv' if csv else 'ndjson'}"
@@ -148,7 +162,9 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _misbehave(mischief: Mischief) -> None:
+def _misbehave(mischief: Mischief, hang: Callable[[], None]) -> None:
+    if mischief.strikes(HANGS, "user code"):
+        hang()
     if mischief.strikes("P7 raises", "user code"):
         raise RuntimeError("a bug that comes and goes")
     if mischief.strikes("P7 exits", "user code"):

@@ -14,6 +14,7 @@ from spotproof.interruptions.eventbridge import JobStatus
 
 ENDED: Final = (JobStatus.SUCCEEDED, JobStatus.FAILED)
 ATTEMPTS: Final = 10  # of stacks.compute
+ATTEMPT_S: Final = 12 * 3600
 _PREFIX: Final = f"arn:aws:batch:{REGION}:{ACCOUNT}:"
 _SUMMARY: Final = ("jobArn", "jobId", "jobName", "createdAt", "status", "statusReason", "startedAt", "stoppedAt")
 
@@ -43,7 +44,7 @@ class SimJobDefinition:
     revision: int = 1
     vcpus: int = 1
     memory_mib: int = 1800
-    timeout_s: int = 12 * 3600
+    timeout_s: int = ATTEMPT_S
     attempts_max: int = ATTEMPTS
     conditions: Sequence[Condition] = DEPLOYED_CONDITIONS
     parameters: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(contract.JOB_PARAMETERS, contract.AUTO))

@@ -21,6 +21,10 @@ class CallFault(StrEnum):
     PAUSED_BEFORE = "P3 paused before"
     PAUSED_AFTER = "P3 paused after"
     SENT_TWICE = "A4 sent twice"  # the network delivers a late duplicate of the request
+    EXPIRED = "A8 credentials expired"  # of one process, for a while
+    SKEWED = "A10 signature refused"  # for the host's wrong clock, of one process, for a while
+    DENIED = "A11 access denied"  # to one prefix, for everybody, for a while
+    OUTAGE = "A14 outage"  # of one service, for everybody, for a while
 
     @property
     def prevents(self) -> bool:
@@ -28,9 +32,16 @@ class CallFault(StrEnum):
         return self in _PREVENTING
 
 
-_PREVENTING: Final = frozenset(
-    {CallFault.THROTTLED, CallFault.FAILED_BEFORE, CallFault.UNREACHABLE, CallFault.SLOW_DOWN, CallFault.KILLED_BEFORE}
-)
+SPELLS: Final = frozenset({CallFault.EXPIRED, CallFault.SKEWED, CallFault.DENIED, CallFault.OUTAGE})  # last a while
+_PREVENTING: Final = SPELLS | {
+    CallFault.THROTTLED,
+    CallFault.FAILED_BEFORE,
+    CallFault.UNREACHABLE,
+    CallFault.SLOW_DOWN,
+    CallFault.KILLED_BEFORE,
+}
+_EXPIRED: Final = {"s3": "ExpiredToken", "ec2": "RequestExpired"}
+_SKEWED: Final = {"s3": "RequestTimeTooSkewed", "ec2": "RequestExpired"}
 BASIC: Final = (
     CallFault.FAILED_BEFORE,
     CallFault.FAILED_AFTER,
@@ -65,13 +76,19 @@ def error_of(fault: CallFault, call: Call) -> Exception:
             return refusal(call, _throttle_code(call.service), 400 if call.service != "s3" else 503)
         case CallFault.SLOW_DOWN:
             return refusal(call, "SlowDown", 503)
-        case CallFault.UNREACHABLE:
+        case CallFault.UNREACHABLE | CallFault.OUTAGE:
             endpoint = f"https://{call.service}"
             return (
                 EndpointConnectionError(endpoint_url=endpoint)
                 if call.number % 2
                 else ConnectTimeoutError(endpoint_url=endpoint)
             )
+        case CallFault.EXPIRED:
+            return refusal(call, _EXPIRED.get(call.service, "ExpiredTokenException"), 400)
+        case CallFault.SKEWED:
+            return refusal(call, _SKEWED.get(call.service, "InvalidSignatureException"), 403)
+        case CallFault.DENIED:
+            return refusal(call, "AccessDenied", 403)
         case CallFault.TIMED_OUT_AFTER:
             return ReadTimeoutError(endpoint_url=f"https://{call.service}")
         case _:

@@ -1,9 +1,11 @@
 """Faults that strike the world and not a single call: damaged data, wrong clocks, second thoughts of people."""
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from simulation.checks.parsed import CURRENT
 from simulation.checks.progress import ProgressCheck
 from simulation.cloud.s3_buckets import Damage
 from simulation.kernel.process import Process
@@ -11,6 +13,7 @@ from simulation.kernel.scheduler import microseconds
 from simulation.worker import KIND
 from simulation.workload import DATA_BUCKET, WORK_BUCKET
 from spotproof import contract
+from spotproof.checkpoints.manifest import seal
 
 LOOK_S: Final = 15.0  # between two opportunities
 JUMP_S: Final = 600
@@ -50,6 +53,28 @@ def _corrupt_checkpoint(world: Any, rng: random.Random) -> bool:
     return True
 
 
+def _newer_checkpoint(world: Any, rng: random.Random) -> bool:
+    """A newer version of the product wrote a checkpoint's manifest, and is rolled back after a while."""
+    keys = [key for key in sorted(world.s3.objects(WORK_BUCKET, contract.CHECKPOINTS_PREFIX)) if "/m/" in key]
+    if not keys:
+        return False
+    key = rng.choice(keys)
+    ours = world.s3.objects(WORK_BUCKET, key)[key]
+    try:
+        body = json.loads(ours)
+    except ValueError:
+        return False  # damaged before
+    del body["root"]
+    world.s3.put_object(Bucket=WORK_BUCKET, Key=key, Body=seal({**body, "schema": int(NEWER)}))
+
+    def roll_back() -> None:
+        if key in world.s3.objects(WORK_BUCKET, key):
+            world.s3.put_object(Bucket=WORK_BUCKET, Key=key, Body=ours)
+
+    world.scheduler.after(5 + 90 * rng.random(), roll_back)
+    return True
+
+
 def _newer_row(world: Any, rng: random.Random) -> bool:
     """A newer version of the product wrote a shard's row, and is rolled back after a while."""
     rows = [item for item in world.table.items() if item["sk"]["S"].startswith(contract.SHARD_SK_PREFIX)]
@@ -62,7 +87,7 @@ def _newer_row(world: Any, rng: random.Random) -> bool:
     def roll_back() -> None:
         now = world.table.item(key)
         if now is not None:
-            world.operator.overwrite(key, {**now, "schema": chosen["schema"]})
+            world.operator.overwrite(key, {**now, "schema": CURRENT})
 
     world.scheduler.after(5 + 90 * rng.random(), roll_back)
     return True
@@ -114,20 +139,12 @@ def _heartbeat_died(world: Any, rng: random.Random) -> bool:
     return process is not None and process.kill_task("session-heartbeat")
 
 
-def _outage(world: Any, rng: random.Random) -> bool:
-    """A service answers nothing for minutes."""
-    world.call_faults.begin_outage(
-        rng.choice(("dynamodb", "s3", "events", "batch")), world.scheduler.now + microseconds(20 + 160 * rng.random())
-    )
-    return True
-
-
 DEEDS: Final[Mapping[str, Deed]] = {
     "A12 checkpoint vanished": _vanished_checkpoint,
     "A12 stop file vanished": _vanished_stop_file,
-    "A14 outage": _outage,
     "C2 clock jumped": _clock_jumped,
     "D1 checkpoint damaged": _corrupt_checkpoint,
+    "D2 newer checkpoint": _newer_checkpoint,
     "D6 input changed": _changed_input,
     "K1 submitted twice": _submitted_again,
     "K2 cancelled": _cancelled,

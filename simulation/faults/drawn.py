@@ -4,13 +4,20 @@ import random
 from typing import Final
 
 from simulation.faults.book import FaultBook
-from simulation.faults.calls import Call, CallFault
+from simulation.faults.calls import SPELLS, Call, CallFault
+from simulation.faults.spells import Spells
 
+# Not transact_write_items: botocore gives it a token, with which DynamoDB knows a duplicate.
 WRITES: Final = frozenset(
-    {"put_item", "update_item", "put_object", "delete_objects", "copy_object", "put_object_tagging"}
-)
-S3_ONLY: Final = frozenset({CallFault.SLOW_DOWN})
+    {
+        "put_item", "update_item", "put_object", "delete_objects", "copy_object",
+        "put_object_tagging", "create_multipart_upload", "upload_part", "upload_part_copy",
+        "complete_multipart_upload", "abort_multipart_upload", "put_events", "submit_job",
+    }
+)  # fmt: skip
+S3_ONLY: Final = frozenset({CallFault.SLOW_DOWN, CallFault.DENIED})
 NOT_S3: Final = frozenset({CallFault.THROTTLED})
+FIRST_TIMES: Final = 4.0  # a world's first call at a site fails so much more often: rare sites are mostly first calls
 
 
 class DrawnFaults:
@@ -21,29 +28,41 @@ class DrawnFaults:
         self._rng = rng
         self._s3 = _table(book, [fault for fault in CallFault if fault not in NOT_S3])
         self._others = _table(book, [fault for fault in CallFault if fault not in S3_ONLY])
-        self._down_until: dict[str, int] = {}  # service -> virtual microseconds
+        self._spells = Spells()
+        self._known: set[str] = set()  # sites that were called
 
     def at_call(self, call: Call) -> CallFault | None:
         if self._book.at_peace:
             return None
-        if call.process.scheduler.now < self._down_until.get(call.service, 0):
-            return CallFault.UNREACHABLE
-        table = self._s3 if call.service == "s3" else self._others
+        spell = self._spells.on(call)
+        if spell is not None:
+            return spell
         draw = self._rng.random()
-        for upto, fault in table:
+        if call.site not in self._known:
+            self._known.add(call.site)
+            draw /= FIRST_TIMES
+        for upto, fault in self._s3 if call.service == "s3" else self._others:
             if draw < upto:
-                return self._count(fault, call)
+                return self._strike(fault, call)
         return None
 
-    def begin_outage(self, service: str, until: int) -> None:
-        """The service answers nobody before `until` (virtual microseconds)."""
-        self._down_until[service] = max(until, self._down_until.get(service, 0))
-
-    def _count(self, fault: CallFault, call: Call) -> CallFault | None:
-        if fault is CallFault.SENT_TWICE and call.operation not in WRITES:
+    def _strike(self, fault: CallFault, call: Call) -> CallFault | None:
+        if not can_strike(fault, call.site):
             return None
+        if fault in SPELLS:
+            self._spells.begin(fault, call, self._rng.random())
         self._book.count(fault.value, call.site)
         return fault
+
+
+def can_strike(fault: CallFault, site: str) -> bool:
+    """Whether `fault` makes sense for calls from `site` ("who service.operation intent")."""
+    service, _, operation = site.split(" ")[1].partition(".")
+    if fault in (S3_ONLY if service != "s3" else NOT_S3):
+        return False
+    if fault is CallFault.DENIED:
+        return operation != "delete_objects"  # refuses key by key, in its answer
+    return fault is not CallFault.SENT_TWICE or operation in WRITES
 
 
 def _table(book: FaultBook, faults: list[CallFault]) -> list[tuple[float, CallFault]]:

@@ -6,20 +6,25 @@ from typing import Final
 from simulation.cloud.batch_attempts import ContainerFate
 from simulation.cloud.fates import Fate
 from simulation.faults.calls import CallFault
+from simulation.workload import HANGS
 
 # Chance per AWS call.
 CALLS: Final = {
-    CallFault.THROTTLED: 0.02,
-    CallFault.FAILED_BEFORE: 0.02,
-    CallFault.UNREACHABLE: 0.01,
-    CallFault.SLOW_DOWN: 0.02,
-    CallFault.FAILED_AFTER: 0.02,
-    CallFault.TIMED_OUT_AFTER: 0.01,
-    CallFault.KILLED_BEFORE: 0.004,
-    CallFault.KILLED_AFTER: 0.004,
+    CallFault.THROTTLED: 0.012,
+    CallFault.FAILED_BEFORE: 0.012,
+    CallFault.UNREACHABLE: 0.006,
+    CallFault.SLOW_DOWN: 0.012,
+    CallFault.FAILED_AFTER: 0.015,
+    CallFault.TIMED_OUT_AFTER: 0.006,
+    CallFault.KILLED_BEFORE: 0.003,
+    CallFault.KILLED_AFTER: 0.003,
     CallFault.PAUSED_BEFORE: 0.002,
     CallFault.PAUSED_AFTER: 0.002,
-    CallFault.SENT_TWICE: 0.02,
+    CallFault.SENT_TWICE: 0.015,
+    CallFault.EXPIRED: 0.001,
+    CallFault.SKEWED: 0.001,
+    CallFault.DENIED: 0.002,
+    CallFault.OUTAGE: 0.0005,
 }
 # Chance per opportunity of everything else; the place that asks says what an opportunity is.
 OTHERS: Final = {
@@ -54,6 +59,7 @@ OTHERS: Final = {
     "P8 cannot pull": 0.05,
     "P1 host too": 0.2,
     # per batch of records
+    HANGS: 0.01,
     "P7 raises": 0.01,
     "P7 exits": 0.005,
     "P5 disk full": 0.005,
@@ -63,9 +69,9 @@ OTHERS: Final = {
 DEEDS: Final = {
     "A12 checkpoint vanished": 0.02,
     "A12 stop file vanished": 0.02,
-    "A14 outage": 0.01,
     "C2 clock jumped": 0.03,
     "D1 checkpoint damaged": 0.02,
+    "D2 newer checkpoint": 0.01,
     "D6 input changed": 0.002,
     "K1 submitted twice": 0.01,
     "K2 cancelled": 0.001,
@@ -101,7 +107,10 @@ HOURLY: Final = {
 }
 
 
+FULL: Final = {**{fault.value: rate for fault, rate in CALLS.items()}, **OTHERS, **DEEDS, **HOURLY}
+SHARES: Final = (0.0, 0.1, 1.0, 1.0)  # of the full rate, as likely each
+
+
 def draw_rates(rng: random.Random) -> dict[str, float]:
     """The rates of one world."""
-    full = {**{fault.value: rate for fault, rate in CALLS.items()}, **OTHERS, **DEEDS, **HOURLY}
-    return {name: rate * rng.choice((0.0, 0.1, 1.0, 1.0)) for name, rate in full.items()}
+    return {name: rate * rng.choice(SHARES) for name, rate in FULL.items()}

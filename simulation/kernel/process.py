@@ -101,6 +101,11 @@ class Process:
         self.scheduler.switch_away()
         self.check_alive()
 
+    def hang(self) -> None:
+        """Never go on: the current task waits for nothing."""
+        while True:
+            self.wait(None)
+
     def _add(self, work: Action, *, name: str) -> None:
         def body() -> None:
             try:
