@@ -1,0 +1,1 @@
+"""Crash enumeration: small worlds in which every AWS call, and every two of them, go wrong in every basic way."""
