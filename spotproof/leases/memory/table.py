@@ -9,6 +9,7 @@ from spotproof.concurrency import ThreadSpawner
 from spotproof.leases.attribute_values import AttributeValue, Item, attribute_bytes, item_bytes
 from spotproof.leases.memory.conditions import Scope, condition_of
 from spotproof.leases.memory.indexes import Index, Key, Rows
+from spotproof.leases.memory.numbers import kept, kept_item
 from spotproof.leases.memory.requests import KEY_NAMES, check_request, key_of
 from spotproof.leases.memory.transactions import Write, planned_writes
 from spotproof.leases.memory.updates import update_of
@@ -104,7 +105,7 @@ class InMemoryTable:
         scope = _scope(request, old or {})
         _check_condition(operation, request, old, scope)
         if put:
-            new, size = request["Item"], item_bytes(request["Item"])
+            new, size = kept_item(request["Item"]), item_bytes(request["Item"])
         elif old is None:
             new, size = _updated(request, scope._replace(item=dict(request["Key"])), item_bytes(request["Key"]))
         else:
@@ -191,6 +192,8 @@ def _updated(request: Mapping[str, Any], scope: Scope, size: int) -> tuple[Item,
     except InvalidExpressionError as error:
         raise refusal("UpdateItem", "ValidationException", f"Invalid UpdateExpression: {error}") from None
     for name in changed:
+        if name in new:
+            new[name] = kept(new[name])
         size += attribute_bytes(new, name) - attribute_bytes(scope.item, name)
     return new, size
 

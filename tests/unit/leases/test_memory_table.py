@@ -166,6 +166,32 @@ def test_subtraction_and_removal(table: InMemoryTable) -> None:
     assert update(table, "SET #n = #n - :n REMOVE #gone, #never", {":n": 7}) == KEY | to_item({"n": -2})
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("1.0", "1"), ("0.50", "0.5"), ("007", "7"), ("-0", "0"), ("-0.0", "0"), ("1e3", "1000"), ("1e-05", "0.00001"),
+        ("100", "100"), ("0", "0"), ("-12", "-12"), ("-1.50", "-1.5"),
+        ("0" + "123456789" * 4, "123456789" * 4),
+    ],
+)  # fmt: skip
+def test_numbers_are_kept_without_zeros_at_their_ends(table: InMemoryTable, sent: str, kept: str) -> None:
+    nested = {"L": [{"N": sent}, {"M": {"n": {"N": sent}}}, {"S": sent}]}
+    table.put_item(TableName="t", Item=KEY | {"n": {"N": sent}, "set": {"NS": [sent]}, "nested": nested})
+
+    updated = table.update_item(
+        TableName="t", Key=KEY, UpdateExpression="SET #m = :m", ReturnValues="ALL_NEW",
+        ExpressionAttributeNames={"#m": "m"}, ExpressionAttributeValues={":m": {"N": sent}},
+    )["Attributes"]  # fmt: skip
+
+    assert updated == KEY | {
+        "n": {"N": kept},
+        "m": {"N": kept},
+        "set": {"NS": [kept]},
+        "nested": {"L": [{"N": kept}, {"M": {"n": {"N": kept}}}, {"S": sent}]},
+    }
+    assert table.get_item(TableName="t", Key=KEY)["Item"] == updated
+
+
 def test_a_refusal_tells_the_old_item_only_if_asked(table: InMemoryTable) -> None:
     put(table, a=1)
 
