@@ -86,6 +86,7 @@ class Checkpoints(CountedMachine):
         self.zombies: list[Owner] = []
         self.owners = 0
         self.failed_before = False
+        self.late_debris = False  # a zombie wrote after the owner took over: for the next owner to collect
         self.owner = self.new_owner()
 
     # --- owners ----------------------------------------------------------------------------------------------------
@@ -93,6 +94,7 @@ class Checkpoints(CountedMachine):
     def new_owner(self) -> Owner:
         """Claim the shard, whoever has it, and restore."""
         lease = self.claim()
+        self.late_debris = False
         engine = CheckpointEngine(objects=self.bucket, lease=lease, clock=self.clock, ids=self.ids)
         try:
             restored = engine.restore(lease.checkpoint)
@@ -167,6 +169,7 @@ class Checkpoints(CountedMachine):
     def save_state(self, owner: Owner, how_far: str, fault: WriteFault | None, *, deadline: bool) -> None:
         if owner.recorded is not None:
             self.confirm(owner, owner.recorded, collect=True)
+        self.late_debris = self.late_debris or owner is not self.owner
         self.bucket.arm(fault)
         try:
             saved = owner.engine.save(owner.state, deadline=9e9 if deadline else None)
@@ -335,7 +338,7 @@ class Checkpoints(CountedMachine):
         token = owner.lease.fencing_token
         epochs = {key: epoch_of(key, run_id=RUN.run_id, shard=0) for key in self.bucket.objects.keys() - kept}
         assert token not in epochs.values(), "an owner's garbage stays"
-        if owner.lease.checkpoint is not None and owner is self.owner and not self.zombies:
+        if owner.lease.checkpoint is not None and owner is self.owner and not self.late_debris:
             assert not [key for key, epoch in epochs.items() if epoch is not None and epoch < token], "old epochs stay"
             self.note("garbage of an earlier epoch is collected")
 

@@ -14,7 +14,7 @@ from typing import Final
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from spotproof.clock import to_epoch_ms
+from spotproof.clock import from_epoch_ms, to_epoch_ms
 from spotproof.commits.finalizer import worked_sessions
 from spotproof.costs.prices import InstancePrice, PriceStep
 from spotproof.costs.run_cost import RunCost, run_cost
@@ -61,6 +61,7 @@ class Spending:
     totals: dict[Spent, int] = field(default_factory=lambda: dict.fromkeys(Spent, 0))
     over: bool = False  # it takes no new lease
     closed: bool = False
+    gone_at: datetime | None = None  # when it ended, or was fenced
 
     @property
     def session(self) -> Session:
@@ -110,6 +111,7 @@ class Ledgers(CountedMachine):
         "a session that nobody could hand its shard back for",
         "a restore fails after useful work",
         "a worker ends in good order",
+        "a worker is found dead later",
     )
 
     @initialize()
@@ -209,6 +211,7 @@ class Ledgers(CountedMachine):
         at_risk = 0 if outcome is ShardOutcome.COMMITTED else worker.life.at_risk_eighths
         worked = sum(script.eighths) if outcome is ShardOutcome.COMMITTED else None
         assert after[Spent.REDONE] - before[Spent.REDONE] == at_risk, "I9: not the work since the last save"
+        assert sum(after.values()) - sum(before.values()) == worker.life.spent_eighths, "a second is not booked"
         assert after[Spent.WORK] >= before[Spent.WORK], "an earlier lease's work is taken for lost"
         assert worked is None or after[Spent.WORK] - before[Spent.WORK] == worked, "committed work is not all booked"
         worker.totals = after
@@ -241,18 +244,21 @@ class Ledgers(CountedMachine):
         if orderly:
             self.unwind(worker)
             worker.life.session.close()
+            worker.gone_at = None if worker.life.session.lost else self.clock.now()
             self.note("a worker ends in good order")
         else:
             self.note("a worker vanishes")
             if noticed:
                 self.store.fence_session(key_of(worker.session), expired_at=None)
+                worker.gone_at = self.clock.now()
         worker.closed = True
 
     def rescue(self) -> None:
         Requeuer(self.store).rescue_expired(RUN, to_epoch_ms(self.clock.now()))
         for worker in self.workers:
             stored = self.store.get_session(key_of(worker.session))
-            worker.closed = worker.closed or stored is None or stored.state is not SessionState.ALIVE
+            if stored is None or stored.state is not SessionState.ALIVE:
+                worker.closed, worker.gone_at = True, worker.gone_at or self.clock.now()
 
     # --- what must hold --------------------------------------------------------------------------------------------
 
@@ -272,7 +278,22 @@ class Ledgers(CountedMachine):
     def teardown(self) -> None:
         if not self.failing() and hasattr(self, "workers"):
             sessions = worked_sessions(self.store.sessions(RUN), now_ms=to_epoch_ms(self.clock.now()))
+            self.check_ends(sessions)
             self.check_cost(sessions)
+
+    def check_ends(self, sessions: list[WorkedSession]) -> None:
+        """A worker that vanished is paid until its lease ran out, not until somebody noticed."""
+        ends = {session.session_id: session.ended_at for session in sessions}
+        for worker in self.workers:
+            stored = self.store.get_session(key_of(worker.session))
+            assert stored is not None
+            gone_at = worker.gone_at or self.clock.now()
+            until = from_epoch_ms(stored.until)
+            expected = min(gone_at, until) if stored.state is SessionState.DEAD else gone_at
+            assert ends.pop(stored.session_id) == expected, f"the end of {stored}"
+            if expected < gone_at:
+                self.note("a worker is found dead later")
+        assert not ends
 
     def check_cost(self, sessions: list[WorkedSession]) -> None:
         whole = self.cost_of(sessions)

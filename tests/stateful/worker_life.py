@@ -151,6 +151,7 @@ class WorkerLife:
         self._bucket = BrittleBucket(clock)
         self._ids = CountingIds()
         self.at_risk_eighths = 0  # work of the last lease since its last acknowledged save
+        self.spent_eighths = 0  # on the last lease, from restore to commit
         self._known = 0  # saves that were acknowledged
 
     def perform(self, script: Script) -> ShardOutcome:
@@ -167,9 +168,11 @@ class WorkerLife:
             "commit and release are down": ("commit", "release"),
         }.get(script.trouble or "", ())
         self.at_risk_eighths, self._known = 0, self._store.acknowledged
+        started = self._clock.monotonic()
         try:
             return self._shard_run(lease, script).execute()
         finally:
+            self.spent_eighths = round((self._clock.monotonic() - started) * 8)
             self._learn_of_saves()
             self._bucket.down, self._store.down = False, ()
 
@@ -251,6 +254,8 @@ class WorkerLife:
     def _strike(self, lease: Lease, script: Script) -> None:
         match script.trouble:
             case "the function raises":
+                self._clock.advance(1 / 8)
+                self.at_risk_eighths += 1
                 raise ValueError("the script says so")
             case "a stop without a deadline":
                 self._monitor.offer(Signal(kind=SignalKind.TERMINATE, channel=Channel.SIGTERM))
