@@ -119,7 +119,8 @@ class Gate:
                 call.process.wait(READ_TIMEOUT_S)
                 raise error_of(fault, call)
             case CallFault.SENT_TWICE:
-                self._scheduler.after(self._rng.random() * LATE_S, lambda: self._again(call, target))
+                late_s = LATE_S * self._rng.random() ** 3  # mostly soon, while the request still matters
+                self._scheduler.after(late_s, lambda: self._again(call, target))
 
     def _again(self, call: Call, target: Any) -> None:
         """The late duplicate: it has its effect, and nobody hears the answer."""
