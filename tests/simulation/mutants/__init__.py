@@ -1,0 +1,1 @@
+"""Planted protocol bugs: each patch breaks one promise, and the simulation must find out which."""
