@@ -10,7 +10,7 @@ from typing import Any, Final
 from demo.outputs import RunOutput
 from spotproof.leases.model import RunId
 from tests.local.storm.aftermath import Drain, came_too_late, drain_of, failure_kind, lost_work_s, what_zombie_noticed
-from tests.local.storm.ledger import PROCESS_EVENTS, process_events
+from tests.local.storm.ledger import PROCESS_EVENTS, TOLD, process_events
 from tests.local.storm.plan import Blow, Trouble, plan_storm
 from tests.local.storm.play import LOOK_S, Played, Player, StormError
 from tests.local.storm.stage import Stage
@@ -37,11 +37,7 @@ class Campaign:
     def drains(self) -> list[Drain]:
         """Every notice and SIGTERM that found a worker with a shard."""
         dealt = ((one, each) for one in self.played for each in one.ledger.blows)
-        told = (
-            drain_of(each, one)
-            for one, each in dealt
-            if each.step.blow in (Blow.NOTICE, Blow.TERMINATE) and not each.cut_short
-        )
+        told = (drain_of(each, one) for one, each in dealt if each.step.blow in TOLD and not each.cut_short)
         return [drain for drain in told if drain is not None]
 
     @property
@@ -64,7 +60,7 @@ class Campaign:
             "workers_submitted_again": sum(one.ledger.submissions - 1 for one in self.played),
             "zombies": self._zombies(),
             "no_memory_or_disk": self._failures(),
-            "told_to_stop": {str(blow): self._drained(blow) for blow in (Blow.NOTICE, Blow.TERMINATE)},
+            "told_to_stop": {str(blow): self._drained(blow) for blow in TOLD},
             "lost_per_kill_s": quantiles(self.lost_per_kill_s),
             "run_s": quantiles([one.took_s for one in self.played]),
             "broken_promises": [str(one) for one in self.broken],

@@ -26,7 +26,12 @@ class Hands:
     stage: "Stage"
 
     def deal(self, step: Step, victim: "Working", pid: int) -> float | None:
-        """Strike. Returns the real seconds until the reclaim for a notice, None for everything else."""
+        """Strike. Returns when the reclaim is due (seconds since 1970) for a notice, None for everything else.
+
+        Raises:
+            ProcessLookupError, FileNotFoundError: the process has ended.
+            UsageError: the host is going already.
+        """
         match step.blow:
             case Blow.KILL:
                 self.stage.cloud.kill(victim.instance_id)
@@ -39,8 +44,7 @@ class Hands:
             case Blow.DISK:
                 fill_disk(pid)
             case Blow.NOTICE:
-                due = self.stage.cloud.notice(victim.instance_id, lead_s=step.lead_s)
-                return due - self.stage.clock.now().timestamp()
+                return self.stage.cloud.notice(victim.instance_id, lead_s=step.lead_s)
         return None
 
 

@@ -8,8 +8,9 @@ from typing import Final
 from demo.snapshot import Working
 from tests.local.storm.plan import Blow, Step, Trouble
 
-# What counts as an event on a real process; the notice is counted apart.
 HOLDING: Final = (Blow.FREEZE, Blow.MEMORY, Blow.DISK)  # the worker lives on with what was done to it
+TOLD: Final = (Blow.NOTICE, Blow.TERMINATE)  # the worker hears of it in advance
+# What counts as an event on a real process; the notice is counted apart.
 PROCESS_EVENTS: Final = (Blow.KILL, Blow.TERMINATE, Blow.FREEZE, Blow.MEMORY, Blow.DISK)
 
 

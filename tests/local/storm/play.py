@@ -14,7 +14,7 @@ from localcloud.errors import UsageError
 from spotproof.leases.model import Run, RunId, SessionState
 from tests.local.storm import troubles
 from tests.local.storm.hands import Hands, is_alive, wake
-from tests.local.storm.ledger import HOLDING, Dealt, Ledger
+from tests.local.storm.ledger import HOLDING, TOLD, Dealt, Ledger, TroubleSeen
 from tests.local.storm.plan import Blow, StormPlan, Trouble, choose_victim, is_due
 from tests.local.storm.stage import SCALE, WORKERS, Stage
 
@@ -124,14 +124,17 @@ class Player:
         job = None if victim is None else workers.get(victim.batch_job_id)
         if victim is None or job is None or job.pid is None or job.instance != victim.instance_id:
             return
-        at = self.stage.clock.now().timestamp()
+        began_at = self.stage.clock.now().timestamp()
         try:
-            window_s = self.hands.deal(step, victim, job.pid)
+            due = self.hands.deal(step, victim, job.pid)
         except (ProcessLookupError, FileNotFoundError, UsageError):
             return  # it has just ended by itself: the next look finds another victim
+        # Always to our disadvantage: a worker is told when we begin to tell, and works on until we have struck.
+        at = began_at if step.blow in TOLD else self.stage.clock.now().timestamp()
+        window_s = None if due is None else due - at
         self.ledger.blows.append(Dealt(step=step, at=at, victim=victim, pid=job.pid, window_s=window_s))
         self._progress = snapshot.progress
-        if step.blow in (Blow.KILL, Blow.TERMINATE, Blow.NOTICE):
+        if step.blow is Blow.KILL or step.blow in TOLD:
             self._spared.add(victim.instance_id)
         else:
             self._spared.add(victim.batch_job_id)
@@ -174,22 +177,23 @@ class Player:
         if self.plan.trouble is Trouble.RESTART:
             self._saved_entries = self.stage.log(self.run_id, since=began_at)
         self._trouble_over = self._trouble.look(snapshot)
-        if self.plan.trouble is not Trouble.RESTART:
-            if not self._trouble_over:
+        if not self._trouble_over:
+            if self.plan.trouble is not Trouble.RESTART:
                 self._strike(snapshot, workers)  # a function fails during the blows
-        elif self._trouble_over:
-            self._begin_again()
-
-    def _begin_again(self) -> None:
-        """The account is back with an older table and without a host: whoever was struck is gone."""
-        assert self._trouble is not None
+            return
         seen = self._trouble.seen()
-        self._restored_at, self._progress = seen.over_at, 0
+        if seen.trouble in (Trouble.OUTAGE, Trouble.RESTART):
+            self._cut_short(seen)
+        if seen.trouble is Trouble.RESTART:
+            self._restored_at, self._progress = seen.over_at, 0
+            self._submit(WORKERS)
+
+    def _cut_short(self, seen: TroubleSeen) -> None:
+        """Without the account nobody can let go in time; with the server its hosts are gone, and who was struck there."""
         for dealt in self.ledger.blows:
-            told = dealt.step.blow in (Blow.NOTICE, Blow.TERMINATE)
-            if dealt.under_way or (told and dealt.at > seen.at - NOTICE_S / SCALE):
-                dealt.cut_short, dealt.over_at = True, self._restored_at
-        self._submit(WORKERS)
+            told = dealt.step.blow in TOLD and dealt.at > seen.at - NOTICE_S / SCALE
+            if told or (seen.trouble is Trouble.RESTART and dealt.under_way):
+                dealt.cut_short, dealt.over_at = True, seen.over_at
 
     # Workers, and the end.
 
