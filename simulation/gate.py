@@ -1,11 +1,14 @@
 """The gate between simulated processes and AWS: every call is a switch point, may fail, and is seen by the checkers."""
 
+import contextlib
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from botocore.exceptions import ClientError
 
+from simulation.cloud.s3_body import ObjectBody
 from simulation.faults.calls import Call, CallFault, error_of
 from simulation.intents import intent_of
 from simulation.kernel.process import Process
@@ -71,10 +74,13 @@ class Gate:
             parameters["Body"] = parameters["Body"].read()  # the stream is closed when the duplicate comes
         process.wait(self._latency_s())
         if fault is not None:
-            self._before(call, fault)
+            self._before(call, fault, target)
         answer, refused = self._effect(call, target)
         if fault is not None:
             self._after(call, fault, target)
+        if fault is CallFault.CUT and refused is None:
+            self._note(call, fault.value)
+            answer["Body"] = _cut(answer["Body"].read(), self._rng)
         process.wait(self._latency_s())
         if refused is not None:
             raise refused
@@ -82,7 +88,7 @@ class Gate:
             observer.answered_call(call)
         return answer
 
-    def _before(self, call: Call, fault: CallFault) -> None:
+    def _before(self, call: Call, fault: CallFault, target: Any) -> None:
         if fault is CallFault.PAUSED_BEFORE:
             call.process.freeze(self._pause_s)
         if not fault.prevents:
@@ -90,6 +96,8 @@ class Gate:
         self._note(call, fault.value)
         if fault is CallFault.KILLED_BEFORE:
             call.process.kill(fault.value)
+        if fault is CallFault.CONFLICTED and call.operation == "complete_multipart_upload":
+            _end_upload(call, target)
         raise error_of(fault, call)
 
     def _effect(self, call: Call, target: Any) -> tuple[Any, ClientError | None]:
@@ -124,7 +132,7 @@ class Gate:
 
     def _again(self, call: Call, target: Any) -> None:
         """The late duplicate: it has its effect, and nobody hears the answer."""
-        self._effect(call, target)
+        self._effect(replace(call, is_duplicate=True), target)
 
     def _latency_s(self) -> float:
         draw = self._rng.random()
@@ -134,6 +142,18 @@ class Gate:
         self._trace.note(
             self._scheduler.now, call.process.name, f"{call.service}.{call.operation} {call.intent}".rstrip(), outcome
         )
+
+
+def _end_upload(call: Call, target: Any) -> None:
+    """What a 409 does to an upload that was about to complete (S3 API reference, CompleteMultipartUpload)."""
+    place = {name: call.parameters[name] for name in ("Bucket", "Key", "UploadId")}
+    with contextlib.suppress(ClientError):  # it is gone already
+        target.__self__.abort_multipart_upload(**place)
+
+
+def _cut(data: bytes, rng: random.Random) -> ObjectBody:
+    """The body of a connection that breaks before the last byte; an empty one can't."""
+    return ObjectBody(data[: rng.randrange(len(data))] if data else data, content_length=len(data))
 
 
 class GatedClient:

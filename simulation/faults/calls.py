@@ -21,6 +21,8 @@ class CallFault(StrEnum):
     PAUSED_BEFORE = "P3 paused before"
     PAUSED_AFTER = "P3 paused after"
     SENT_TWICE = "A4 sent twice"  # the network delivers a late duplicate of the request
+    CONFLICTED = "A4 conflict 409"  # S3's answer to a conditional write while another write of the key is under way
+    CUT = "A5 answer cut"  # the connection breaks within the body that S3 sends
     EXPIRED = "A8 credentials expired"  # of one process, for a while
     SKEWED = "A10 signature refused"  # for the host's wrong clock, of one process, for a while
     DENIED = "A11 access denied"  # to one prefix, for everybody, for a while
@@ -39,6 +41,7 @@ _PREVENTING: Final = SPELLS | {
     CallFault.UNREACHABLE,
     CallFault.SLOW_DOWN,
     CallFault.KILLED_BEFORE,
+    CallFault.CONFLICTED,
 }
 _EXPIRED: Final = {"s3": "ExpiredToken", "ec2": "RequestExpired"}
 _SKEWED: Final = {"s3": "RequestTimeTooSkewed", "ec2": "RequestExpired"}
@@ -62,6 +65,7 @@ class Call:
     operation: str  # botocore's method name
     intent: str  # the protocol's name for it, such as "commit" or "staging"; empty if it has none
     parameters: dict[str, Any]
+    is_duplicate: bool = False  # the network delivers it again, later
 
     @property
     def site(self) -> str:
@@ -83,6 +87,8 @@ def error_of(fault: CallFault, call: Call) -> Exception:
                 if call.number % 2
                 else ConnectTimeoutError(endpoint_url=endpoint)
             )
+        case CallFault.CONFLICTED:
+            return refusal(call, "ConditionalRequestConflict", 409)
         case CallFault.EXPIRED:
             return refusal(call, _EXPIRED.get(call.service, "ExpiredTokenException"), 400)
         case CallFault.SKEWED:

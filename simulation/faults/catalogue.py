@@ -133,11 +133,15 @@ _CATALOGUE: Final = (
     ),
     Fault(
         id="A4",
-        words="failed condition, by ourselves (late duplicate, lost answer) or by others",
-        plays=(_play(CallFault.SENT_TWICE, *EVERY_CALL),),
+        words="failed condition, by ourselves (late duplicate, lost answer) or by others; conflict of S3 writes",
+        plays=(_play(CallFault.SENT_TWICE, *EVERY_CALL), _play(CallFault.CONFLICTED, *EVERY_CALL)),
         note="by others: every race of two workers",
     ),
-    Fault(id="A5", words="S3 says SlowDown", plays=(_play(CallFault.SLOW_DOWN, *EVERY_CALL),)),
+    Fault(
+        id="A5",
+        words="S3 says SlowDown, or its answer breaks off",
+        plays=(_play(CallFault.SLOW_DOWN, *EVERY_CALL), _play(CallFault.CUT, *EVERY_CALL)),
+    ),
     Fault(
         id="A6",
         words="multipart upload left in part, completed twice, not aborted",

@@ -15,7 +15,8 @@ WRITES: Final = frozenset(
         "complete_multipart_upload", "abort_multipart_upload", "put_events", "submit_job",
     }
 )  # fmt: skip
-S3_ONLY: Final = frozenset({CallFault.SLOW_DOWN, CallFault.DENIED})
+CONDITIONAL: Final = frozenset({"put_object", "copy_object", "complete_multipart_upload"})  # some always, some at times
+S3_ONLY: Final = frozenset({CallFault.SLOW_DOWN, CallFault.DENIED, CallFault.CONFLICTED, CallFault.CUT})
 NOT_S3: Final = frozenset({CallFault.THROTTLED})
 FIRST_TIMES: Final = 4.0  # a world's first call at a site fails so much more often: rare sites are mostly first calls
 
@@ -49,6 +50,8 @@ class DrawnFaults:
     def _strike(self, fault: CallFault, call: Call) -> CallFault | None:
         if not can_strike(fault, call.site):
             return None
+        if fault is CallFault.CONFLICTED and call.parameters.keys().isdisjoint(("IfNoneMatch", "IfMatch")):
+            return None
         if fault in SPELLS:
             self._spells.begin(fault, call, self._rng.random())
         self._book.count(fault.value, call.site)
@@ -60,9 +63,16 @@ def can_strike(fault: CallFault, site: str) -> bool:
     service, _, operation = site.split(" ")[1].partition(".")
     if fault in (S3_ONLY if service != "s3" else NOT_S3):
         return False
-    if fault is CallFault.DENIED:
-        return operation != "delete_objects"  # refuses key by key, in its answer
-    return fault is not CallFault.SENT_TWICE or operation in WRITES
+    match fault:
+        case CallFault.DENIED:
+            return operation != "delete_objects"  # refuses key by key, in its answer
+        case CallFault.SENT_TWICE:
+            return operation in WRITES
+        case CallFault.CONFLICTED:
+            return operation in CONDITIONAL
+        case CallFault.CUT:
+            return operation == "get_object"
+    return True
 
 
 def _table(book: FaultBook, faults: list[CallFault]) -> list[tuple[float, CallFault]]:

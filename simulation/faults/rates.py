@@ -21,6 +21,8 @@ CALLS: Final = {
     CallFault.PAUSED_BEFORE: 0.002,
     CallFault.PAUSED_AFTER: 0.002,
     CallFault.SENT_TWICE: 0.015,
+    CallFault.CONFLICTED: 0.010,
+    CallFault.CUT: 0.010,
     CallFault.EXPIRED: 0.001,
     CallFault.SKEWED: 0.001,
     CallFault.DENIED: 0.002,
