@@ -13,7 +13,12 @@ from bench.scale.measure import BARS, measure, missed
 from bench.scale.scenario import Scenario, standard
 from bench.scale.world import World
 
-SIZES: Final = {"quick": (4_000, 40), "small": (100_000, 1_000), "full": (1_000_000, 10_000)}
+SIZES: Final = {
+    "quick": (4_000, 40),
+    "small": (20_000, 200),
+    "medium": (100_000, 1_000),
+    "full": (1_000_000, 10_000),
+}
 COLUMNS: Final = (
     ("requests_per_shard", "req/shard"),
     ("write_units_per_shard", "WU/shard"),
@@ -79,7 +84,9 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
-    parser.add_argument("--size", choices=SIZES, default="small", help="quick 4k x 40, small 100k x 1k, full 1M x 10k")
+    parser.add_argument(
+        "--size", choices=SIZES, default="medium", help="shards and workers: 4k x 40, 20k x 200, 100k x 1k, 1M x 10k"
+    )
     parser.add_argument("--quick", action="store_const", dest="size", const="quick", help="the same as --size quick")
     parser.add_argument("--scenario", action="append", help="one of the scenarios; several are possible; default all")
     parser.add_argument("--seed", type=int, default=1)

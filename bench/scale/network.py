@@ -28,12 +28,12 @@ class Lognormal:
     most_s: float = math.inf
 
     def sampler(self, rng: random.Random) -> Callable[[], float]:
-        """Draws; from 65,536 drawn beforehand, because there will be ten million."""
+        """Draws; from 16,384 drawn beforehand, because there will be ten million."""
         sigma = math.log(self.p99_s / self.median_s) / 2.3263  # the standard normal's 99th percentile
         mu = math.log(self.median_s)
-        drawn = [min(self.most_s, rng.lognormvariate(mu, sigma)) for _ in range(1 << 16)]
+        drawn = [min(self.most_s, rng.lognormvariate(mu, sigma)) for _ in range(1 << 14)]
         bits = rng.getrandbits
-        return lambda: drawn[bits(16)]
+        return lambda: drawn[bits(14)]
 
 
 @dataclass(slots=True)
