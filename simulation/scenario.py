@@ -9,7 +9,7 @@ from simulation.cloud.batch import AGENT_STOP_GRACE_S
 from simulation.cloud.batch_api import LIST_MAX
 from simulation.cloud.batch_job import ATTEMPT_S
 from simulation.cloud.timing import USUAL, Timing
-from simulation.faults.rates import draw_rates
+from simulation.faults.rates import draw_rates, in_a_storm
 from simulation.gate import PAUSE_S
 from simulation.workload import GIANT, HANGS, Workload, draw_workload
 from spotproof import contract
@@ -17,8 +17,9 @@ from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes
 
 PEACE_S: Final = (60.0, 700.0)  # faults end somewhere between
 SHORT_ATTEMPT_S: Final = 1800  # where the user's code hangs, Batch has to end the attempt
+STORMY: Final = 0.25  # of the worlds
 GRACES_S: Final = (contract.STOP_GRACE_S, AGENT_STOP_GRACE_S)  # what Batch promises, what our agent gives
-TINY_PARTS: Final = PartSizes(single_write_max=40, write_part_bytes=32, single_copy_max=48, copy_part_bytes=24)
+TINY_PARTS: Final = PartSizes(single_write_max=60, write_part_bytes=100, single_copy_max=60, copy_part_bytes=80)
 BURSTS: Final = (20,) * 30 + (1_000,)  # spot warnings at once: rarely as many as in a storm
 
 
@@ -64,6 +65,8 @@ def draw_scenario(seed: int) -> Scenario:
     """The scenario of a seed."""
     rng = random.Random(f"scenario {seed}")
     rates = draw_rates(rng)
+    if random.Random(f"storm {seed}").random() < STORMY:
+        rates = in_a_storm(rates)
     hangs = rng.random() < 0.1
     poisoned = rng.random() < 0.1
     workload = draw_workload(rng, poisoned=poisoned)

@@ -23,6 +23,7 @@ class Stretch:
     last_s: float = 0.0
     safe_s: float = 0.0  # when it was last known to be durable
     saved: bool = False
+    is_quiet: bool = False  # it was last known to be durable when no fault made saving expensive any more
 
 
 class LostWorkCheck(Check):
@@ -42,7 +43,7 @@ class LostWorkCheck(Check):
         stretch = self._now.get(write.call.process.name)
         if stretch is None or stretch.shard != shard_from_item(write.new).index:
             return
-        stretch.saved, stretch.safe_s = True, stretch.last_s
+        stretch.saved, stretch.safe_s, stretch.is_quiet = True, stretch.last_s, self._is_quiet()
 
     def calling(self, call: Call) -> None:
         if call.intent != "end session":
@@ -57,7 +58,9 @@ class LostWorkCheck(Check):
     def began(self, process: Any, shard: int) -> None:
         self._close(process.name)
         now_s = process.clock.monotonic()
-        self._now[process.name] = Stretch(shard=shard, began_s=now_s, last_s=now_s, safe_s=now_s)
+        self._now[process.name] = Stretch(
+            shard=shard, began_s=now_s, last_s=now_s, safe_s=now_s, is_quiet=self._is_quiet()
+        )
 
     def folded(self, process: Any) -> None:
         stretch = self._now[process.name]
@@ -65,7 +68,7 @@ class LostWorkCheck(Check):
         batch_s, stretch.last_s = now_s - stretch.last_s, now_s
         if not stretch.first_batch_s:
             stretch.first_batch_s = batch_s
-        if self._is_quiet():
+        if stretch.is_quiet:
             allowed_s = max(self.world.options.checkpoint_interval_s, SAVING_S) + 2 * batch_s + SAVING_S
             at_risk_s = now_s - stretch.safe_s
             words = f"{process.name} has {at_risk_s:.1f} s of work at risk, {allowed_s:.1f} s are allowed"

@@ -1,6 +1,7 @@
 """How often which fault strikes in a world: each at none, a tenth or all of its full rate."""
 
 import random
+from collections.abc import Mapping
 from typing import Final
 
 from simulation.cloud.batch_attempts import ContainerFate
@@ -10,17 +11,17 @@ from simulation.workload import HANGS
 
 # Chance per AWS call.
 CALLS: Final = {
-    CallFault.THROTTLED: 0.012,
-    CallFault.FAILED_BEFORE: 0.012,
+    CallFault.THROTTLED: 0.010,
+    CallFault.FAILED_BEFORE: 0.010,
     CallFault.UNREACHABLE: 0.006,
     CallFault.SLOW_DOWN: 0.012,
-    CallFault.FAILED_AFTER: 0.015,
+    CallFault.FAILED_AFTER: 0.010,
     CallFault.TIMED_OUT_AFTER: 0.006,
     CallFault.KILLED_BEFORE: 0.003,
     CallFault.KILLED_AFTER: 0.003,
     CallFault.PAUSED_BEFORE: 0.002,
     CallFault.PAUSED_AFTER: 0.002,
-    CallFault.SENT_TWICE: 0.015,
+    CallFault.SENT_TWICE: 0.010,
     CallFault.CONFLICTED: 0.010,
     CallFault.CUT: 0.010,
     CallFault.EXPIRED: 0.001,
@@ -38,7 +39,7 @@ OTHERS: Final = {
     "E5": 0.05,
     "E6": 0.05,
     "E7": 0.2,
-    "E11": 0.01,
+    "E11": 0.15,
     "A2 entry refused": 0.1,  # per event of our own
     "E4 notice not in metadata": 0.3,  # per notice
     # per invocation, environment or dead letter
@@ -53,10 +54,10 @@ OTHERS: Final = {
     "A7": 0.3,  # per eventually consistent read
     "A7 job not listed yet": 0.1,
     "A9": 0.03,  # per request to instance metadata
-    "A13": 0.1,  # per transaction
+    "A13": 0.5,  # per transaction
     # per launch, attempt, or kill
     "P11 no spot capacity": 0.05,
-    "P11 no on-demand capacity": 0.05,
+    "P11 no on-demand capacity": 0.4,
     "P1 boot failed": 0.05,
     "P8 cannot pull": 0.05,
     "P1 host too": 0.2,
@@ -73,14 +74,15 @@ DEEDS: Final = {
     "A12 stop file vanished": 0.02,
     "C2 clock jumped": 0.03,
     "D1 checkpoint damaged": 0.02,
-    "D2 newer checkpoint": 0.01,
-    "D6 input changed": 0.002,
+    "D2 newer checkpoint": 0.02,
+    "D6 input changed": 0.006,
     "K1 submitted twice": 0.01,
-    "K2 cancelled": 0.001,
+    "K2 cancelled": 0.002,
     "K3 table restored": 0.004,
     "K6 newer row": 0.005,
     "P6 heartbeat died": 0.01,
 }
+STORM: Final = 8.0  # times as many interruptions
 # Chance per instance-hour, and per container-hour.
 HOURLY: Final = {
     **{
@@ -89,7 +91,7 @@ HOURLY: Final = {
             Fate.NOTICE: 8.0,
             Fate.REBALANCE_THEN_NOTICE: 4.0,
             Fate.LATE_NOTICE: 4.0,
-            Fate.REBALANCE_ONLY: 1.0,
+            Fate.REBALANCE_ONLY: 3.0,
             Fate.WARNING_ONLY: 2.0,
             Fate.RECLAIMED_UNANNOUNCED: 4.0,
             Fate.HOST_FAILURE: 4.0,
@@ -116,3 +118,8 @@ SHARES: Final = (0.0, 0.1, 1.0, 1.0)  # of the full rate, as likely each
 def draw_rates(rng: random.Random) -> dict[str, float]:
     """The rates of one world."""
     return {name: rate * rng.choice(SHARES) for name, rate in FULL.items()}
+
+
+def in_a_storm(rates: Mapping[str, float]) -> dict[str, float]:
+    """The same with interruptions every few minutes: jobs here are short beside an hour."""
+    return {name: rate * STORM if name in HOURLY else rate for name, rate in rates.items()}
