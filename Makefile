@@ -19,7 +19,7 @@ SETUP = @python="$$(tools/find-python)" && exec "$$python" -m tools.setup
 # Node first, then the environment's own programs (uv, the AWS command line), then the system's.
 WITH_TOOLS = PATH="$$(PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m localcloud.node path)"
 
-.PHONY: help setup setup-dev setup-demo setup-synth demo test check simulate mutants format synth lock clean
+.PHONY: help setup setup-dev setup-demo setup-synth demo test check simulate crashes mutants format synth lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -49,6 +49,9 @@ simulate: setup-dev ## simulated jobs under every fault (SEEDS=500 FIRST_SEED=1 
 
 mutants: setup-dev ## plant each known protocol bug: the simulation must catch it within 500 seeds
 	@$(PY) -m tests.simulation.mutants
+
+crashes: setup-dev ## every fault at every AWS call of small worlds, and every two of them (SLICE=0/24: a part of the pairs)
+	@$(PY) -m simulation.enumeration $(if $(SLICE),--slice "$(SLICE)",--pairs)
 
 format: setup-dev ## put the code into its one format
 	@$(PY) -m ruff format .

@@ -119,7 +119,7 @@ _WORLDS: Final = (
         name="late notice",
         batches=2,
         options={"ttl_s": "200", "heartbeat_s": "100", "poll_s": "60"},
-        pause_s=220.0,
+        pause_s=260.0,
         about="a host is gone before its worker has let go: the lease is taken when the notice is over",
         cues=(Cue(site=SAVED, turn=turns.late_notice),),
         since=SAVED,
