@@ -11,9 +11,8 @@ from simulation.enumeration.script import Cue
 from simulation.scenario import Scenario
 from simulation.workload import INPUT_PREFIX, Workload
 
-PAUSE_S: Final = (
-    70.0  # longer than the ttl, a finalizer's term, a top-up's claim, and all time-outs but the finalizer's
-)
+# Longer than the ttl, than all time-outs but the finalizer's, and than its term and the next round of the controller.
+PAUSE_S: Final = 130.0
 PEACE_S: Final = 3600.0  # nothing but the plan strikes anyway; two hours later the run must have ended
 QUICK: Final = Timing(
     boot_s=(5, 6), pull_s=(1, 2), report_s=1.0, unseen_s=120.0, shutdown_s=(5, 6), host_gone_s=(5, 6), idle_s=600.0
