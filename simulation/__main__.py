@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from simulation.campaign import Tally, run_seeds
 from simulation.coverage import dead_faults
@@ -26,13 +26,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make simulate", description=__doc__)
+    parser = _OneLine(prog="make simulate", description=__doc__)
     parser.add_argument("--seed", type=_number, help="replay this one with a readable trace")
     parser.add_argument("--seeds", type=_number, default=500, help="how many seeds (500)")
     parser.add_argument("--first", type=_number, default=FIRST, help=f"the first of them ({FIRST})")
     parser.add_argument("--fresh", type=_number, default=0, help="so many seeds more that nobody ran before")
     parser.add_argument("--processes", type=_number, default=os.cpu_count(), help="how many at a time (one per core)")
     return parser.parse_args(argv)
+
+
+class _OneLine(argparse.ArgumentParser):
+    """Refuses wrong arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"make simulate: {message}; try: make simulate SEEDS=500, or SEED=7 to retell one\n")
 
 
 def _number(text: str) -> int:
@@ -52,7 +59,7 @@ def _campaign(arguments: argparse.Namespace) -> int:
         if len(tally.failures) == SHOWN:
             break
     wall_s = time.perf_counter() - started
-    print(summary(tally, wall_s=wall_s, first=fixed.start, fresh=fresh))
+    print(summary(tally, wall_s=wall_s, fixed=fixed, fresh=fresh))
     for failure in tally.failures:
         print(tell(failure))
     dead = dead_faults(tally) if not tally.failures else []
@@ -61,11 +68,12 @@ def _campaign(arguments: argparse.Namespace) -> int:
     return 1 if tally.failures or dead else 0
 
 
-def summary(tally: Tally, *, wall_s: float, first: int, fresh: range) -> str:
-    """One line of numbers and one of where they come from."""
-    seeds = f"seeds {first}…{first + tally.seeds - len(fresh) - 1}"
-    if fresh:
-        seeds += f" and {len(fresh)} fresh ones from {fresh.start}"
+def summary(tally: Tally, *, wall_s: float, fixed: range, fresh: range) -> str:
+    """One line of numbers and one of which seeds were run."""
+    of_fixed = min(tally.seeds, len(fixed))
+    seeds = f"seeds {fixed.start}…{fixed.start + of_fixed - 1}"
+    if tally.seeds > of_fixed:
+        seeds += f" and {tally.seeds - of_fixed} fresh ones from {fresh.start}"
     return (
         f"{tally.seeds} simulated jobs, {len(tally.failures)} violated; {tally.faults_per_job:.1f} faults a job, "
         f"{len(tally.struck)} fault × site pairs; {tally.calls} AWS calls, {tally.virtual_s / 3600:.0f} virtual hours "
