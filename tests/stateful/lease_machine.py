@@ -483,7 +483,7 @@ class Leases(CountedMachine):
             assert before in (RunState.RUNNING, RunState.CANCELLED), "K2: cancelled after its end"
             self.note("a cancelled run")
 
-    @rule(seconds=st.sampled_from((1, 20, 95, 700)), ages=st.lists(st.integers(0, 100), max_size=3))
+    @rule(seconds=st.sampled_from((1, 20, 60, 95, 700)), ages=st.lists(st.integers(0, 100), max_size=3))
     def time_passes(self, seconds: int, ages: list[int]) -> None:
         """And requests that were sent before, `ages` back, arrive (again), long after anybody waits for an answer."""
         self.clock.advance(seconds)

@@ -36,7 +36,7 @@ class Fault:
 
 
 NONE_OFTEN: Final = 40
-_WEIGHTS: Final = {Kind.ERROR_AFTER: 4}
+_WEIGHTS: Final = {Kind.ERROR_AFTER: 4, Kind.STALE: 3}
 _AT: Final = (1, 1, 1, 1, 2, 2, 3, 4, 6)
 faults: Final = st.sampled_from(
     [None] * NONE_OFTEN + [Fault(kind, at) for kind in Kind for at in _AT for _ in range(_WEIGHTS.get(kind, 1))]
