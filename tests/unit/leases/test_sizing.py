@@ -6,7 +6,8 @@ from spotproof.leases.model import Run, SessionId
 from spotproof.leases.sizing import (
     BUCKETS_MAX,
     PARTITION_WRITES_PER_S,
-    SESSION_WRITES_PER_SHARD,
+    SESSIONS_PER_BUCKET,
+    SHARD_S_MIN,
     STRIPE_WRITES_PER_SHARD,
     STRIPES_MAX,
     choose_partitions,
@@ -20,12 +21,12 @@ SHARDS = [1, 2, 12, 1_000, 10_001, 1_000_000, 100_000_000]
 
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("shards", SHARDS)
-def test_no_partition_passes_its_limit_even_with_shards_of_a_second(shards: int, workers: int) -> None:
+def test_no_partition_passes_its_limit_even_with_shards_of_seconds(shards: int, workers: int) -> None:
     chosen = choose_partitions(shards=shards, workers=workers)
 
     busy = min(workers, shards)
-    assert busy * STRIPE_WRITES_PER_SHARD / chosen.stripes <= PARTITION_WRITES_PER_S
-    assert busy * SESSION_WRITES_PER_SHARD / chosen.session_buckets <= PARTITION_WRITES_PER_S
+    assert busy * STRIPE_WRITES_PER_SHARD / SHARD_S_MIN / chosen.stripes <= PARTITION_WRITES_PER_S
+    assert workers / chosen.session_buckets <= SESSIONS_PER_BUCKET < PARTITION_WRITES_PER_S
     assert 1 <= chosen.stripes <= min(shards, STRIPES_MAX)
     assert 1 <= chosen.session_buckets <= BUCKETS_MAX
 
@@ -35,6 +36,12 @@ def test_a_small_run_has_one_partition_of_each() -> None:
 
     assert (chosen.stripes, chosen.session_buckets) == (1, 1)
     assert "6 workers" in chosen.reason
+
+
+def test_a_full_array_on_few_shards_gets_few_stripes_and_buckets_of_five_hundred() -> None:
+    chosen = choose_partitions(shards=20_000, workers=10_000)
+
+    assert (chosen.stripes, chosen.session_buckets) == (16, 20)
 
 
 def test_a_million_shards_are_walked_in_stripes_of_ten_thousand() -> None:
