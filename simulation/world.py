@@ -26,6 +26,7 @@ from simulation.checks.progress import ProgressCheck
 from simulation.checks.rows import RowCheck
 from simulation.checks.runs import RunCheck
 from simulation.checks.sessions import SessionCheck
+from simulation.checks.stops import StopCheck
 from simulation.checks.takings import TakingCheck
 from simulation.checks.topups import TopUpCheck
 from simulation.checks.workers import WorkerCheck
@@ -90,6 +91,7 @@ CHECKS: Final[tuple[type[Check], ...]] = (
     CleanupCheck,
     LedgerCheck,
     LostWorkCheck,
+    StopCheck,
     OutputCheck,
 )
 

@@ -76,6 +76,9 @@ class Check:
     def answered_call(self, call: Call) -> None:
         """After every AWS call whose answer, no refusal, reached the process that made it."""
 
+    def reached_safe_point(self, process: Any) -> None:
+        """When the user's function in a worker is about to yield."""
+
     def exited(self, process: Any) -> None:
         """After the end of a worker (simulation.kernel.process.Process), whatever ended it."""
 

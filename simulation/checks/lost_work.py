@@ -62,7 +62,7 @@ class LostWorkCheck(Check):
             shard=shard, began_s=now_s, last_s=now_s, safe_s=now_s, is_quiet=self._is_quiet()
         )
 
-    def folded(self, process: Any) -> None:
+    def reached_safe_point(self, process: Any) -> None:
         stretch = self._now[process.name]
         now_s = process.clock.monotonic()
         batch_s, stretch.last_s = now_s - stretch.last_s, now_s
@@ -97,7 +97,8 @@ class TimedDiary:
         self._other.began(shard, position)
 
     def folded(self, shard: int, records: int, position: int) -> None:
-        self._check.folded(self._process)
+        for check in self._check.world.checks.values():
+            check.reached_safe_point(self._process)
         self._other.folded(shard, records, position)
 
     def returned(self, shard: int) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from simulation.checks.progress import ProgressCheck
 from simulation.checks.rows import RowCheck
 from simulation.checks.runs import RunCheck
 from simulation.checks.sessions import SessionCheck
+from simulation.checks.stops import StopCheck
 from simulation.checks.takings import TakingCheck
 from simulation.checks.topups import TopUpCheck
 from simulation.checks.workers import WorkerCheck
@@ -108,8 +110,9 @@ class Stand:
         self.fleet = SimpleNamespace(instances={SESSION.host.instance_id: SimpleNamespace(is_live=True)})
         self.scheduler = SimpleNamespace(now=0)
         self.scenario = SimpleNamespace(peace_s=0.0)
-        self.checks: dict[type[Check], Check] = {ProgressCheck: ProgressCheck(self)}
-        self.check: Any = kind(self)
+        self.checks: dict[type[Check], Check] = {ProgressCheck: ProgressCheck(self), kind: kind(self)}
+        self.check: Any = self.checks[kind]
+        self.table: Any = None
         self.rows: dict[tuple[str, str], Item] = {}
         self.process = SimpleNamespace(
             name="worker 1", kind="worker", clock=Clock(), scheduler=self.scheduler, suspended_us=0, exit_code=0
@@ -489,6 +492,28 @@ def test_lost_work_is_booked_as_redone(redone_ms: int, committed: bool, broken: 
     if committed:
         stand.write(row(**DONE), "commit", OWN)
     stand.check.calling(stand.call("end session", {"redone_ms": redone_ms}))
+    assert stand.broken == broken
+
+
+@pytest.mark.parametrize(
+    ("stop", "seconds", "broken"),
+    [
+        (None, (1, 2, 3), set()),
+        (NOTICE, (1, 2, 3), set()),
+        (NOTICE, (1, 110), set()),
+        (NOTICE, (1, 110, 111), {"I9"}),
+        (Stop(kind=StopKind.CANCELLED, deadline=None), (1,), set()),
+        (Stop(kind=StopKind.CANCELLED, deadline=None), (1, 2), {"I9"}),
+    ],
+)
+def test_a_worker_lets_go_when_it_is_told(stop: Stop | None, seconds: tuple[int, ...], broken: set[str]) -> None:
+    stand = Stand(StopCheck)
+    item = session(stop=stop)
+    stand.table = SimpleNamespace(item=lambda _key: item)
+    stand.check.answered_call(stand.call("heartbeat", Key={name: item[name] for name in ("pk", "sk")}))
+    for second in seconds:
+        stand.process.clock.now = lambda second=second: EPOCH + timedelta(seconds=second)
+        stand.check.reached_safe_point(stand.process)
     assert stand.broken == broken
 
 

@@ -1,0 +1,49 @@
+"""I9 on stops: a worker that was told to let go does so at its next safe point, or finishes well before its deadline."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from simulation.checks.base import Check
+from simulation.checks.parsed import session_from_item
+from simulation.faults.calls import Call
+from spotproof.clock import to_epoch_ms
+from spotproof.leases.model import Stop
+from spotproof.worker.checkpointing import RESERVE_SHARE
+
+
+@dataclass(slots=True)
+class Told:
+    """What a process knows of the stop of its session."""
+
+    stop: Stop
+    let_go_ms: float | None = None  # by its own clock: a safe point from then on is its last
+    last: bool = False  # it has reached that safe point
+
+
+class StopCheck(Check):
+    """Hears the answers that sessions get, and the safe points that follow."""
+
+    def __init__(self, world: object) -> None:
+        super().__init__(world)
+        self._told: dict[str, Told] = {}  # process ->
+
+    def answered_call(self, call: Call) -> None:
+        if call.intent != "heartbeat" or call.process.name in self._told:
+            return
+        key = call.parameters["Key"]
+        item = self.world.table.item((key["pk"]["S"], key["sk"]["S"]))
+        stop = None if item is None else session_from_item(item).stop
+        if stop is not None:
+            self._told[call.process.name] = Told(stop=stop)
+
+    def reached_safe_point(self, process: Any) -> None:
+        told = self._told.get(process.name)
+        if told is None:
+            return
+        words = f"{process.name} goes on although it was told of {told.stop}"
+        self.report.require(not told.last, "I9", words)
+        now_ms = to_epoch_ms(process.clock.now())
+        if told.let_go_ms is None:
+            deadline = told.stop.deadline
+            told.let_go_ms = now_ms if deadline is None else deadline - (deadline - now_ms) * RESERVE_SHARE
+        told.last = now_ms >= told.let_go_ms
