@@ -101,6 +101,7 @@ class Leases(CountedMachine):
         "a stop refuses a hold",
         "a cancelled run",
         "the run ends without help",
+        "a zombie's shard has an heir",
     )
     reached_in_the_long_run = (
         "a lost reply of a claim is recognised",
@@ -221,6 +222,23 @@ class Leases(CountedMachine):
     @rule(pick=picks, what=st.sampled_from(WORK), fault=faults)
     def work(self, pick: int, what: str, fault: Fault | None) -> None:
         self.work_on(self.some(pick, working), what, fault)
+
+    @precondition(lambda self: any(working(worker) for worker in self.workers))
+    @rule(pick=picks, what=st.sampled_from(WORK), fault=faults)
+    def zombie_wakes(self, pick: int, what: str, fault: Fault | None) -> None:
+        """Its host was declared gone, its shard is somebody else's by now, and it goes on as if nothing had been."""
+        zombie = self.some(pick, working)
+        index = leased(zombie).index
+        self.flow(None, lambda store: Requeuer(store).requeue_instance(zombie.session.host.instance_id))
+        heir = self.a_worker("i-heir")
+        found = heir.store.candidates(self.run, CapacityClass.SPOT, limit=100)
+        heir.target = next((candidate for candidate in found if candidate.index == index), None)
+        if heir.target is not None:
+            self.workers.append(heir)
+            self.hold_target(heir, None)
+            self.claim_held(heir, None)
+            self.note("a zombie's shard has an heir")
+        self.work_on(zombie, what, fault)
 
     def work_on(self, worker: Worker, what: str, fault: Fault | None) -> None:
         match what:
