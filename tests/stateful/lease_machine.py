@@ -462,7 +462,7 @@ class Leases(CountedMachine):
             self.closing = StripeCloser(worker.store).close_finished_stripes(self.run)
         self.workers.append(worker)
 
-    @precondition(lambda self: self.terms or len(self.known_run.closed) == self.run.stripes)
+    @precondition(lambda self: self.closing is not None)  # also while stripes are open: then it must be refused
     @rule(pick=picks, ending=st.booleans(), failed=st.booleans(), fault=faults)
     def finalize(self, pick: int, ending: bool, failed: bool, fault: Fault | None) -> None:
         if ending and self.terms:
