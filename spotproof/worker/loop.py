@@ -66,7 +66,7 @@ class WorkerLoop:
 
     def _look(self) -> Lease | None:
         if self.session.lost:
-            raise SessionLostError("this session was fenced by somebody else")
+            raise SessionLostError("this session is over")
         if self.monitor.stop() is not None or self.monitor.hint() is not None:
             return None
         self.usage.begin()
