@@ -1,5 +1,6 @@
 """The work of an enumeration in units: a first fault, alone and together with every second one."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -36,6 +37,11 @@ class Unit:
     fault: CallFault
     scene: Scene
     share: Share
+
+    @property
+    def offset(self) -> int:
+        """Where its pairs begin in the round of the shares: anywhere, but always there."""
+        return zlib.crc32(f"{self.world} {self.call} {self.fault}".encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +90,7 @@ def carry_out(unit: Unit) -> Findings:
             continue
         for fault in faults_at(site):
             found.pairs_all += 1
-            if unit.share.has(unit.call + found.pairs_all):  # so that units begin at different places of the round
+            if unit.share.has(unit.offset + found.pairs_all):
                 found.pairs += 1
                 plan = {**first, call: fault}
                 _note(found, plan, play(small, plan))

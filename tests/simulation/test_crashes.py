@@ -61,7 +61,7 @@ def test_no_single_fault_at_any_call_breaks_a_promise_nor_do_todays_pairs(world:
     findings = [carry_out(unit) for unit in units(world, Share(part=today() % PAIRS_OF, of=PAIRS_OF))]
     assert not told(findings)
     assert len(findings) == sum(len(faults_at(site)) for site in play(SMALL_WORLDS[world], {}).sites)
-    assert sum(one.pairs for one in findings) >= sum(one.pairs_all for one in findings) // PAIRS_OF - len(findings)
+    assert 0.5 < sum(one.pairs for one in findings) * PAIRS_OF / sum(one.pairs_all for one in findings) < 2
 
 
 def test_the_shares_of_a_unit_are_all_its_pairs_each_once() -> None:
