@@ -91,6 +91,11 @@ class SimTable:
         self._table.replace(snapshot)
         self._replica.replace(snapshot)
 
+    def delete(self) -> None:
+        """DeleteTable (K5): from now on every request is refused."""
+        self._table = InMemoryTable("none")
+        self._replica = Replica(self._table)
+
     def _reader(self, operation: str, request: dict[str, Any]) -> InMemoryTable:
         """The table, or the replica that this read happens to meet."""
         if request.get("ConsistentRead"):

@@ -25,7 +25,7 @@ FACTS: Final = tuple(
 )  # fmt: skip
 STALE_READS: Final = (
     "dynamodb.query claimable shards", "dynamodb.query partition", "dynamodb.query runs by activity",
-    "dynamodb.query sessions on instance", "dynamodb.get_item run",
+    "dynamodb.query sessions on instance", "dynamodb.get_item top-up",
 )  # fmt: skip
 UPLOAD: Final = tuple(
     f"worker s3.{operation}"
