@@ -19,7 +19,7 @@ from tests.local.storm.campaign import run_campaign
 from tests.local.storm.plan import MIX, Trouble
 from tests.local.storm.stage import INTERVAL_S, SCALE, TTL_S, opened_stage
 
-RUNS = 22
+RUNS = 21
 TRACES = Path(__file__).resolve().parent.parent / ".build" / "storms"  # of runs that broke a promise
 TROUBLES = (
     Trouble.THROTTLED,

@@ -22,6 +22,7 @@ LOOK_S: Final = 0.4
 LIMIT_S: Final = 240.0  # of one run
 WORKERS_MIN: Final = 2  # with fewer left, more are submitted: the same run is joined again
 LEAVE_LIMIT_S: Final = 20.0
+SPEAK_S: Final = 5.0  # in which a worker that goes on says what it noticed, and the account has its log
 # The run nears its end when so few shards are left for each blow that is still to come.
 SHARDS_PER_BLOW: Final = 0.3
 
@@ -57,6 +58,7 @@ class Player:
     _trouble_over: bool = False
     _spared: set[str] = field(default_factory=set)
     _saved_entries: list[LogEntry] = field(default_factory=list)
+    _log_kept_at: float = 0.0
     _restored_at: float | None = None
 
     def __post_init__(self) -> None:
@@ -175,6 +177,7 @@ class Player:
         if self._trouble is None:
             self._trouble = troubles.begin(self.stage, self.plan, snapshot)
         if self.plan.trouble is Trouble.RESTART:
+            self._log_kept_at = self.stage.clock.now().timestamp()
             self._saved_entries = self.stage.log(self.run_id, since=began_at)
         self._trouble_over = self._trouble.look(snapshot)
         if not self._trouble_over:
@@ -192,7 +195,8 @@ class Player:
         """Without the account nobody can let go in time; with the server its hosts are gone, and who was struck there."""
         for dealt in self.ledger.blows:
             told = dealt.step.blow in TOLD and dealt.at > seen.at - NOTICE_S / SCALE
-            if told or (seen.trouble is Trouble.RESTART and dealt.under_way):
+            unheard = dealt.step.blow in HOLDING and (dealt.over_at or seen.at) > self._log_kept_at - SPEAK_S
+            if told or (seen.trouble is Trouble.RESTART and unheard):
                 dealt.cut_short, dealt.over_at = True, seen.over_at
 
     # Workers, and the end.
