@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore.config import Config
@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 _SESSION = boto3.Session(region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")  # parsed once
 
 
+def moto_client(service: Literal["s3", "dynamodb"]) -> Any:
+    """To be made within `mock_aws`."""
+    return _SESSION.client(service, config=Config(retries={"total_max_attempts": 1}))
+
+
 @contextmanager
 def moto_s3(*buckets: str) -> Iterator["S3Client"]:
     """A client of an account with these empty buckets."""
     with mock_aws():
-        client = _SESSION.client("s3", config=Config(retries={"total_max_attempts": 1}))
+        client: S3Client = moto_client("s3")
         for bucket in buckets:
             client.create_bucket(Bucket=bucket)
         yield client
