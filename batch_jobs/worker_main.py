@@ -15,6 +15,7 @@ from spotproof.clock import Clock, SystemClock
 from spotproof.concurrency import ThreadSpawner
 from spotproof.errors import (
     AwsError,
+    AwsIdentityError,
     AwsUnavailableError,
     ConfigurationError,
     InputError,
@@ -60,8 +61,8 @@ def exit_code_of(error: SpotproofError) -> int:
             return contract.EXIT_CONFIGURATION
         case RunConflictError():
             return contract.EXIT_CONFLICT
-        case AwsUnavailableError() | RunNotFoundError():
-            return contract.EXIT_INTERRUPTED  # a later attempt may find AWS well again, or plans a lost run anew
+        case AwsUnavailableError() | AwsIdentityError() | RunNotFoundError():
+            return contract.EXIT_INTERRUPTED  # a later attempt may find AWS or itself well, or plans a lost run anew
         case AwsError():
             return contract.EXIT_AWS
         case _:

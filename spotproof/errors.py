@@ -23,6 +23,7 @@ SpotproofError
 ├── OutputConflictError       other bytes sit at a final key              -> use an output prefix of its own
 └── AwsError                  AWS refused or stayed unavailable
     ├── AwsAccessError        no permission                               -> grant it (exit 4)
+    │   └── AwsIdentityError  credentials expired, or the clock is wrong  -> another host may do better (exit 4)
     ├── AwsMissingError       table, bucket or object is gone             -> deploy or check the name (exit 4)
     └── AwsUnavailableError   throttled or down beyond our patience       -> try again later (exit 4)
 """
@@ -118,6 +119,10 @@ class AwsError(SpotproofError):
 
 class AwsAccessError(AwsError):
     """The caller has no permission."""
+
+
+class AwsIdentityError(AwsAccessError):
+    """The caller's credentials have expired, or its clock is wrong: true of this host, not of the role."""
 
 
 class AwsMissingError(AwsError):

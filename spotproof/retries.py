@@ -19,7 +19,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from spotproof import events
 from spotproof.clock import Clock
-from spotproof.errors import AwsAccessError, AwsError, AwsMissingError, AwsUnavailableError
+from spotproof.errors import AwsAccessError, AwsError, AwsIdentityError, AwsMissingError, AwsUnavailableError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,14 +35,19 @@ TRANSIENT_CODES: Final = frozenset(
 )  # fmt: skip
 ACCESS_CODES: Final = frozenset(
     {
-        "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "InvalidClientTokenId", "ExpiredToken",
-        "ExpiredTokenException", "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidAccessKeyId",
-        "NotAuthorized", "403", "RequestTimeTooSkewed", "InvalidSignatureException",
+        "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "InvalidClientTokenId",
+        "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidAccessKeyId",
+        "NotAuthorized", "403",
     }
 )  # fmt: skip
+# Of this host and this moment: signatures and session tokens run out. EC2 says RequestExpired to both.
+IDENTITY_CODES: Final = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed", "InvalidSignatureException"}
+)
 # The last is a body that ended before its announced length, where urllib3 does not notice it first.
 NETWORK_ERRORS: Final = (BotoConnectionError, HTTPClientError, EndpointConnectionError, IncompleteReadError)
 MISSING_CODES: Final = frozenset({"ResourceNotFoundException", "NoSuchBucket", "TableNotFoundException"})
+_REFUSALS: Final = ACCESS_CODES | IDENTITY_CODES | MISSING_CODES
 
 
 def error_code(error: BaseException) -> str:
@@ -66,6 +71,8 @@ def as_aws_error(error: BaseException, *, doing: str) -> AwsError:
     """Our error for AWS's: one line that says what was attempted and what to do."""
     code = error_code(error)
     detail = str(error).replace("\n", " ")
+    if code in IDENTITY_CODES:
+        return AwsIdentityError(f"{doing}: AWS refused ({code}): {detail}; renew the credentials, set the clock")
     if code in ACCESS_CODES or isinstance(error, NoCredentialsError | PartialCredentialsError):
         return AwsAccessError(
             f"{doing}: AWS refused ({code}): {detail}; check credentials, clock and the role's policy"
@@ -120,7 +127,7 @@ class Retrier:
             except (ClientError, BotoCoreError) as error:
                 if not is_transient(error):
                     code = error_code(error)
-                    if code in ACCESS_CODES or code in MISSING_CODES or not isinstance(error, ClientError):
+                    if code in _REFUSALS or not isinstance(error, ClientError):
                         raise as_aws_error(error, doing=doing) from error
                     raise
                 delay_s = self.policy.delay_s(attempt, self.rng)

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from spotproof.errors import AwsAccessError, AwsUnavailableError, ConfigurationError, InputError, ScratchFullError
+from spotproof.errors import (
+    AwsAccessError,
+    AwsIdentityError,
+    AwsUnavailableError,
+    ConfigurationError,
+    InputError,
+    ScratchFullError,
+)
 
 TEXT_MAX: Final = 300  # the row must stay below 1 KB, one write unit
 RETRY_FIRST_S: Final = 5.0
@@ -46,6 +53,8 @@ def classify_failure(error: BaseException) -> Failure:
             return Failure(kind=FailureKind.INPUT, text=text, hopeless=True)
         case ConfigurationError():
             return Failure(kind=FailureKind.CONFIGURATION, text=text, hopeless=True)
+        case AwsIdentityError():
+            return Failure(kind=FailureKind.UNAVAILABLE, text=text, blameless=True)
         case AwsAccessError():
             return Failure(kind=FailureKind.ACCESS, text=text)
         case AwsUnavailableError():

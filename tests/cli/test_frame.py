@@ -93,6 +93,7 @@ def test_every_error_has_a_documented_code() -> None:
         "RunNotFoundError": 102,
         "AwsError": 4,
         "AwsAccessError": 4,
+        "AwsIdentityError": 4,
         "AwsMissingError": 4,
         "AwsUnavailableError": 4,
     }

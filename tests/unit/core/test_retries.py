@@ -13,7 +13,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from spotproof.errors import AwsAccessError, AwsMissingError, AwsUnavailableError
+from spotproof.errors import AwsAccessError, AwsIdentityError, AwsMissingError, AwsUnavailableError
 from spotproof.retries import Retrier, RetryPolicy, error_code
 from tests.fakes.clock import FakeClock
 
@@ -81,7 +81,11 @@ def test_an_answer_that_aws_means_is_not_repeated(retrier: Retrier, code: str) -
     ("error", "ours"),
     [
         (client_error("AccessDeniedException"), AwsAccessError),
-        (client_error("RequestTimeTooSkewed", 403), AwsAccessError),
+        (client_error("RequestTimeTooSkewed", 403), AwsIdentityError),
+        (client_error("ExpiredToken", 400), AwsIdentityError),
+        (client_error("ExpiredTokenException", 400), AwsIdentityError),
+        (client_error("RequestExpired", 400), AwsIdentityError),
+        (client_error("InvalidSignatureException", 403), AwsIdentityError),
         (NoCredentialsError(), AwsAccessError),
         (client_error("ResourceNotFoundException"), AwsMissingError),
         (client_error("NoSuchBucket", 404), AwsMissingError),

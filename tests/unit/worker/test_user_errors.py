@@ -6,6 +6,7 @@ import pytest
 
 from spotproof.errors import (
     AwsAccessError,
+    AwsIdentityError,
     AwsUnavailableError,
     ConfigurationError,
     InputChangedError,
@@ -23,6 +24,7 @@ from spotproof.worker.user_errors import TEXT_MAX, FailureKind, classify_failure
         (ConfigurationError("no pyarrow"), FailureKind.CONFIGURATION, True, False),
         (AwsAccessError("denied"), FailureKind.ACCESS, False, False),
         (AwsUnavailableError("down"), FailureKind.UNAVAILABLE, False, True),
+        (AwsIdentityError("expired"), FailureKind.UNAVAILABLE, False, True),
         (OSError(errno.ENOSPC, "No space left on device"), FailureKind.DISK_FULL, False, False),
         (ScratchFullError("scratch disk is full"), FailureKind.DISK_FULL, False, False),
         (FileNotFoundError(errno.ENOENT, "no file"), FailureKind.USER_CODE, False, False),

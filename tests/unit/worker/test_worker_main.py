@@ -18,6 +18,7 @@ from spotproof.clients import Clients
 from spotproof.clock import SystemClock
 from spotproof.errors import (
     AwsAccessError,
+    AwsIdentityError,
     AwsUnavailableError,
     ConfigurationError,
     InputChangedError,
@@ -234,6 +235,7 @@ def test_an_unknown_log_level_is_a_configuration_error(
         (RunConflictError("x"), contract.EXIT_CONFLICT),
         (AwsAccessError("x"), contract.EXIT_AWS),
         (AwsUnavailableError("x"), contract.EXIT_INTERRUPTED),
+        (AwsIdentityError("x"), contract.EXIT_INTERRUPTED),
         (RunNotFoundError("x"), contract.EXIT_INTERRUPTED),
         (SpotproofError("x"), contract.EXIT_UNEXPECTED),
     ],
