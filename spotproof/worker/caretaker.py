@@ -37,7 +37,7 @@ class Caretaker:
         """
         current = self._store.get_run(run.run_id) or run
         self.caring = current.state is RunState.RUNNING and self._may_care(current)
-        if self.caring:
+        if self.caring and not self._has_half_a_term(current):
             current = self._store.take_care(run.run_id, carer=self._carer, ttl_s=run.options.heartbeat_s)
             self.caring = current.carer == self._carer and current.state is RunState.RUNNING
         return self._pass(current) if self.caring else current
@@ -45,6 +45,10 @@ class Caretaker:
     def _may_care(self, run: Run) -> bool:
         others = run.carer not in (None, self._carer) and (run.care_until or 0) >= to_epoch_ms(self._clock.now())
         return not others
+
+    def _has_half_a_term(self, run: Run) -> bool:
+        left_ms = (run.care_until or 0) - to_epoch_ms(self._clock.now())
+        return run.carer == self._carer and left_ms > run.options.heartbeat_s * 500
 
     def _pass(self, run: Run) -> Run:
         now = self._clock.monotonic()

@@ -230,6 +230,20 @@ def test_while_another_one_cares_an_idle_worker_reads_the_run_alone(world: World
     assert world.announcer.announced == []
 
 
+def test_the_one_that_cares_prolongs_its_term_when_half_of_it_is_over(world: World) -> None:
+    caretaker = world.loop().caretaker
+    first = caretaker.care(RUN)
+    world.clock.advance(RUN.options.heartbeat_s / 2 - 1)
+    same = caretaker.care(RUN)
+    world.clock.advance(2)
+    later = caretaker.care(RUN)
+
+    assert caretaker.caring
+    assert first.care_until is not None
+    assert same.care_until == first.care_until
+    assert later.care_until == first.care_until + round((RUN.options.heartbeat_s / 2 + 1) * 1000)
+
+
 def test_an_idle_worker_takes_over_when_the_one_that_cared_is_silent(world: World) -> None:
     for index in range(RUN.shards):
         world.store.take_ticket(RUN, RUN.stripe_of(index))
