@@ -23,6 +23,7 @@ class Stretch:
     last_s: float = 0.0
     safe_s: float = 0.0  # when it was last known to be durable
     saved: bool = False
+    was_quiet: bool = False  # at the last safe point
     is_quiet: bool = False  # it was last known to be durable when no fault made saving expensive any more
 
 
@@ -43,7 +44,9 @@ class LostWorkCheck(Check):
         stretch = self._now.get(write.call.process.name)
         if stretch is None or stretch.shard != shard_from_item(write.new).index:
             return
-        stretch.saved, stretch.safe_s, stretch.is_quiet = True, stretch.last_s, self._is_quiet()
+        # Between its last safe point and now it saved and did not work; a save that began among faults was expensive.
+        stretch.saved, stretch.safe_s = True, write.call.process.clock.monotonic()
+        stretch.is_quiet = stretch.was_quiet
 
     def calling(self, call: Call) -> None:
         if call.intent != "end session":
@@ -68,6 +71,7 @@ class LostWorkCheck(Check):
         batch_s, stretch.last_s = now_s - stretch.last_s, now_s
         if not stretch.first_batch_s:
             stretch.first_batch_s = batch_s
+        stretch.was_quiet = self._is_quiet()
         if stretch.is_quiet:
             allowed_s = max(self.world.options.checkpoint_interval_s, SAVING_S) + 2 * batch_s + SAVING_S
             at_risk_s = now_s - stretch.safe_s

@@ -93,9 +93,8 @@ class ObjectCheck(Check):
         elif change.key in self._staged:
             again = change.old is not None or not self.world.run_ended  # late duplicates outlive the clean-up
             self.report.require(not again, "I4", f"{change.key} was committed and then written again")
-        elif change.key.startswith(contract.CHECKPOINTS_PREFIX) and MANIFEST_FOLDER in change.key:
-            if not change.call.is_duplicate:  # when a duplicate comes, the data may be collected
-                self._manifest_written(change.key, change.new)
+        elif _is_manifest(change.key) and not change.call.is_duplicate:  # when one comes, the data may be collected
+            self._manifest_written(change.key, change.new)
 
     def _manifest_written(self, key: str, body: bytes) -> None:
         """Data first: a manifest never names what is not there, unless a fault took it."""
@@ -126,3 +125,7 @@ class ObjectCheck(Check):
         self.report.require(
             known in (None, digest), "I4", f"{change.key} was published with other bytes than committed"
         )
+
+
+def _is_manifest(key: str) -> bool:
+    return key.startswith(contract.CHECKPOINTS_PREFIX) and MANIFEST_FOLDER in key
