@@ -6,7 +6,7 @@ from typing import Any, Final
 from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
 from lambdas.wiring import PATIENCE_S, Wiring, wire
 from spotproof import events
-from spotproof.commits.buckets import S3OutputBuckets
+from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes, S3OutputBuckets
 from spotproof.commits.cleanup import RunCleanup, S3DoneTags
 from spotproof.commits.finalizer import Finalizer, FinalizeResult
 from spotproof.costs.prices import EC2SpotPrices, load_on_demand_prices
@@ -18,9 +18,10 @@ SERVICE = "finalizer"
 RESERVE_S: Final = 20.0  # of the invocation's time: to write the manifest, end the run and clean up
 
 
-def build(wiring: Wiring) -> Finalizer:
+def build(wiring: Wiring, in_parts: PartSizes = DEFAULT_SIZES) -> Finalizer:
+    """`in_parts`: from which size on files are copied in parts."""
     work_bucket = wiring.settings.work_bucket
-    buckets = S3OutputBuckets(client=wiring.clients.s3, work_bucket=work_bucket, retrier=wiring.retrier)
+    buckets = S3OutputBuckets(client=wiring.clients.s3, work_bucket=work_bucket, retrier=wiring.retrier, sizes=in_parts)
     tags = S3DoneTags(client=wiring.clients.s3, bucket=work_bucket, retrier=wiring.retrier)
     return Finalizer(
         store=wiring.store,

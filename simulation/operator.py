@@ -13,6 +13,7 @@ from simulation.workload import DATA_BUCKET, INPUT_PREFIX, OUTPUT_PREFIX
 from spotproof.errors import SpotproofError
 from spotproof.leases.attribute_values import Item
 from spotproof.leases.dynamodb import DynamoDBLeaseStore
+from spotproof.leases.expressions import SCHEMA
 from spotproof.leases.requeue import Requeuer
 from spotproof.retries import Retrier
 
@@ -80,8 +81,10 @@ class Operator:
         process.start(main)
 
     def keep_snapshot(self) -> None:
-        """A moment that the table can be restored to."""
-        self._snapshots.append(self._world.table.snapshot())
+        """A moment that the table can be restored to; none in which a newer version's row would come back for good."""
+        snapshot = self._world.table.snapshot()
+        if all(int(item["schema"]["N"]) <= SCHEMA for item in snapshot):
+            self._snapshots.append(snapshot)
 
     def restore_table(self, rng: random.Random) -> bool:
         """Point-in-time recovery while everybody works on; then the job is submitted again, as the docs tell people to.

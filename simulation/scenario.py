@@ -16,7 +16,7 @@ from spotproof import contract
 from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes
 
 PEACE_S: Final = (60.0, 700.0)  # faults end somewhere between
-SHORT_ATTEMPT_S: Final = 1800  # where the user's code hangs, Batch has to end the attempt
+SHORT_ATTEMPT_S: Final = 600  # where the user's code hangs, Batch has to end the attempt
 STORMY: Final = 0.25  # of the worlds
 GRACES_S: Final = (contract.STOP_GRACE_S, AGENT_STOP_GRACE_S)  # what Batch promises, what our agent gives
 TINY_PARTS: Final = PartSizes(single_write_max=60, write_part_bytes=100, single_copy_max=60, copy_part_bytes=80)

@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
+from lambdas import finalizer
+from lambdas.functions import FUNCTIONS, Function
 from lambdas.handler_settings import HandlerSettings
 from simulation.checks.base import Check, ObjectChange, Report, TableWrite
 from simulation.checks.cleanup import CleanupCheck
@@ -58,6 +60,7 @@ from simulation.workload import DATA_BUCKET, WORK_BUCKET
 from spotproof import contract
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.clock import SystemClock
+from spotproof.commits.buckets import PartSizes
 from spotproof.leases.model import Run, RunId, RunOptions, Shard
 from spotproof.retries import Retrier
 from spotproof.settings import AwsSettings
@@ -152,6 +155,7 @@ class World:
             gate=self.gate,
             services=self.services,
             settings=SETTINGS,
+            functions=_functions(scenario.in_parts),
             prepare=self._prepare,
         )
         self.bus = EventBus(
@@ -367,6 +371,12 @@ def silence() -> None:
 @cache
 def _scratch_dir() -> str:
     return tempfile.mkdtemp(prefix="spotproof-simulation-")
+
+
+def _functions(in_parts: PartSizes) -> list[Function[Any]]:
+    """The deployed ones, but for the size of parts."""
+    build = partial(finalizer.build, in_parts=in_parts)
+    return [replace(each, build=build) if each.service == finalizer.SERVICE else each for each in FUNCTIONS]
 
 
 def _option_text(scenario: Scenario) -> str:

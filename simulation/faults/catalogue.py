@@ -152,7 +152,7 @@ _CATALOGUE: Final = (
             _play(CallFault.FAILED_AFTER, *UPLOAD),
         ),
         elsewhere=("tests/simulation/test_s3_faults.py",),
-        note="the finalizer copies in one piece here: its objects are below its limit",
+        note="the same at the finalizer's copies",
     ),
     Fault(
         id="A7",

@@ -47,14 +47,14 @@ OTHERS: Final = {
     "L2": 0.03,
     "L3": 0.03,
     "L4": 0.1,
-    "L5": 0.3,
+    "L5": 0.6,
     "L7": 0.05,
     "L8": 0.03,
     # reading
     "A7": 0.3,  # per eventually consistent read
     "A7 job not listed yet": 0.1,
     "A9": 0.03,  # per request to instance metadata
-    "A13": 0.5,  # per transaction
+    "A13": 0.8,  # per transaction
     # per launch, attempt, or kill
     "P11 no spot capacity": 0.05,
     "P11 no on-demand capacity": 0.4,
@@ -62,11 +62,11 @@ OTHERS: Final = {
     "P8 cannot pull": 0.05,
     "P1 host too": 0.2,
     # per batch of records
-    HANGS: 0.01,
+    HANGS: 0.04,
     "P7 raises": 0.01,
     "P7 exits": 0.005,
     "P5 disk full": 0.005,
-    "A13 huge error": 0.002,
+    "A13 huge error": 0.004,
 }
 # Chance per world and quarter of a minute (deeds.py).
 DEEDS: Final = {
@@ -78,9 +78,9 @@ DEEDS: Final = {
     "D6 input changed": 0.006,
     "K1 submitted twice": 0.01,
     "K2 cancelled": 0.002,
-    "K3 table restored": 0.004,
+    "K3 table restored": 0.006,
     "K6 newer row": 0.005,
-    "P6 heartbeat died": 0.01,
+    "P6 heartbeat died": 0.02,
 }
 STORM: Final = 8.0  # times as many interruptions
 # Chance per instance-hour, and per container-hour.
