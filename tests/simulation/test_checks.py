@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from types import SimpleNamespace
@@ -110,6 +111,7 @@ class Stand:
         self.fleet = SimpleNamespace(instances={SESSION.host.instance_id: SimpleNamespace(is_live=True)})
         self.scheduler = SimpleNamespace(now=0)
         self.scenario = SimpleNamespace(peace_s=0.0)
+        self.book = SimpleNamespace(struck=Counter())
         self.checks: dict[type[Check], Check] = {ProgressCheck: ProgressCheck(self), kind: kind(self)}
         self.check: Any = self.checks[kind]
         self.table: Any = None
