@@ -32,8 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = clock.monotonic()
     share = arguments.slice or (ALL if arguments.pairs else NONE)
     worlds = arguments.world or list(SMALL_WORLDS)
-    tallies = [_enumerate(world, share, whole=arguments.whole, processes=arguments.processes) for world in worlds]
-    wall_s = clock.monotonic() - started
+    tallies: list[Tally] = []
+    for world in worlds:
+        tallies.append(_enumerate(world, share, whole=arguments.whole, processes=arguments.processes))
+        wall_s = clock.monotonic() - started
+        if arguments.json is not None:  # after every world: a long enumeration may be cut short
+            _write(arguments.json, tallies, share, wall_s)
     plays = sum(tally.singles + tally.pairs for tally in tallies)
     broken = sum(len(tally.broken) for tally in tallies)
     print(
@@ -41,8 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{sum(tally.pairs for tally in tallies)} of {sum(tally.pairs_all for tally in tallies)} pairs, {broken} broken, "
         f"in {wall_s:.1f} s ({1000 * wall_s / plays:.1f} ms each)"
     )
-    if arguments.json is not None:
-        _write(arguments.json, tallies, share, wall_s)
     return 1 if broken else 0
 
 
@@ -107,7 +109,9 @@ def _tell(broken: Broken) -> str:
 
 
 def _replay(world: str, plan: Plan) -> int:
-    played = play(SMALL_WORLDS[world], plan)
+    small = SMALL_WORLDS[world]
+    print(f"{world}: {small.about}")
+    played = play(small, plan)
     for entry in played.trace:
         print(entry.words())
     for violation in played.violations:

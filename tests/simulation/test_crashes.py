@@ -65,7 +65,7 @@ def test_no_single_fault_at_any_call_breaks_a_promise_nor_do_todays_pairs(world:
 
 
 def test_the_shares_of_a_unit_are_all_its_pairs_each_once() -> None:
-    unit = [each for each in units("poison", ALL) if each.fault is CallFault.KILLED_BEFORE][-10]
+    unit = [each for each in units("poison", ALL) if each.fault is CallFault.KILLED_BEFORE][-5]
     shares = [carry_out(dataclasses.replace(unit, share=Share(part=part, of=3))) for part in range(3)]
     whole = carry_out(dataclasses.replace(unit, share=NONE))
     assert sum(one.pairs for one in shares) == whole.pairs_all == shares[0].pairs_all > 0
@@ -95,7 +95,7 @@ def test_a_read_that_fails_or_kills_before_its_effect_is_the_same_world_as_after
     small = SMALL_WORLDS[world]
     reads = [(number, site) for number, site in enumerate(play(small, {}).sites, 1) if operation_of(site) in READS]
     assert len(reads) > 20
-    for number, _ in reads[::3]:
+    for number, _ in reads[::6]:
         for after, before in SAME_FOR_READS.items():
             played = {fault: play(small, {number: fault}) for fault in (before, after)}
             assert played[before].sites == played[after].sites
