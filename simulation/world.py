@@ -28,6 +28,7 @@ from simulation.checks.progress import ProgressCheck
 from simulation.checks.rows import RowCheck
 from simulation.checks.runs import RunCheck
 from simulation.checks.sessions import SessionCheck
+from simulation.checks.stop_files import StopFileCheck
 from simulation.checks.stops import StopCheck
 from simulation.checks.takings import TakingCheck
 from simulation.checks.topups import TopUpCheck
@@ -95,6 +96,7 @@ CHECKS: Final[tuple[type[Check], ...]] = (
     LedgerCheck,
     LostWorkCheck,
     StopCheck,
+    StopFileCheck,
     OutputCheck,
 )
 
