@@ -23,7 +23,7 @@ class FailureCheck(Check):
         error = values[":error"]["S"]
         named = [name for name in BLAMELESS if f": {name}: " in error]
         self.report.require(not named, "I8", f"{call.process.name} records {error!r} as the shard's failure")
-        lease = (values[":owner"]["S"], values[":token"]["N"])
+        lease = (str(values.get(":owner")), str(values.get(":token")))
         if call.intent == "fail" and lease not in self._asked:
             self._asked.add(lease)
             waits_ms = int(values[":claimable_at"]["N"]) - to_epoch_ms(call.process.clock.now())
