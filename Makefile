@@ -51,7 +51,7 @@ mutants: setup-dev ## plant each known protocol bug: the simulation must catch i
 	@$(PY) -m tests.simulation.mutants
 
 crashes: setup-dev ## every fault at every AWS call of small worlds, and every two of them (SLICE=0/24: a part of the pairs)
-	@$(PY) -m simulation.enumeration $(if $(SLICE),--slice "$(SLICE)",--pairs)
+	@$(PY) -m simulation.enumeration $(if $(SLICE),--slice "$(SLICE)",--pairs --json bench/results/crashes.json)
 
 format: setup-dev ## put the code into its one format
 	@$(PY) -m ruff format .

@@ -10,6 +10,7 @@ from simulation.enumeration import turns
 from simulation.enumeration.script import Cue
 from simulation.scenario import Scenario
 from simulation.workload import INPUT_PREFIX, Workload
+from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes
 
 # Longer than the ttl, than all time-outs but the finalizer's, and than its term and the next round of the controller.
 PAUSE_S: Final = 130.0
@@ -17,10 +18,12 @@ PEACE_S: Final = 3600.0  # nothing but the plan strikes anyway; two hours later 
 QUICK: Final = Timing(
     boot_s=(5, 6), pull_s=(1, 2), report_s=1.0, unseen_s=120.0, shutdown_s=(5, 6), host_gone_s=(5, 6), idle_s=600.0
 )
+TWO_PARTS: Final = PartSizes(single_write_max=8, write_part_bytes=16, single_copy_max=8, copy_part_bytes=16)
 BEGINS: Final = "worker dynamodb.get_item run"
 READ: Final = "worker s3.get_object data"  # the planner's is the first
 CLAIM: Final = "worker dynamodb.update_item take ticket"
 SAVED: Final = "worker dynamodb.update_item record checkpoint"
+UPLOAD: Final = "worker s3.create_multipart_upload staging"
 COMMIT: Final = "worker dynamodb.update_item commit"
 
 
@@ -35,6 +38,7 @@ class SmallWorld:
     batches: int = 1  # per shard
     pace_s: float = 5.0  # per batch
     poisoned: bool = False
+    in_parts: bool = False  # outputs and a file of the function's own are uploaded and copied in parts
     options: Mapping[str, str] = field(default_factory=dict)
     cues: tuple[Cue, ...] = ()
     pause_s: float = PAUSE_S  # longer than the ttl
@@ -64,6 +68,7 @@ class SmallWorld:
             page_keys_max=1000,
             pause_s=self.pause_s,
             timing=QUICK,
+            in_parts=TWO_PARTS if self.in_parts else DEFAULT_SIZES,
         )
 
 
@@ -83,7 +88,7 @@ def _workload(world: SmallWorld) -> Workload:
         batch_records=1,
         pace_s=world.pace_s,
         poison=frozenset({1}) if world.poisoned else frozenset(),
-        opens_file=False,
+        opens_file=world.in_parts,
     )
 
 
@@ -96,6 +101,12 @@ _WORLDS: Final = (
         name="alone",
         about="one worker does one shard, saves once, and closes the run",
         with_finalizer=True,
+    ),
+    SmallWorld(
+        name="in parts",
+        about="one worker does one shard, whose output is uploaded and published in parts",
+        in_parts=True,
+        since=UPLOAD,
     ),
     SmallWorld(
         name="two",
