@@ -54,7 +54,7 @@ OTHERS: Final = {
     "A7": 0.3,  # per eventually consistent read
     "A7 job not listed yet": 0.1,
     "A9": 0.03,  # per request to instance metadata
-    "A13": 0.8,  # per transaction
+    "A13": 0.95,  # per transaction
     # per launch, attempt, or kill
     "P11 no spot capacity": 0.05,
     "P11 no on-demand capacity": 0.4,
@@ -62,7 +62,7 @@ OTHERS: Final = {
     "P8 cannot pull": 0.05,
     "P1 host too": 0.2,
     # per batch of records
-    HANGS: 0.04,
+    HANGS: 0.08,
     "P7 raises": 0.01,
     "P7 exits": 0.005,
     "P5 disk full": 0.005,
@@ -71,13 +71,13 @@ OTHERS: Final = {
 # Chance per world and quarter of a minute (deeds.py).
 DEEDS: Final = {
     "A12 checkpoint vanished": 0.02,
-    "A12 stop file vanished": 0.02,
+    "A12 stop file vanished": 0.04,
     "C2 clock jumped": 0.03,
-    "D1 checkpoint damaged": 0.02,
+    "D1 checkpoint damaged": 0.03,
     "D2 newer checkpoint": 0.02,
     "D6 input changed": 0.006,
     "K1 submitted twice": 0.01,
-    "K2 cancelled": 0.002,
+    "K2 cancelled": 0.005,
     "K3 table restored": 0.006,
     "K6 newer row": 0.005,
     "P6 heartbeat died": 0.02,
