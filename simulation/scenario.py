@@ -7,7 +7,7 @@ from typing import Final
 
 from simulation.cloud.batch import AGENT_STOP_GRACE_S
 from simulation.cloud.batch_api import LIST_MAX
-from simulation.cloud.batch_job import ATTEMPT_S
+from simulation.cloud.batch_job import ATTEMPT_S, ATTEMPTS
 from simulation.cloud.timing import USUAL, Timing
 from simulation.faults.rates import draw_rates, in_a_storm
 from simulation.gate import PAUSE_S
@@ -40,6 +40,7 @@ class Scenario:
     timing: Timing = USUAL
     on_demand: bool = False  # the job is submitted to the on-demand queue
     attempt_s: int = ATTEMPT_S  # time-out of the job definition
+    attempts_max: int = ATTEMPTS  # of a job; with few of them workers have to be replaced
     stop_grace_s: float = contract.STOP_GRACE_S  # from SIGTERM to SIGKILL
     page_jobs_max: int = LIST_MAX  # of Batch's listings
     burst: int = BURSTS[0]
@@ -87,6 +88,7 @@ def draw_scenario(seed: int) -> Scenario:
         burst=rng.choice(BURSTS),
         in_parts=TINY_PARTS if workload.opens_file else DEFAULT_SIZES,
         repeats_completion=rng.random() < 0.5,
+        attempts_max=rng.choice((1, 3, ATTEMPTS)),
     )
 
 

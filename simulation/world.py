@@ -190,7 +190,7 @@ class World:
             bus=self.bus,
             fleet=self.fleet,
             queues=(SPOT_QUEUE, ON_DEMAND_QUEUE),
-            definitions=(replace(DEFINITION, timeout_s=scenario.attempt_s),),
+            definitions=(replace(DEFINITION, timeout_s=scenario.attempt_s, attempts_max=scenario.attempts_max),),
             start_container=self._start_container,
             timing=scenario.timing,
             stop_grace_s=scenario.stop_grace_s,

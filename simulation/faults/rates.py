@@ -45,16 +45,16 @@ OTHERS: Final = {
     # per invocation, environment or dead letter
     "L1": 0.03,
     "L2": 0.03,
-    "L3": 0.03,
+    "L3": 0.05,
     "L4": 0.1,
-    "L5": 0.6,
+    "L5": 0.9,
     "L7": 0.05,
     "L8": 0.03,
     # reading
     "A7": 0.3,  # per eventually consistent read
     "A7 job not listed yet": 0.1,
     "A9": 0.03,  # per request to instance metadata
-    "A13": 0.95,  # per transaction
+    "A13": 0.3,  # per transaction
     # per launch, attempt, or kill
     "P11 no spot capacity": 0.05,
     "P11 no on-demand capacity": 0.4,
