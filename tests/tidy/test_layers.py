@@ -21,7 +21,16 @@ def test_every_import_contract_is_kept() -> None:
 
 @pytest.mark.slow
 def test_an_import_that_points_up_is_found(tmp_path: Path) -> None:
-    for package in ("spotproof", "lambdas", "batch_jobs", "stacks", "spotproof_cli", "localcloud", "demo", "simulation"):
+    for package in (
+        "spotproof",
+        "lambdas",
+        "batch_jobs",
+        "stacks",
+        "spotproof_cli",
+        "localcloud",
+        "demo",
+        "simulation",
+    ):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "spotproof" / "leases" / "model.py").open("a") as module:
