@@ -42,7 +42,8 @@ def test_a_changed_constant_is_put_back() -> None:
     with changed(((idle, "SPARE_S", 0.0), (leasing, "CANDIDATES_READ", 3))):
         assert (idle.SPARE_S, leasing.CANDIDATES_READ) == (0.0, 3)
 
-    assert (idle.SPARE_S, leasing.CANDIDATES_READ) == before
+    after = (idle.SPARE_S, leasing.CANDIDATES_READ)
+    assert after == before
 
 
 def test_every_constant_that_is_varied_exists_and_differs_from_the_one_chosen() -> None:
