@@ -28,7 +28,7 @@ SHARDS_PER_BLOW: Final = 0.3
 
 
 class StormError(Exception):
-    """A run did not end."""
+    """A run did not end, or can't end well any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Player:
         """The run from its submission to its manifest.
 
         Raises:
-            StormError: it did not end in time.
+            StormError: it did not end in time, or the table accepted a zombie's commit.
         """
         clock = self.stage.clock
         began_at, began = clock.now().timestamp(), clock.monotonic()
@@ -153,6 +153,11 @@ class Player:
                 dealt.commit_refused = is_commit_refused(self.stage.deployment.store, run, dealt.victim)
                 wake(dealt.pid)
                 self._is_over(dealt)
+                if not dealt.commit_refused:
+                    raise StormError(
+                        f"run {self.run_id} (seed {self.plan.seed}): the table accepted a zombie's commit of shard "
+                        f"{dealt.victim.shard} with token {dealt.victim.fencing_token}"
+                    )
 
     def _is_over(self, dealt: Dealt) -> None:
         dealt.over_at = self.stage.clock.now().timestamp()

@@ -79,9 +79,8 @@ def _zombies(played: Played) -> Iterator[tuple[str, str]]:
         if dealt.step.blow is not Blow.FREEZE or dealt.cut_short or came_too_late(dealt, played):
             continue
         where = f"shard {dealt.victim.shard}, token {dealt.victim.fencing_token}"
-        if dealt.commit_refused is not True:
-            said = "accepted" if dealt.commit_refused is False else "never tried: it was not fenced"
-            yield "a zombie's commit is refused", f"{where}: {said}"
+        if dealt.commit_refused is None:
+            yield "a frozen worker is fenced", f"{where}: nobody took its shard"
         if what_zombie_noticed(dealt, played) is None:
             yield "a zombie notices that it is one", f"{where}: its log says nothing"
 
