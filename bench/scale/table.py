@@ -21,6 +21,7 @@ from bench.scale.sizes import item_size, read_units, size_after, write_units
 from spotproof import contract
 from spotproof.leases.attribute_values import Item
 from spotproof.leases.memory.conditions import Scope, condition_of
+from spotproof.leases.memory.numbers import kept, kept_item
 from spotproof.leases.memory.updates import update_of
 from spotproof.leases.memory.validation import refusal
 from spotproof.leases.model import ShardState
@@ -59,7 +60,7 @@ class ScaleTable:
         key = _key(request["Item"])
         old, old_size = self._row(*key)
         self._check("PutItem", request, key, old, old_size)
-        new = request["Item"]
+        new = kept_item(request["Item"])
         return _answer({}, self._store("PutItem", key, (old, old_size), (new, item_size(new))))
 
     def update_item(self, **request: Any) -> dict[str, Any]:
@@ -70,6 +71,9 @@ class ScaleTable:
         update = update_of(request["UpdateExpression"])
         new = update.apply(scope)
         changed = [request["ExpressionAttributeNames"][path] for path in update.paths]
+        for name in changed:
+            if name in new:
+                new[name] = kept(new[name])
         size = item_size(new) if old is None else size_after(old_size, old, new, changed)
         units = self._store("UpdateItem", key, (old, old_size), (new, size))
         return _answer({"Attributes": new}, units)
