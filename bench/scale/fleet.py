@@ -66,6 +66,7 @@ class Fleet:
         self.instances: dict[str, Instance] = {}
         self.slots: list[Slot] = []
         self.alive = 0  # worker processes
+        self.crashed = 0
         self.alive_over_time: list[tuple[float, int]] = [(0.0, 0)]
         self._launched = 0
 
@@ -232,6 +233,7 @@ class Fleet:
         code = process.exit_code
         self._journal.exits[code or 0] = self._journal.exits.get(code or 0, 0) + 1
         if process.crash is not None:
+            self.crashed += 1
             name = type(process.crash).__name__
             self._journal.crashes[name] = self._journal.crashes.get(name, 0) + 1
         if code == contract.EXIT_DONE:

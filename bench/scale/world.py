@@ -32,6 +32,7 @@ from spotproof.worker.planning import WORKERS_MAX_EXPECTED, RunRequest
 RUN_ID = RunId("2026-11-22")
 JOB_ID = "0a1b2c3d-4e5f-6789-abcd-ef0123456789"
 END_S = 14 * 86400.0  # a run that lasts longer will never end
+CRASHES_MAX = 10  # for each worker of the fleet
 
 
 class World:
@@ -85,13 +86,18 @@ class World:
         try:
             self.fleet.launch()
             self.events.schedule_controller()
-            return self.scheduler.run(until=round(END_S * MICROSECONDS), done=self._is_over)
+            self.scheduler.run(until=round(END_S * MICROSECONDS), done=self._is_over_or_hopeless)
+            return self._is_over()
         finally:
             gc.enable()
             logging.disable(logging.NOTSET)
 
     def _is_over(self) -> bool:
         return self.journal.announced_s >= 0 and self.fleet.alive == 0
+
+    def _is_over_or_hopeless(self) -> bool:
+        """Batch starts crashed workers again for ever: a bug must not take two weeks to show."""
+        return self._is_over() or self.fleet.crashed > CRASHES_MAX * self.scenario.workers
 
     def _watch(self, old: Any, new: Any) -> None:
         self.journal.now = self.seconds()

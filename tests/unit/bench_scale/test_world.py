@@ -115,6 +115,17 @@ def test_commits_without_fencing_are_seen_as_done_twice(monkeypatch: pytest.Monk
     assert "done_twice" in missed(measure(world, ended=True))
 
 
+def test_workers_that_always_crash_end_the_model_and_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(DynamoDBLeaseStore, "take_ticket", broken)
+    world = World(scenario(), seed=1)
+
+    assert not world.play()
+    assert set(world.journal.crashes) == {"ZeroDivisionError"}
+
+
 def test_the_standard_scenarios_are_those_of_the_issue() -> None:
     scenarios = standard(1_000_000, 10_000)
 
