@@ -13,7 +13,7 @@ from spotproof.checkpoints.state import State
 from spotproof.checkpoints.store import ObjectStore
 from spotproof.clock import Clock
 from spotproof.contract import checkpoints_prefix
-from spotproof.errors import AwsError, CheckpointCorruptError, CheckpointError, CheckpointLateError, LeaseLostError
+from spotproof.errors import AwsError, CheckpointCorruptError, CheckpointError, CheckpointLateError
 from spotproof.ids import IdSource
 from spotproof.leases.model import CheckpointPointer, Lease
 
@@ -114,9 +114,8 @@ class CheckpointEngine:
 
         Raises:
             CheckpointLateError: the deadline came; the previous checkpoint stands.
-            LeaseLostError: another writer used our manifest key.
             UnsavableValueError: the state holds a type that can't be saved; the text names its place.
-            CheckpointError: the state needs a bigger manifest than is allowed.
+            CheckpointError: the state needs a bigger manifest than is allowed, or ours was damaged on its way.
             AwsError: the bucket refused or stayed unavailable.
         """
         started, before = self._clock.monotonic(), self.traffic
@@ -181,7 +180,7 @@ class CheckpointEngine:
         self._written.add(key)
         if not self._objects.put_if_absent(key, data) and self._objects.get(key, size_max=MANIFEST_BYTES_MAX) != data:
             self._written.discard(key)
-            raise LeaseLostError(f"another writer holds {key}: this shard has another owner")
+            raise CheckpointError(f"{key} holds other bytes than ours, although nobody else writes it: it was damaged")
 
     def _check_time(self, deadline: float | None) -> None:
         if deadline is not None and self._clock.monotonic() >= deadline:
