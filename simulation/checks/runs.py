@@ -16,12 +16,14 @@ class RunCheck(Check):
     def __init__(self, world: object) -> None:
         super().__init__(world)
         self._states: dict[int, ShardState] = {}
+        self._went_back = False  # the table was restored
         self._closed: frozenset[int] = frozenset()
         self._state: RunState | None = None
         self._epoch = 0
         self.successes = 0
 
     def restored(self) -> None:
+        self._went_back = True
         rows = [shard_from_item(item) for item in self.world.table.items() if item["sk"]["S"].startswith("S#")]
         self._states = {row.index: row.state for row in rows}
         run = self.world.run
@@ -83,8 +85,11 @@ class RunCheck(Check):
         require = self.report.require
         require(change.old is None, "I7", "_SUCCESS was written twice")
         run = self.world.run
-        require(run is not None and len(self._closed) == run.stripes, "I7", "_SUCCESS with open stripes")
         manifest = json.loads(change.new)
+        if self._went_back:  # a finalizer under way ends what the restored table has not seen yet; the output judges it
+            self._published(change, manifest)
+            return
+        require(run is not None and len(self._closed) == run.stripes, "I7", "_SUCCESS with open stripes")
         listed = [shard["index"] for shard in manifest["shards"]] + [bad["shard"] for bad in manifest["quarantined"]]
         wanted = [] if run is None else list(range(run.shards))
         require(sorted(listed) == wanted, "I6", f"_SUCCESS names shards {listed[:9]}, not each of {len(wanted)} once")

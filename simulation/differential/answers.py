@@ -61,6 +61,6 @@ def with_dates_of(answer: Any, other: Any) -> Any:
             name: other[name] if name == "LastModified" and name in other else with_dates_of(each, other.get(name))
             for name, each in answer.items()
         }
-    if isinstance(answer, list) and isinstance(other, list):
+    if isinstance(answer, list) and isinstance(other, list) and len(answer) == len(other):
         return [with_dates_of(each, theirs) for each, theirs in zip(answer, other, strict=True)]
     return answer

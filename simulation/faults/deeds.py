@@ -64,8 +64,8 @@ def _newer_checkpoint(world: Any, rng: random.Random) -> bool:
         body = json.loads(ours)
     except ValueError:
         return False  # damaged before
-    if body.pop("root", None) is None:
-        return False  # it has another object's bytes
+    if body.pop("root", None) is None or body.get("schema") == int(NEWER):
+        return False  # it has another object's bytes, or is newer already
     world.s3.put_object(Bucket=WORK_BUCKET, Key=key, Body=seal({**body, "schema": int(NEWER)}))
 
     def roll_back() -> None:

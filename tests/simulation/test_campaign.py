@@ -146,7 +146,7 @@ def test_a_seed_is_retold_with_every_event_and_without_a_violation_succeeds(
 
     said = capsys.readouterr().out
     assert said.startswith("seed 3: ")
-    for event in ("job SUBMITTED", "container started", "dynamodb.update_item commit", "s3.put_object _SUCCESS"):
+    for event in ("job SUBMITTED", "container started", "dynamodb.update_item commit", "mark cleaned"):
         assert event in said
 
 
