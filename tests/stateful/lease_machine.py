@@ -28,11 +28,13 @@ from spotproof.leases.model import (
     RunOptions,
     RunState,
     Session,
+    SessionId,
     SessionState,
     Shard,
     ShardState,
 )
 from spotproof.leases.requeue import Requeuer, Taken, reclaim_time
+from spotproof.leases.sizing import session_bucket
 from spotproof.leases.store import LeaseStore
 from spotproof.retries import Retrier
 from tests.fakes.clock import FakeClock
@@ -154,7 +156,9 @@ class Leases(CountedMachine):
         self.born += 1
         clock, client = SkewedClock(self.clock, skew_s), FaultyClient(self.truth)
         store = self.store(client, clock)
-        session = a_session(f"w{self.born}", host=Host(instance_id=instance), bucket=self.born % 2)
+        name = f"w{self.born}"
+        bucket = session_bucket(SessionId(name), self.run.session_buckets)
+        session = a_session(name, host=Host(instance_id=instance), bucket=bucket)
         session = replace(session, until=to_epoch_ms(clock.now()) + TTL_MS)
         return Worker(session=store.open_session(session), client=client, store=store, clock=clock)
 
