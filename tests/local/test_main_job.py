@@ -155,7 +155,13 @@ def test_an_input_that_the_role_may_not_read_is_refused_in_one_line(product: Pro
 
     ended = product.account.wait(job)
     assert ended["attempts"][-1]["container"]["exitCode"] == 4
-    errors = [line for line in product.account.lines(job) if line.startswith("spotproof: error:")]
+    errors: list[str] = []
+
+    def told() -> bool:  # the log of a container arrives after its end
+        errors[:] = [line for line in product.account.lines(job) if line.startswith("spotproof: error:")]
+        return bool(errors)
+
+    eventually(told, "the refusal is in the log", timeout_s=20)
     assert len(errors) == 1
     assert "somebody-elses-data" in errors[0]
 
