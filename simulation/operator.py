@@ -4,6 +4,7 @@ import random
 from collections import deque
 from typing import Any, Final
 
+from simulation.checks.parsed import CURRENT
 from simulation.cloud.batch_job import SimJobDefinition, SimQueue
 from simulation.cloud.table import Snapshot
 from simulation.gate import GatedClients
@@ -83,7 +84,7 @@ class Operator:
     def keep_snapshot(self) -> None:
         """A moment that the table can be restored to; none in which a newer version's row would come back for good."""
         snapshot = self._world.table.snapshot()
-        if all(int(item["schema"]["N"]) <= SCHEMA for item in snapshot):
+        if all(int(item.get("schema", CURRENT)["N"]) <= SCHEMA for item in snapshot):
             self._snapshots.append(snapshot)
 
     def restore_table(self, rng: random.Random) -> bool:
