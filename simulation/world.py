@@ -122,12 +122,15 @@ class World:
         self.skew_max_ms = 2 * scenario.skew_s * 1000
         self.may_quarantine = False
         self._cleaned = False  # the run ended and left nothing behind
-        self._build_cloud(call_faults)
+        self._build_stores(call_faults)
+        self._build_events()
+        self._build_fleet()
+        self._build_people()
         self._build_checks()
 
     # --- building ------------------------------------------------------------------------------------------------
 
-    def _build_cloud(self, call_faults: CallFaults | None) -> None:
+    def _build_stores(self, call_faults: CallFaults | None) -> None:
         scenario, scheduler, trace, book = self.scenario, self.scheduler, self.trace, self.book
         self.call_faults = DrawnFaults(book, self._fork_rng())
         self.gate = Gate(
@@ -149,6 +152,9 @@ class World:
         )
         self.pristine = SimS3((DATA_BUCKET,), now=lambda: moment_of(0))  # the input as the run found it
         self.services: dict[str, Any] = {"dynamodb": self.table, "s3": self.s3}
+
+    def _build_events(self) -> None:
+        scenario, scheduler, trace, book = self.scenario, self.scheduler, self.trace, self.book
         self.functions = Functions(
             scheduler=scheduler,
             trace=trace,
@@ -169,6 +175,9 @@ class World:
             queue_arns=(SPOT_QUEUE.arn, ON_DEMAND_QUEUE.arn),
             burst_size=scenario.burst,
         )
+
+    def _build_fleet(self) -> None:
+        scenario, scheduler, trace, book = self.scenario, self.scheduler, self.trace, self.book
         self.market = Market(
             scheduler=scheduler, trace=trace, rng=self._fork_rng(), faults=book, timing=scenario.timing
         )
@@ -196,10 +205,13 @@ class World:
             stop_grace_s=scenario.stop_grace_s,
             page_max=scenario.page_jobs_max,
         )
+        self.services |= {"events": self.bus, "batch": self.batch.api, "ec2": self.market}
+
+    def _build_people(self) -> None:
+        scenario = self.scenario
         queue = ON_DEMAND_QUEUE if scenario.on_demand else SPOT_QUEUE
         self.operator = Operator(self, queue=queue, definition=DEFINITION, options=_option_text(scenario))
         self.deeds = Deeds(self, self._fork_rng())
-        self.services |= {"events": self.bus, "batch": self.batch.api, "ec2": self.market}
 
     def _build_checks(self) -> None:
         self.checks = {check: check(self) for check in CHECKS}
