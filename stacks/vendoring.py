@@ -53,8 +53,8 @@ def _uv_command(lock: Path, target: Path, platform: Platform) -> list[str]:
     command = ["uv", "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target)]
     command += ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(lock)]
     if platform.tag != HOST:
-        kernel_and_libc = "x86_64-" + platform.tag.removesuffix("_x86_64")
-        command += ["--python-platform", kernel_and_libc, "--python-version", platform.python]
+        libc, minor, machine = _parts(platform.tag)
+        command += ["--python-platform", f"{machine}-{libc}_{minor}", "--python-version", platform.python]
     return command
 
 
@@ -70,13 +70,18 @@ def _pip_command(lock: Path, target: Path, platform: Platform) -> list[str]:
 
 def _older_tags(tag: str) -> list[str]:
     """The tag and those of older systems, whose wheels run too; pip takes each literally."""
-    _, major, minor, machine = tag.split("_", 3)
-    return [f"manylinux_{major}_{older}_{machine}" for older in range(int(minor), 16, -1)] + [
-        f"manylinux2014_{machine}"
-    ]
+    libc, minor, machine = _parts(tag)
+    return [f"{libc}_{older}_{machine}" for older in range(minor, 16, -1)] + [f"manylinux2014_{machine}"]
 
 
-# What no worker or function imports. pyarrow's own clients of S3, GCS, Azure, HDFS and Flight are most of its size.
+def _parts(tag: str) -> tuple[str, int, str]:
+    """A tag such as manylinux_2_28_aarch64 as C library and its major version, minor version, processor (PEP 600)."""
+    name, major, minor, machine = tag.split("_", 3)
+    return f"{name}_{major}", int(minor), machine
+
+
+# What no worker or function imports. pyarrow's own clients of S3, GCS, Azure, HDFS and Flight are most of its size;
+# zstandard comes with two backends, of which CPython takes the other.
 # libarrow_python is there three times, because a wheel holds no symbolic links; the one that is linked to stays.
 UNUSED = (
     "bin",
@@ -111,6 +116,13 @@ UNUSED = (
     "pyarrow/libarrow_python_parquet_encryption.*",
     "pyarrow/libarrow_python.so",
     "pyarrow/libarrow_python.so.*.*.*",
+    "numpy/**/tests",
+    "numpy/**/*.a",
+    "numpy/_core/include",
+    "numpy/distutils",
+    "numpy/f2py",
+    "zstandard/_cffi.*",
+    "zstandard/backend_cffi.py",
 )
 
 

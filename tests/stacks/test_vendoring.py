@@ -11,6 +11,7 @@ from stacks import vendoring
 from stacks.vendoring import Platform
 
 LINUX = Platform(python="3.12", tag="manylinux_2_28_x86_64")
+GRAVITON = Platform(python="3.12", tag="manylinux_2_34_aarch64")
 HOST = Platform(python="3.12", tag=vendoring.HOST)
 
 FAKE_UV = """#!/bin/sh
@@ -40,6 +41,14 @@ def test_uv_installs_hashed_wheels_for_the_workers_platform(tmp_path: Path, monk
     arguments = record.read_text()
     assert f"--target {tmp_path / 'target'} --require-hashes --no-deps --only-binary :all: -r lock.txt" in arguments
     assert "--python-platform x86_64-manylinux_2_28 --python-version 3.12" in arguments
+
+
+def test_uv_installs_for_another_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = fake_uv(tmp_path, monkeypatch)
+
+    vendoring.install(Path("lock.txt"), tmp_path / "target", GRAVITON)
+
+    assert "--python-platform aarch64-manylinux_2_34 --python-version 3.12" in record.read_text()
 
 
 def test_a_host_bundle_is_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,12 +85,13 @@ def test_pip_does_it_where_uv_is_missing_or_broken(
         vendoring.install(lock, tmp_path / "target", LINUX)
 
 
-def test_pip_takes_wheels_of_older_systems_too() -> None:
-    command = vendoring._pip_command(Path("lock.txt"), Path("target"), LINUX)
+@pytest.mark.parametrize(("worker", "machine"), [(LINUX, "x86_64"), (GRAVITON, "aarch64")])
+def test_pip_takes_wheels_of_older_systems_too(worker: Platform, machine: str) -> None:
+    command = vendoring._pip_command(Path("lock.txt"), Path("target"), worker)
 
     assert "--require-hashes" in command
     assert "--only-binary=:all:" in command
     platforms = [command[at + 1] for at, word in enumerate(command) if word == "--platform"]
-    assert platforms[0] == "manylinux_2_28_x86_64"
-    assert "manylinux_2_17_x86_64" in platforms
-    assert platforms[-1] == "manylinux2014_x86_64"
+    assert platforms[0] == worker.tag
+    assert f"manylinux_2_17_{machine}" in platforms
+    assert platforms[-1] == f"manylinux2014_{machine}"
