@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from spotproof.checkpoints.store import ObjectStore
+from spotproof.checkpoints.store import Buffer, ObjectStore
+from spotproof.concurrency import ThreadSpawner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,24 +19,30 @@ class Traffic:
 
 
 class MeteredStore:
-    """The part of an ObjectStore that checkpoints use, with a meter."""
+    """The part of an ObjectStore that checkpoints use, with a meter. No request of any thread is lost to it."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
         self.traffic = Traffic()
+        self._counting = ThreadSpawner().lock()
 
-    def put(self, key: str, data: bytes) -> None:
-        self._count(len(data))
+    def put(self, key: str, data: Buffer) -> None:
+        self._count(memoryview(data).nbytes)
         self._objects.put(key, data)
 
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        self._count(len(data))
+    def put_if_absent(self, key: str, data: Buffer) -> bool:
+        self._count(memoryview(data).nbytes)
         return self._objects.put_if_absent(key, data)
 
     def get(self, key: str, *, size_max: int) -> bytes | None:
         data = self._objects.get(key, size_max=size_max)
         self._count(len(data or b""))
         return data
+
+    def get_into(self, key: str, target: memoryview, *, offset: int = 0) -> bool:
+        found = self._objects.get_into(key, target, offset=offset)
+        self._count(target.nbytes if found else 0)
+        return found
 
     def delete_many(self, keys: Collection[str]) -> None:
         self._count(0)
@@ -46,4 +53,6 @@ class MeteredStore:
         return [facts.key for facts in self._objects.list(prefix)]
 
     def _count(self, size_bytes: int) -> None:
-        self.traffic = Traffic(requests=self.traffic.requests + 1, size_bytes=self.traffic.size_bytes + size_bytes)
+        with self._counting:
+            counted = self.traffic
+            self.traffic = Traffic(requests=counted.requests + 1, size_bytes=counted.size_bytes + size_bytes)

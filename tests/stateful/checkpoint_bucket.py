@@ -9,7 +9,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
-from spotproof.checkpoints.store import OCTETS
+from spotproof.checkpoints.store import OCTETS, Buffer
 from spotproof.errors import AwsUnavailableError
 from tests.fakes.crashing_store import Crash
 
@@ -45,13 +45,13 @@ class FaultyBucket(InMemoryObjectStore):
     def arm(self, fault: WriteFault | None) -> None:
         self._fault, self._writes, self.struck = fault, 0, None
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: Buffer) -> None:
         self._before()
         super().put(key, data)
         self._after()
 
     def put_if_absent(
-        self, key: str, content: bytes | Path, *, content_type: str = OCTETS, metadata: Mapping[str, str] | None = None
+        self, key: str, content: Buffer | Path, *, content_type: str = OCTETS, metadata: Mapping[str, str] | None = None
     ) -> bool:
         self._before()
         created = super().put_if_absent(key, content, content_type=content_type, metadata=metadata)

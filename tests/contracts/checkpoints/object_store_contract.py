@@ -1,11 +1,17 @@
 """What every bucket must do for checkpoints and commits; run over each implementation."""
 
+import random
+from array import array
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from spotproof.checkpoints.store import ObjectStore
+from spotproof.checkpoints.store import Buffer, ObjectStore
 from spotproof.errors import CheckpointCorruptError
+
+SOME: Final = random.Random(1).randbytes(50_000)
 
 
 class ObjectStoreContract:
@@ -24,7 +30,76 @@ class ObjectStoreContract:
 
     def test_reading_what_is_not_there_gives_nothing(self, objects: ObjectStore) -> None:
         assert objects.get("nothing", size_max=100) is None
+        assert objects.get_into("nothing", memoryview(bytearray(1))) is False
+        assert objects.get_into("nothing", memoryview(bytearray())) is False
         assert objects.head("nothing") is None
+
+    @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+    def test_any_buffer_can_be_written(self, objects: ObjectStore, kind: type[Buffer]) -> None:
+        objects.put("put", kind(SOME))
+        assert objects.put_if_absent("created", kind(SOME))
+
+        assert objects.get("put", size_max=len(SOME)) == SOME
+        assert objects.get("created", size_max=len(SOME)) == SOME
+
+    def test_memory_of_any_type_is_written_as_its_bytes(self, objects: ObjectStore) -> None:
+        numbers = memoryview(array("d", [1.5, -2.0, 0.25]))
+        rows = memoryview(bytes(range(12))).cast("B", (3, 4))
+
+        objects.put("numbers", numbers)
+        objects.put("rows", rows)
+
+        assert objects.get("numbers", size_max=24) == numbers.tobytes()
+        assert objects.get("rows", size_max=12) == bytes(range(12))
+
+    def test_what_is_written_stays_when_its_memory_changes_afterwards(self, objects: ObjectStore) -> None:
+        memory = bytearray(SOME)
+        objects.put("k", memoryview(memory))
+        memory[:] = bytes(len(memory))
+
+        assert objects.get("k", size_max=len(SOME)) == SOME
+
+    @pytest.mark.parametrize(("offset", "size_bytes"), [(0, len(SOME)), (0, 1), (4_000, 30_000), (len(SOME) - 1, 1)])
+    def test_a_range_is_read_into_the_given_memory_and_nowhere_else(
+        self, objects: ObjectStore, offset: int, size_bytes: int
+    ) -> None:
+        objects.put("k", SOME)
+        memory = bytearray(size_bytes + 8)
+
+        assert objects.get_into("k", memoryview(memory)[4:-4], offset=offset)
+
+        assert memory == bytes(4) + SOME[offset : offset + size_bytes] + bytes(4)
+
+    def test_memory_of_any_type_is_filled(self, objects: ObjectStore) -> None:
+        numbers, found = array("d", [1.5, -2.0, 0.25]), array("d", [0.0] * 3)
+        objects.put("k", memoryview(numbers))
+
+        assert objects.get_into("k", memoryview(found))
+
+        assert found == numbers
+
+    def test_reading_nothing_tells_whether_there_is_an_object(self, objects: ObjectStore) -> None:
+        objects.put("k", b"")
+
+        assert objects.get_into("k", memoryview(bytearray()))
+
+    @pytest.mark.parametrize(("offset", "wanted"), [(0, 11), (7, 4), (10, 1), (1000, 5)])
+    def test_an_object_that_ends_before_the_range_is_corrupt(
+        self, objects: ObjectStore, offset: int, wanted: int
+    ) -> None:
+        objects.put("k", b"0123456789")
+
+        with pytest.raises(CheckpointCorruptError, match=f"k has {max(0, 10 - offset)} bytes from byte {offset} on"):
+            objects.get_into("k", memoryview(bytearray(wanted)), offset=offset)
+
+    def test_many_threads_read_and_write_at_once(self, objects: ObjectStore) -> None:
+        def round_trip(number: int) -> bool:
+            data, found = SOME[number:], bytearray(len(SOME) - number)
+            objects.put(f"many/{number}", memoryview(data))
+            return objects.get_into(f"many/{number}", memoryview(found)) and found == data
+
+        with ThreadPoolExecutor(8) as threads:
+            assert all(threads.map(round_trip, range(64)))
 
     def test_only_the_first_writer_of_a_key_wins(self, objects: ObjectStore) -> None:
         assert objects.put_if_absent("k", b"first")
@@ -75,3 +150,14 @@ class ObjectStoreContract:
         objects.delete_many([])
 
         assert [each.key for each in objects.list("")] == ["kept"]
+
+
+class RacingWritesContract:
+    """Of a bucket that decides by itself who was first: moto's, in our own process, looks first and writes later."""
+
+    def test_of_racing_writers_of_a_key_one_wins(self, objects: ObjectStore) -> None:
+        with ThreadPoolExecutor(16) as writers:
+            won = list(writers.map(lambda writer: objects.put_if_absent("k", b"%d" % writer), range(16)))
+
+        assert won.count(True) == 1
+        assert objects.get("k", size_max=2) == b"%d" % won.index(True)

@@ -13,11 +13,12 @@ from botocore.httpchecksum import Crc32Checksum, StreamingChecksumBody
 from botocore.stub import Stubber
 from moto import mock_aws
 
+from simulation.cloud.s3 import SimS3
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.errors import AwsAccessError, AwsError, AwsMissingError, AwsUnavailableError, CheckpointCorruptError
 from spotproof.retries import Retrier, RetryPolicy
-from tests.contracts.checkpoints.object_store_contract import ObjectStoreContract
+from tests.contracts.checkpoints.object_store_contract import ObjectStoreContract, RacingWritesContract
 from tests.fakes.clock import FakeClock
 from tests.fakes.cut_reads import CutReads
 
@@ -42,7 +43,7 @@ def make_store(client: "S3Client", bucket: str = BUCKET, *, attempts_max: int = 
     return S3ObjectStore(client=client, bucket=bucket, retrier=retrier)
 
 
-class TestInMemory(ObjectStoreContract):
+class TestInMemory(ObjectStoreContract, RacingWritesContract):
     @pytest.fixture
     def objects(self) -> InMemoryObjectStore:
         return InMemoryObjectStore()
@@ -65,6 +66,12 @@ class TestS3(ObjectStoreContract):
             gone.put("k", b"")
         with pytest.raises(AwsMissingError, match="gone-bucket"):
             list(gone.list("k"))
+
+
+class TestS3Simulated(ObjectStoreContract):
+    @pytest.fixture
+    def objects(self) -> S3ObjectStore:
+        return make_store(SimS3([BUCKET], now=FakeClock().now))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -123,6 +130,9 @@ def test_a_connection_that_breaks_within_a_body_is_tried_again() -> None:
         make_store(client).put("k", b"0123456789")
 
         assert make_store(CutReads(client, 3, 0)).get("k", size_max=10) == b"0123456789"  # type: ignore[arg-type]
+        found = bytearray(4)
+        assert make_store(CutReads(client, 3, 0)).get_into("k", memoryview(found), offset=5)  # type: ignore[arg-type]
+        assert found == b"5678"
         with pytest.raises(AwsUnavailableError, match="read s3://work-bucket/k"):
             make_store(CutReads(client, *[3] * 4)).get("k", size_max=10)  # type: ignore[arg-type]
 

@@ -10,7 +10,7 @@ import pytest
 from spotproof import events
 from spotproof.checkpoints.draft import CHAIN_MAX
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
-from spotproof.checkpoints.store import OCTETS, delete_all
+from spotproof.checkpoints.store import OCTETS, Buffer, delete_all
 from spotproof.errors import (
     AwsUnavailableError,
     CheckpointError,
@@ -31,12 +31,12 @@ class FailingStore(InMemoryObjectStore):
         self.lose_reply = lose_reply
         self.deletes_fail = False
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: Buffer) -> None:
         self._spend()
         super().put(key, data)
 
     def put_if_absent(
-        self, key: str, content: bytes | Path, *, content_type: str = OCTETS, metadata: Mapping[str, str] | None = None
+        self, key: str, content: Buffer | Path, *, content_type: str = OCTETS, metadata: Mapping[str, str] | None = None
     ) -> bool:
         self._spend()
         created = super().put_if_absent(key, content, content_type=content_type, metadata=metadata)
