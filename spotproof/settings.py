@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from urllib.parse import urlsplit
 
 from spotproof import contract
@@ -72,6 +73,27 @@ class AwsSettings:
         )
 
 
+class Transport(StrEnum):
+    """What carries checkpoints to and from S3."""
+
+    OBSTORE = "obstore"
+    BOTO3 = "boto3"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Transport | None":
+        """The one that is forced, if any.
+
+        Raises:
+            ConfigurationError: the variable names another.
+        """
+        text = env.get(contract.ENV_TRANSPORT, "").strip()
+        if text and text not in (*cls,):
+            raise ConfigurationError(
+                f"environment variable {contract.ENV_TRANSPORT} must be {' or '.join(cls)}, got {text!r}"
+            )
+        return cls(text) if text else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSettings:
     """What Batch tells a container about itself (job_env_vars of the Batch user guide)."""
@@ -114,6 +136,7 @@ class WorkerSettings:
     log_level: str
     scratch_dir: str
     job_definition: str
+    transport: Transport | None = None  # None: obstore if it can be imported, else boto3
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "WorkerSettings":
@@ -130,4 +153,5 @@ class WorkerSettings:
             log_level=env.get(contract.ENV_LOG_LEVEL, "INFO") or "INFO",
             scratch_dir=env.get("TMPDIR") or "/tmp",  # noqa: S108 - the container's own scratch space
             job_definition=env.get("SPOTPROOF_JOB_DEFINITION", ""),
+            transport=Transport.from_env(env),
         )

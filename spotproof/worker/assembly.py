@@ -2,12 +2,14 @@
 
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from spotproof import contract, events
 from spotproof.checkpoints.engine import CheckpointEngine
 from spotproof.checkpoints.s3 import S3ObjectStore
+from spotproof.checkpoints.store import ObjectStore
 from spotproof.clients import AwsClients
 from spotproof.clock import Clock, to_epoch_ms
 from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes, S3OutputBuckets
@@ -63,11 +65,12 @@ class WorkerAssembly:
     sigterm: SigtermSource  # installed by the caller
     tick_s: float = TICK_S
     in_parts: PartSizes = DEFAULT_SIZES  # from which size on output files are written and copied in parts
+    make_objects: Callable[[Retrier], ObjectStore] | None = None  # of the work bucket; None: over clients.s3
 
     def __post_init__(self) -> None:
         self.retrier = self._retrier()
         self.store = self._store(self.retrier)
-        self.objects = S3ObjectStore(client=self.clients.s3, bucket=self.settings.work_bucket, retrier=self.retrier)
+        self.objects = (self.make_objects or self._over_boto3)(self.retrier)
         self.buckets = S3OutputBuckets(
             client=self.clients.s3,
             work_bucket=self.settings.work_bucket,
@@ -102,6 +105,9 @@ class WorkerAssembly:
 
     def _retrier(self) -> Retrier:
         return Retrier(clock=self.clock, rng=self.rng)
+
+    def _over_boto3(self, retrier: Retrier) -> ObjectStore:
+        return S3ObjectStore(client=self.clients.s3, bucket=self.settings.work_bucket, retrier=retrier)
 
     def _store(self, retrier: Retrier) -> DynamoDBLeaseStore:
         return DynamoDBLeaseStore(
