@@ -27,6 +27,7 @@ from demo.verdicts import (
 )
 from demo.zombie import paused_worker, what_it_noticed
 from spotproof import events
+from spotproof.checkpoints.policy import CAP_S
 from spotproof.leases.model import Run
 
 REQUESTS_BAR = 6.0
@@ -93,7 +94,7 @@ def _story(hit: Hit, lives: Sequence[LeaseLife]) -> Story:
 def _verdicts(evidence: Evidence, lives: Sequence[LeaseLife]) -> list[Verdict]:
     committed = [life.shard for life in lives if life.ending == events.SHARD_COMMITTED]
     aftermaths = aftermaths_by_kind(evidence.hits, lives)
-    interval_s = evidence.run.options.checkpoint_interval_s
+    interval_s = evidence.run.options.checkpoint_interval_s or CAP_S
     return [
         all_carried_out(evidence.hits),
         committed_once(evidence.run, evidence.snapshot.shards, committed),

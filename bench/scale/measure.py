@@ -49,6 +49,7 @@ def measure(world: World, *, ended: bool) -> dict[str, Any]:
     useful_s = sum(world.work_s[index] for index, done in enumerate(journal.commits) if done)
     redone_s = journal.executed_s - useful_s
     interval_s = scenario.options.checkpoint_interval_s
+    assert interval_s is not None, "the model's saves keep to an interval"
     hottest_writes, hottest_reads = world.table.writes.hottest(), world.table.reads.hottest()
     return {
         "scenario": scenario.name,

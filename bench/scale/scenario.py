@@ -11,6 +11,7 @@ from spotproof.leases.model import RunOptions
 STORE_LATENCY: Final = Lognormal(median_s=0.010, p99_s=0.040)
 BUCKET_LATENCY: Final = Lognormal(median_s=0.040, p99_s=0.200)
 INDEX_LAG: Final = Lognormal(median_s=0.080, p99_s=1.0, most_s=5.0)
+INTERVAL_S: Final = 60.0  # between saves, whatever they cost: the model is about the table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ class Scenario:
     storms: tuple[Storm, ...] = ()
     starvation: Starvation | None = None
     spot: Spot = field(default_factory=Spot)
-    options: RunOptions = field(default_factory=RunOptions)
+    options: RunOptions = field(default_factory=lambda: RunOptions(checkpoint_interval_s=INTERVAL_S))
     frozen: int = 0  # workers that stand still for `frozen_s`, each at a random moment
     frozen_s: float = 200.0
     workers_per_instance: int = 4  # one vCPU each on an *.xlarge

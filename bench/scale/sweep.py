@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from bench.machine import RESULTS, facts
 from bench.scale.__main__ import play
-from bench.scale.scenario import Scenario, Spot, Storm
+from bench.scale.scenario import INTERVAL_S, Scenario, Spot, Storm
 from spotproof.leases.model import RunOptions
 from spotproof.worker import idle, leasing
 
@@ -64,7 +64,8 @@ class Choice:
 
     @property
     def scenario(self) -> Scenario:
-        return replace(BASE, name=self.name, options=self.options, partitions=self.partitions)
+        options = replace(self.options, checkpoint_interval_s=INTERVAL_S)
+        return replace(BASE, name=self.name, options=options, partitions=self.partitions)
 
 
 CHOICES: Final = (

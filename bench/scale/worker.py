@@ -115,6 +115,7 @@ class ModelWorker(WorkerAssembly):
     ) -> ShardRun:
         shared = self.surroundings
         self.clock.sleep(shared.s3_s())  # reading the shard's place in the plan
+        assert run.options.checkpoint_interval_s is not None, "the model's saves keep to an interval"
         handle = WorkHandle(
             process=self.process,
             journal=shared.journal,

@@ -7,6 +7,7 @@ from simulation.checks.base import Check, TableWrite
 from simulation.checks.parsed import shard_from_item
 from simulation.faults.calls import Call
 from simulation.workload import Diary
+from spotproof.checkpoints.policy import CAP_S
 
 ROUNDING_MS = 5
 QUIET_AFTER_S = 30.0  # after peace: requests that were under way have ended
@@ -73,7 +74,8 @@ class LostWorkCheck(Check):
             stretch.first_batch_s = batch_s
         stretch.was_quiet = self._is_quiet()
         if stretch.is_quiet:
-            allowed_s = max(self.world.options.checkpoint_interval_s, SAVING_S) + 2 * batch_s + SAVING_S
+            interval_s = self.world.options.checkpoint_interval_s or CAP_S
+            allowed_s = max(interval_s, SAVING_S) + 2 * batch_s + SAVING_S
             at_risk_s = now_s - stretch.safe_s
             words = f"{process.name} has {at_risk_s:.1f} s of work at risk, {allowed_s:.1f} s are allowed"
             self.report.require(at_risk_s <= allowed_s, "I9", words)

@@ -47,6 +47,20 @@ class FailurePolicy(StrEnum):
     FAIL = "fail"  # one quarantined shard ends the run as FAILED
 
 
+class CheckpointPreset(StrEnum):
+    """How a run saves, by the names users know; checkpoints/presets.py says what each means."""
+
+    AUTO = "auto"
+    NAIVE = "naive"
+    HOURLY = "hourly"
+    INCREMENTAL = "incremental"
+
+
+class NoticePolicy(StrEnum):
+    WORK = "work"  # save, work on, save again at the last moment
+    LEAVE = "leave"  # save and leave at once
+
+
 class RequeueCause(StrEnum):
     """Why a lease is taken from its owner; decides which counter of the shard rises."""
 
@@ -61,7 +75,11 @@ class RunOptions:
 
     ttl_s: float = 90.0  # a session that is silent this long is rescued
     heartbeat_s: float = 30.0  # at most half the ttl
-    checkpoint_interval_s: float = 60.0
+    checkpoint: CheckpointPreset = CheckpointPreset.AUTO
+    checkpoint_interval_s: float | None = None  # exactly; None: the preset decides
+    window_s: float | None = None  # that a last save must fit; None: what the environment says of notices
+    interruption_rate_per_h: float | None = None  # the submitter's guess; None: the prior of checkpoints/risk.py
+    on_notice: NoticePolicy = NoticePolicy.WORK
     poll_s: float = 2.0  # idle workers look for work this often; also the stop file and IMDS poll
     failures_max: int = 3  # k: a shard that failed so often is quarantined
     losses_max: int = 4  # a shard whose workers vanished so often without notice is quarantined

@@ -9,9 +9,10 @@ from spotproof import contract
 from spotproof.leases.attribute_values import AttributeValue, Item, to_item
 from spotproof.leases.expressions import SCHEMA
 from spotproof.leases.item_reader import ItemReader, run_id_of
-from spotproof.leases.model import FailurePolicy, Run, RunOptions, RunState
+from spotproof.leases.model import CheckpointPreset, FailurePolicy, NoticePolicy, Run, RunOptions, RunState
 
 _OPTION_NAMES: Final = frozenset(field.name for field in fields(RunOptions))
+_OPTION_KINDS: Final = {"on_failure": FailurePolicy, "checkpoint": CheckpointPreset, "on_notice": NoticePolicy}
 
 
 def run_to_item(run: Run) -> Item:
@@ -86,6 +87,7 @@ def run_from_item(item: Mapping[str, AttributeValue]) -> Run:
 
 def _options(text: str) -> RunOptions:
     stored = {name: value for name, value in json.loads(text).items() if name in _OPTION_NAMES}
-    if "on_failure" in stored:
-        stored["on_failure"] = FailurePolicy(stored["on_failure"])
+    for name, kind in _OPTION_KINDS.items():
+        if name in stored:
+            stored[name] = kind(stored[name])
     return RunOptions(**stored)

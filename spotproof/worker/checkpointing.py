@@ -4,13 +4,16 @@ import logging
 from enum import StrEnum
 
 from spotproof import events
-from spotproof.checkpoints.budget import SaveEstimate, StopChoice, decide_on_stop
+from spotproof.checkpoints.budget import StopChoice, decide_on_stop, dirty_budget_bytes, reserve_s
 from spotproof.checkpoints.engine import CheckpointEngine, Saved
-from spotproof.checkpoints.policy import decide_save
+from spotproof.checkpoints.estimate import SaveCosts, SaveEstimate
+from spotproof.checkpoints.policy import choose_interval, decide_save
+from spotproof.checkpoints.presets import plan_saves
+from spotproof.checkpoints.risk import RATE_PRIOR_PER_H, assess_risk
 from spotproof.checkpoints.state import State
 from spotproof.checkpoints.store import ObjectStore, delete_all
 from spotproof.clock import Clock
-from spotproof.contract import checkpoints_prefix
+from spotproof.contract import NOTICE_LEAD_S, checkpoints_prefix
 from spotproof.errors import AwsError, CheckpointError
 from spotproof.interruptions.model import Signal, SignalKind
 from spotproof.leases.model import Lease, RunOptions
@@ -19,7 +22,6 @@ from spotproof.retries import Retrier
 from spotproof.worker.ledger import LedgerBook, Spent
 
 logger = logging.getLogger(__name__)
-RESERVE_SHARE = 1 / 8  # of the window, kept for the release and the exit: 15 s of EC2's two minutes
 
 
 class StopAction(StrEnum):
@@ -54,6 +56,7 @@ class Checkpointing:
         self._objects = objects
         self._lease = lease
         self._options = options
+        self._plan = plan_saves(options)
         self._store = store
         self._retrier = retrier
         self._ledger = ledger
@@ -62,7 +65,8 @@ class Checkpointing:
         self._work_at_save_s = ledger.seconds(Spent.WORK)  # of earlier shards: none of it is at risk
         self._fraction_at_start: float | None = None  # at the first safe point, as is _work_at_start_s
         self._saved_at = clock.monotonic()
-        self._save_cost_s = 0.0  # of the last save; 0 while unknown
+        self._costs: SaveCosts | None = None
+        self._saved_for_stop = False
         self._estimate = SaveEstimate()
         self._hint_served: Signal | None = None
         self._deadline: float | None = None
@@ -88,10 +92,23 @@ class Checkpointing:
         """
         self._remaining_s(fraction_done)
         decision = decide_save(
-            interval_s=self._options.checkpoint_interval_s,
+            interval=choose_interval(
+                plan=self._plan,
+                costs=self._costs,
+                restore_s=0.0,
+                risk=assess_risk(
+                    hours=self._ledger.seconds(Spent.WORK) / 3600,
+                    interruptions=self._lease.interruptions,
+                    losses=self._lease.losses,
+                    rate_prior_per_h=self._options.interruption_rate_per_h or RATE_PRIOR_PER_H,
+                ),
+            ),
             since_save_s=self._clock.monotonic() - self._saved_at,
-            save_cost_s=self._save_cost_s,
             dirty_bytes=state.dirty_bytes,
+            budget_bytes=dirty_budget_bytes(window_s=self._options.window_s or NOTICE_LEAD_S, estimate=self._estimate)
+            if self._plan.keeps_budget
+            else None,
+            in_flight=False,
             hint_pending=hint is not None and self._hint_served is None,
             output_started=output_started,
         )
@@ -119,7 +136,8 @@ class Checkpointing:
             reserve_s=self._reserve_s,
             remaining_s=self._remaining_s(fraction_done),
             save_estimate_s=self._estimate.seconds(self._engine.pending_bytes(state)),
-            can_save=not output_started,
+            can_save=self._plan.saves and not output_started,
+            saved_since_stop=self._saved_for_stop,
         )
         logger.info(
             events.STOP_DECIDED,
@@ -133,12 +151,13 @@ class Checkpointing:
         )
         if decision.choice is StopChoice.FINISH:
             return StopAction.GO_ON
-        if decision.choice is StopChoice.SAVE:
+        if decision.choice in (StopChoice.SAVE_AND_GO_ON, StopChoice.SAVE_AND_LEAVE):
             try:
                 self._save(state, reason=decision.reason, deadline=self._deadline)
+                self._saved_for_stop = True
             except (CheckpointError, AwsError) as error:
                 self._report_failure(error)
-        return StopAction.LET_GO
+        return StopAction.GO_ON if decision.choice is StopChoice.SAVE_AND_GO_ON else StopAction.LET_GO
 
     def delete_all(self) -> None:
         """The shard is done: its checkpoints are of no use any more.
@@ -156,7 +175,7 @@ class Checkpointing:
         left_s = (stop.deadline - self._clock.now()).total_seconds()
         deadline = self._clock.monotonic() + left_s
         if self._deadline is None or deadline < self._deadline - 0.5:
-            self._reserve_s = max(0.0, left_s) * RESERVE_SHARE
+            self._reserve_s = reserve_s(left_s)
             self._deadline = deadline - self._reserve_s
             self._retrier.deadline = self._deadline
         return left_s
@@ -187,7 +206,8 @@ class Checkpointing:
         if saved.skipped:
             return
         self._saved_any = True
-        self._save_cost_s = saved.duration_s
+        costs = SaveCosts(stall_s=saved.duration_s, carry_s=saved.duration_s, requests=saved.requests)
+        self._costs = costs if self._costs is None else self._costs.observe(costs)
         self._estimate = self._estimate.observe(size_bytes=saved.size_bytes, duration_s=saved.duration_s)
         logger.info(
             events.CHECKPOINT_SAVED,

@@ -2,13 +2,18 @@
 
 import dataclasses
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 from spotproof import contract
+from spotproof.checkpoints.presets import plan_saves
 from spotproof.errors import InputError
-from spotproof.leases.model import FailurePolicy, RunOptions
+from spotproof.leases.model import CheckpointPreset, FailurePolicy, NoticePolicy, RunOptions
 
 _SECONDS: Final = ("ttl_s", "heartbeat_s", "checkpoint_interval_s", "poll_s", "hint_s")
+_WINDOW_S: Final = (30.0, 3600.0)
+_RATE_PER_H: Final = (1e-5, 100.0)
+_WORDS: Final = {"on_failure": FailurePolicy, "checkpoint": CheckpointPreset, "on_notice": NoticePolicy}
 _COUNTS: Final = ("failures_max", "losses_max")
 _TEXT_MAX: Final = 2000
 _OPTION_NAMES: Final = tuple(field.name for field in dataclasses.fields(RunOptions))
@@ -26,7 +31,7 @@ def parse_options(text: str) -> RunOptions:
         return RunOptions()
     if len(text) > _TEXT_MAX:
         raise InputError(f"options are {len(text)} characters long; at most {_TEXT_MAX} are possible")
-    known: dict[str, float | int | FailurePolicy] = {}
+    known: dict[str, float | int | StrEnum] = {}
     job: dict[str, str] = {}
     for part in text.split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
@@ -38,8 +43,12 @@ def parse_options(text: str) -> RunOptions:
             known[name] = _seconds(name, value)
         elif name in _COUNTS:
             known[name] = _count(name, value)
-        elif name == "on_failure":
-            known[name] = _policy(value)
+        elif name == "window_s":
+            known[name] = _number(name, value, "seconds", *_WINDOW_S)
+        elif name == "interruption_rate_per_h":
+            known[name] = _number(name, value, "interruptions per hour", *_RATE_PER_H)
+        elif name in _WORDS:
+            known[name] = _word(name, value)
         else:
             job[name] = value
     return _checked(RunOptions(**known, job=job))  # type: ignore[arg-type]
@@ -58,10 +67,11 @@ def format_options(values: Mapping[str, str]) -> str:
 
 def options_to_json(options: RunOptions) -> dict[str, object]:
     values = {name: getattr(options, name) for name in _OPTION_NAMES}
-    return {**values, "on_failure": options.on_failure.value, "job": dict(options.job)}
+    return {**values, **{name: values[name].value for name in _WORDS}, "job": dict(options.job)}
 
 
 def _checked(options: RunOptions) -> RunOptions:
+    plan_saves(options)  # refuses what contradicts itself
     if options.ttl_s < 2 * options.heartbeat_s:
         # Only one of the two may have been given: keep the rule by moving the heartbeat.
         if options.heartbeat_s != RunOptions().heartbeat_s:
@@ -73,12 +83,16 @@ def _checked(options: RunOptions) -> RunOptions:
 
 
 def _seconds(name: str, text: str) -> float:
+    return _number(name, text, "seconds", 0.05, 30 * 86400)
+
+
+def _number(name: str, text: str, unit: str, least: float, most: float) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0.05 <= value <= 30 * 86400:
-        raise InputError(f"option {name} must be seconds from 0.05 to 2592000, got {text!r}")
+    if not least <= value <= most:
+        raise InputError(f"option {name} must be {unit} from {least:.15g} to {most:.15g}, got {text!r}")
     return value
 
 
@@ -88,8 +102,10 @@ def _count(name: str, text: str) -> int:
     return int(text)
 
 
-def _policy(text: str) -> FailurePolicy:
+def _word(name: str, text: str) -> StrEnum:
+    kind = _WORDS[name]
     try:
-        return FailurePolicy(text)
+        return kind(text)
     except ValueError:
-        raise InputError(f"option on_failure must be continue or fail, got {text!r}") from None
+        words = [each.value for each in kind]
+        raise InputError(f"option {name} must be {', '.join(words[:-1])} or {words[-1]}, got {text!r}") from None

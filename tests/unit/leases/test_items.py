@@ -11,8 +11,10 @@ from spotproof.errors import ItemError, ItemTooNewError
 from spotproof.leases.attribute_values import item_bytes, to_attribute_value, to_item
 from spotproof.leases.item_reader import ItemReader
 from spotproof.leases.model import (
+    CheckpointPreset,
     FailurePolicy,
     Host,
+    NoticePolicy,
     RunOptions,
     SessionState,
     Stop,
@@ -33,6 +35,10 @@ numbers = st.integers(min_value=0, max_value=2**53)
         ttl_s=st.floats(min_value=0.1, max_value=1e6),
         failures_max=numbers,
         on_failure=st.sampled_from(FailurePolicy),
+        checkpoint=st.sampled_from(CheckpointPreset),
+        checkpoint_interval_s=st.none() | st.floats(min_value=0.05, max_value=1e6),
+        window_s=st.none() | st.floats(min_value=30, max_value=3600),
+        on_notice=st.sampled_from(NoticePolicy),
         job=st.dictionaries(texts, texts, max_size=4),
     ),
     job=texts,

@@ -1,10 +1,13 @@
 """The options parameter of a Batch job."""
 
+import json
+from dataclasses import fields
+
 import pytest
 
 from spotproof.errors import InputError
-from spotproof.leases.model import FailurePolicy, RunOptions
-from spotproof.worker.options import format_options, parse_options
+from spotproof.leases.model import CheckpointPreset, FailurePolicy, NoticePolicy, RunOptions
+from spotproof.worker.options import format_options, options_to_json, parse_options
 
 
 @pytest.mark.parametrize("text", ["", "auto"])
@@ -17,6 +20,27 @@ def test_known_names_set_the_run_and_others_reach_the_users_function() -> None:
 
     assert (options.ttl_s, options.failures_max, options.on_failure) == (60, 5, FailurePolicy.FAIL)
     assert options.job == {"pace_ms": "20"}
+
+
+def test_how_a_run_saves_is_told_by_a_preset_or_an_interval() -> None:
+    assert parse_options("checkpoint=hourly").checkpoint is CheckpointPreset.HOURLY
+    assert parse_options("checkpoint=hourly,checkpoint_interval_s=5").checkpoint_interval_s == 5
+    assert parse_options("").checkpoint_interval_s is None
+
+
+def test_what_is_known_of_windows_and_risk_can_be_given() -> None:
+    options = parse_options("window_s=60,interruption_rate_per_h=0.2,on_notice=leave")
+
+    assert (options.window_s, options.interruption_rate_per_h) == (60, 0.2)
+    assert options.on_notice is NoticePolicy.LEAVE
+
+
+def test_options_become_plain_json_with_every_field() -> None:
+    values = options_to_json(parse_options("checkpoint=naive,on_notice=leave,pace_ms=5"))
+
+    assert (values["checkpoint"], values["on_notice"], values["on_failure"]) == ("naive", "leave", "continue")
+    assert json.loads(json.dumps(values)) == values
+    assert values.keys() == {each.name for each in fields(RunOptions)}
 
 
 def test_a_short_ttl_brings_its_own_heartbeat() -> None:
@@ -35,7 +59,14 @@ def test_a_short_ttl_brings_its_own_heartbeat() -> None:
         ("ttl_s=inf", "inf"),
         ("failures_max=0", "failures_max"),
         ("failures_max=1.5", "failures_max"),
-        ("on_failure=maybe", "maybe"),
+        ("on_failure=maybe", "continue or fail, got 'maybe'"),
+        ("checkpoint=daily", "auto, naive, hourly or incremental, got 'daily'"),
+        ("checkpoint=naive,checkpoint_interval_s=5", "naive never saves"),
+        ("on_notice=run", "work or leave"),
+        ("window_s=29", "window_s must be seconds from 30 to 3600"),
+        ("window_s=nan", "window_s"),
+        ("interruption_rate_per_h=0", "interruptions per hour from 1e-05 to 100"),
+        ("checkpoint_interval_s=0", "from 0.05 to 2592000"),
         ("ttl_s=30,ttl_s=40", "twice"),
         ("a=1,a=2", "twice"),
         ("ttl_s=30,heartbeat_s=20", "twice heartbeat_s"),
