@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -12,7 +11,10 @@ from lambdas.wiring import PATIENCE_S, Wiring, wire
 from spotproof import events
 from spotproof.capacity.live_jobs import RunJobs
 from spotproof.capacity.topup import Hold, TopUpKind, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
+from spotproof.checkpoints.garbage_sweep import Sweeper, SweepPace
+from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.clock import Clock, to_epoch_ms
+from spotproof.commits.finalizer import QUIET
 from spotproof.errors import SpotproofError
 from spotproof.leases.closing import Closing, StripeCloser
 from spotproof.leases.model import Run, RunId, RunState, Session, SessionState
@@ -23,9 +25,11 @@ SERVICE = "controller"
 RESERVE_S: Final = 8.0  # of the invocation's time: nothing new is begun with less left
 HOLE_PAUSE_S: Final = 1.0  # a claim under way takes milliseconds
 ANNOUNCED_MAX: Final = 20  # ended runs handed to the finalizer per invocation
-CANCELLED_REST: Final = timedelta(minutes=10)  # a cancelled run's workers have left by then
 ANNOUNCE_EVERY_S: Final = 45.0  # a finalizer that was just told, by a worker or by us, needs time to begin
 STUCK_EVERY_MS: Final = 120_000  # at most one worker per run and this long
+SWEEP_S_MAX: Final = 10.0  # of an invocation for one run's orphans
+CLEANING_S: Final = 3600.0  # what could not be cleaned for so long is tried less often from then on
+CLEANING_EVERY_MINUTES: Final = 60
 
 
 @dataclass
@@ -39,6 +43,8 @@ class Round:
     holes: int = 0
     announced: int = 0
     topped_up: int = 0
+    orphans: int = 0  # objects of dead epochs that were deleted
+    going_on: list[Run] = field(default_factory=list)  # runs that were tended and have not ended
     failures: list[str] = field(default_factory=list)
 
 
@@ -73,6 +79,30 @@ def decide_stuck(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CleaningDecision:
+    """Whether the finalizer is to clean up after an ended run now, and why."""
+
+    due: bool
+    reason: str
+
+
+def decide_cleaning(run: Run, *, now_ms: int) -> CleaningDecision:
+    """The finalizer cleans a run that it ends at once; whatever came or was left later is for a pass of its own.
+
+    That one waits until nobody writes for the run any more. What S3 refuses for an hour it will refuse for longer: a
+    listing and tagging a minute would cost more than the objects.
+    """
+    rested_s = (now_ms - (run.ended_at or now_ms)) / 1000
+    if rested_s < QUIET.total_seconds():
+        return CleaningDecision(due=False, reason="fenced workers may still write")
+    if run.finalizer_until is not None and run.finalizer_until >= now_ms:
+        return CleaningDecision(due=False, reason="a finalizer is at it")
+    if rested_s >= CLEANING_S and now_ms // 60_000 % CLEANING_EVERY_MINUTES:
+        return CleaningDecision(due=False, reason="could not be cleaned for long: once an hour")
+    return CleaningDecision(due=True, reason="not called clean yet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Controller:
     """Tends every active run and hands finished ones to the finalizer. Every step may be repeated or cut short."""
 
@@ -82,6 +112,7 @@ class Controller:
     jobs: RunJobs
     topup: WorkerTopUp
     run_events: RunEvents
+    sweeper: Sweeper
     clock: Clock
     # What the last round in this execution environment saw; lost with it, at the price of a few more reads.
     seen: dict[RunId, Closing] = field(default_factory=dict)
@@ -105,6 +136,7 @@ class Controller:
         for gone in self.announced.keys() - set(active) - set(self.store.ended_runs()):
             del self.announced[gone]
         self._announce_ended(done, deadline)
+        self._sweep(done, deadline)
         return done
 
     def _rotated(self, run_ids: list[RunId]) -> list[RunId]:
@@ -127,6 +159,16 @@ class Controller:
             self._announce_complete(closing.run, done)
         else:
             self._top_up_if_stuck(closing.run, done, telemetry)
+            done.going_on.append(closing.run)
+
+    def _sweep(self, done: Round, deadline: float) -> None:
+        """Last, with the time that is left: a late orphan harms nobody."""
+        for run in done.going_on:
+            until = min(deadline - RESERVE_S, self.clock.monotonic() + SWEEP_S_MAX)
+            try:
+                done.orphans += self.sweeper.sweep(run, deadline=until).deleted
+            except SpotproofError as error:
+                done.failures.append(f"{run.run_id}: {error}")
 
     def _close(self, run: Run, done: Round, deadline: float) -> Closing:
         before = self.seen.get(run.run_id)
@@ -156,22 +198,16 @@ class Controller:
 
     def _announce_ended(self, done: Round, deadline: float) -> None:
         """Ended runs whose checkpoints and staged objects are not deleted yet: the finalizer goes on with them."""
-        for run_id in list(self.store.ended_runs())[:ANNOUNCED_MAX]:
+        now_ms = to_epoch_ms(self.clock.now())
+        for run_id in self._rotated(sorted(self.store.ended_runs()))[:ANNOUNCED_MAX]:
             if deadline - self.clock.monotonic() < RESERVE_S:
                 return
             try:
                 run = self.store.get_run(run_id)
-                if run is not None and self._at_rest(run):
+                if run is not None and decide_cleaning(run, now_ms=now_ms).due:
                     self._announce(run_id, done)
             except SpotproofError as error:
                 done.failures.append(f"{run_id}: {error}")
-
-    def _at_rest(self, run: Run) -> bool:
-        """Whether nobody writes checkpoints of the ended run any more, and no finalizer is at it."""
-        now_ms = to_epoch_ms(self.clock.now())
-        if run.state is not RunState.CANCELLED:
-            return run.finalizer_until is None or run.finalizer_until < now_ms
-        return now_ms - (run.ended_at or now_ms) >= CANCELLED_REST // timedelta(milliseconds=1)
 
     def _top_up_if_stuck(self, run: Run, done: Round, telemetry: Telemetry) -> None:
         now_ms = to_epoch_ms(self.clock.now())
@@ -213,7 +249,8 @@ class Controller:
         )  # fmt: skip
 
 
-def build(wiring: Wiring) -> Controller:
+def build(wiring: Wiring, pace: SweepPace | None = None) -> Controller:
+    """`pace`: how often orphans are looked for, if not as usual."""
     return Controller(
         store=wiring.store,
         requeuer=Requeuer(wiring.store),
@@ -228,6 +265,12 @@ def build(wiring: Wiring) -> Controller:
             retrier=wiring.retrier,
         ),
         run_events=RunEvents(client=wiring.clients.events, bus=wiring.settings.own_bus(), retrier=wiring.retrier),
+        sweeper=Sweeper(
+            store=wiring.store,
+            objects=S3ObjectStore(client=wiring.clients.s3, bucket=wiring.settings.work_bucket, retrier=wiring.retrier),
+            clock=wiring.clock,
+            pace=pace,
+        ),
         clock=wiring.clock,
         announce_every_s=ANNOUNCE_EVERY_S,
     )
@@ -247,6 +290,7 @@ def handle(
     telemetry.count(events.METRIC_SESSIONS_RESCUED, done.rescued)
     telemetry.count(events.METRIC_SHARDS_REQUEUED, done.requeued)
     telemetry.count(events.METRIC_WORKERS_REPLACED, done.topped_up)
+    telemetry.count(events.METRIC_ORPHANS_DELETED, done.orphans)
     telemetry.count(events.METRIC_CONTROLLER_FAILURES, len(done.failures))
     facts = {
         "runs": done.runs,
@@ -256,6 +300,7 @@ def handle(
         "holes": done.holes,
         "announced": done.announced,
         "topped_up": done.topped_up,
+        "orphans": done.orphans,
         "failures": len(done.failures),
     }
     telemetry.info(events.CONTROLLER_RAN, **facts)

@@ -6,6 +6,8 @@ from typing import Any, Final
 from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
 from lambdas.wiring import PATIENCE_S, Wiring, wire
 from spotproof import events
+from spotproof.checkpoints.garbage_deletion import BulkDeletion
+from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes, S3OutputBuckets
 from spotproof.commits.cleanup import RunCleanup, S3DoneTags
 from spotproof.commits.finalizer import Finalizer, FinalizeResult
@@ -22,11 +24,17 @@ def build(wiring: Wiring, in_parts: PartSizes = DEFAULT_SIZES) -> Finalizer:
     """`in_parts`: from which size on files are copied in parts."""
     work_bucket = wiring.settings.work_bucket
     buckets = S3OutputBuckets(client=wiring.clients.s3, work_bucket=work_bucket, retrier=wiring.retrier, sizes=in_parts)
-    tags = S3DoneTags(client=wiring.clients.s3, bucket=work_bucket, retrier=wiring.retrier)
+    work = S3ObjectStore(client=wiring.clients.s3, bucket=work_bucket, retrier=wiring.retrier)
+    cleanup = RunCleanup(
+        deletion=BulkDeletion(objects=work, spawner=wiring.spawner, clock=wiring.clock),
+        tags=S3DoneTags(client=wiring.clients.s3, bucket=work_bucket, retrier=wiring.retrier),
+        spawner=wiring.spawner,
+        clock=wiring.clock,
+    )
     return Finalizer(
         store=wiring.store,
         buckets=buckets,
-        cleanup=RunCleanup(work=buckets.work, tags=tags),
+        cleanup=cleanup,
         on_demand=load_on_demand_prices(),
         spot=EC2SpotPrices(client=wiring.clients.ec2, retrier=wiring.retrier),
         clock=wiring.clock,

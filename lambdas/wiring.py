@@ -7,6 +7,7 @@ from functools import cache
 from lambdas.handler_settings import HandlerSettings
 from spotproof.clients import AwsClients, Clients
 from spotproof.clock import Clock, SystemClock
+from spotproof.concurrency import Spawner, ThreadSpawner
 from spotproof.ids import IdSource, SystemIds
 from spotproof.leases.dynamodb import DynamoDBLeaseStore
 from spotproof.retries import Retrier, RetryPolicy
@@ -24,6 +25,7 @@ class Wiring:
     settings: HandlerSettings
     clock: Clock
     ids: IdSource
+    spawner: Spawner
     clients: AwsClients
     retrier: Retrier
     store: DynamoDBLeaseStore
@@ -34,12 +36,20 @@ class Wiring:
 
 
 def make_wiring(
-    *, settings: HandlerSettings, clock: Clock, ids: IdSource, clients: AwsClients, rng: random.Random
+    *,
+    settings: HandlerSettings,
+    clock: Clock,
+    ids: IdSource,
+    spawner: Spawner,
+    clients: AwsClients,
+    rng: random.Random,
 ) -> Wiring:
     """Put together what is passed; `rng` jitters retries."""
     retrier = Retrier(clock=clock, rng=rng, policy=RetryPolicy(max_s=2.0, patience_s=PATIENCE_S))
     store = DynamoDBLeaseStore(client=clients.dynamodb, table_name=settings.table, clock=clock, retrier=retrier)
-    return Wiring(settings=settings, clock=clock, ids=ids, clients=clients, retrier=retrier, store=store)
+    return Wiring(
+        settings=settings, clock=clock, ids=ids, spawner=spawner, clients=clients, retrier=retrier, store=store
+    )
 
 
 @cache
@@ -52,4 +62,11 @@ def wire() -> Wiring:
     settings = HandlerSettings.from_env(environment())
     ids = SystemIds()
     rng = random.Random(ids.nonce())  # noqa: S311 - jitter of retries, no secret
-    return make_wiring(settings=settings, clock=SystemClock(), ids=ids, clients=Clients(settings=settings.aws), rng=rng)
+    return make_wiring(
+        settings=settings,
+        clock=SystemClock(),
+        ids=ids,
+        spawner=ThreadSpawner(),
+        clients=Clients(settings=settings.aws),
+        rng=rng,
+    )

@@ -10,6 +10,7 @@ class Grant(StrEnum):
     SHARDS_WRITE = auto()
     STOP_FILES_WRITE = auto()
     SHARD_WORK = auto()  # plan, read input, checkpoint, stage and publish output: a worker's objects
+    CHECKPOINTS_SWEEP = auto()  # find and delete what dead epochs left
     OUTPUT_PUBLISH = auto()  # publish, then clean up: the finalizer's objects
     BATCH_SUBMIT = auto()
     EC2_PRICES = auto()

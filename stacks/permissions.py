@@ -46,6 +46,11 @@ def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
             ]
         case Grant.SHARD_WORK:
             return _shard_work(targets)
+        case Grant.CHECKPOINTS_SWEEP:
+            return [
+                _allow(["s3:GetObject", "s3:DeleteObject"], targets.work_objects(CHECKPOINTS)),
+                _list([targets.work_bucket]),
+            ]
         case Grant.OUTPUT_PUBLISH:
             return _output_publish(targets)
         case Grant.BATCH_SUBMIT:

@@ -96,10 +96,17 @@ EVENT_ROUTES = (
         name="Controller",
         every_minutes=1,
         handler="lambdas.controller.handler",
-        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.BATCH_SUBMIT, Grant.EVENTS_PUT),
+        grants=(
+            Grant.SHARDS_READ,
+            Grant.SHARDS_WRITE,
+            Grant.BATCH_SUBMIT,
+            Grant.EVENTS_PUT,
+            Grant.CHECKPOINTS_SWEEP,
+        ),
         age_s_max=60,
         deliveries=2,
         retries=0,  # the next minute does it
         timeout_s=55,
+        memory_mib=512,  # the sweep reads manifests, of up to 16 MiB
     ),
 )

@@ -59,7 +59,11 @@ class StateStack(Stack):
                 s3.LifecycleRule(id="done", tag_filters={tag: value}, expiration=Duration.days(1)),
                 s3.LifecycleRule(id="stop-files", prefix=contract.CONTROL_PREFIX, expiration=Duration.days(1)),
                 # Not versioned by us; if someone turns it on, deleted checkpoints must not pile up.
-                s3.LifecycleRule(id="noncurrent", noncurrent_version_expiration=Duration.days(1)),
+                s3.LifecycleRule(
+                    id="noncurrent",
+                    noncurrent_version_expiration=Duration.days(1),
+                    expired_object_delete_marker=True,
+                ),
             ],
         )
 

@@ -88,7 +88,14 @@ class Environments:
 
     def _handler(self, deployed: Deployed, process: Process, rng: random.Random) -> Handler:
         clients = GatedClients(self._gate, process, dict(self._services))
-        wiring = make_wiring(settings=self._settings, clock=process.clock, ids=process.ids, clients=clients, rng=rng)
+        wiring = make_wiring(
+            settings=self._settings,
+            clock=process.clock,
+            ids=process.ids,
+            spawner=process.spawner,
+            clients=clients,
+            rng=rng,
+        )
         return deployed.function.start(wiring, self.telemetry)
 
     def _ended(self, process: Process) -> None:

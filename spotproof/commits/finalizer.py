@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -41,6 +42,9 @@ from spotproof.leases.store import LeaseStore
 logger = logging.getLogger(__name__)
 TERM_BASE_S: Final = 60.0  # a crashed finalizer's term runs this long for a small run ...
 TERM_PER_SHARD_S: Final = 0.1  # ... and longer for a larger one: a look or a copy per shard, with room
+# So long after a run's end a fenced worker may still write: the pass that calls the run clean begins later.
+QUIET: Final = timedelta(minutes=10)
+QUIET_MS: Final = QUIET // timedelta(milliseconds=1)
 HEAD_MAX: Final = 20_000  # files whose digest is looked at one by one; beyond, names and sizes of the listing count
 
 
@@ -122,8 +126,8 @@ class Finalizer:
         if run is None:
             raise RunNotFoundError(f"there is no run {run_id!r}; check the run id")
         if run.state.ended:
-            self._clean(run)
-            return Finalized(result=FinalizeResult.CLEANED, state=run.state, quarantined=run.quarantined)
+            result = FinalizeResult.CLEANED if self._clean(run, deadline) else FinalizeResult.OUT_OF_TIME
+            return Finalized(result=result, state=run.state, quarantined=run.quarantined)
         if len(run.closed) < run.stripes:
             return Finalized(result=FinalizeResult.NOT_READY, state=run.state)
         term_s = min(TERM_BASE_S + TERM_PER_SHARD_S * run.shards, max(1.0, deadline - self._clock.monotonic()))
@@ -150,7 +154,10 @@ class Finalizer:
             write_success(self._buckets.bucket(output_folder(run).bucket), run, manifest)
         except (OutputConflictError, OutputDamagedError) as error:
             verdict = Verdict(state=RunState.FAILED, reason=str(error))  # without _SUCCESS; staged objects are kept
-        return self._end_run(run, verdict, len(quarantined), cost)
+        ended = self._end_run(run, verdict, len(quarantined), cost)
+        if ended.result is FinalizeResult.FINALIZED:
+            self._clean(run, deadline)
+        return ended
 
     def _end_run(self, run: Run, verdict: Verdict, quarantined: int, cost: RunCost) -> Finalized:
         if not self._store.end_run(run, state=verdict.state, quarantined=quarantined, reason=verdict.reason):
@@ -158,7 +165,6 @@ class Finalizer:
         fields = {"run_id": run.run_id, "state": verdict.state.value, "shards": run.shards, "quarantined": quarantined}
         logger.info(events.RUN_PUBLISHED, extra={**fields, "reason": verdict.reason})
         logger.info(events.RUN_COST, extra={"run_id": run.run_id, **cost.as_fields()})
-        self._clean(run)
         return Finalized(
             result=FinalizeResult.FINALIZED, state=verdict.state, quarantined=quarantined,
             reason=verdict.reason or "", cost=cost,
@@ -208,12 +214,20 @@ class Finalizer:
             index=index, files=files, sha256=output.sha256, size_bytes=output.size_bytes, records=output.records
         )
 
-    def _clean(self, run: Run) -> None:
-        """Staged objects go only where nothing can need them: the run is published in full, or was cancelled."""
+    def _clean(self, run: Run, deadline: float) -> bool:
+        """Delete what the run left behind; False if time ran out.
+
+        Staged objects go only where nothing can need them: the run is published in full, or was cancelled. The run is
+        called clean by a pass that begins when nobody writes for it any more; until then the controller asks again.
+        """
+        quiet = run.ended_at is not None and to_epoch_ms(self._clock.now()) - run.ended_at >= QUIET_MS
         cancelled = run.state is RunState.CANCELLED
         objects = self._buckets.bucket(output_folder(run).bucket)
-        self._cleanup.clean(run.run_id, staging=cancelled or _is_published(objects, run))
-        self._store.mark_cleaned(run.run_id)
+        staging = cancelled or _is_published(objects, run)
+        cleaned = self._cleanup.clean(run.run_id, staging=staging, deadline=deadline)
+        if cleaned.complete and quiet:
+            self._store.mark_cleaned(run.run_id)
+        return cleaned.complete
 
     def _cost(self, run: Run) -> RunCost:
         sessions = worked_sessions(self._store.sessions(run), now_ms=to_epoch_ms(self._clock.now()))

@@ -72,16 +72,30 @@ def test_a_finished_run_is_published_and_nothing_is_left_behind(finished: Accoun
     assert emitted[events.METRIC_RUN_COST_USD] > 0
 
 
+def but_for_marks(items: dict[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
+    """The table but for what says whether the run was called clean."""
+    marks = {"cleaned_at", contract.ACTIVE_INDEX.partition_key}
+    return {key: {name: value for name, value in item.items() if name not in marks} for key, item in items.items()}
+
+
 def test_the_event_again_and_a_replay_hours_later_change_nothing(finished: Account, metrics: Metrics) -> None:
     finalize(finished)
-    before = finished.items(), keys(finished, "data"), finished.s3.head_object(Bucket="data", Key=SUCCESS)["ETag"]
+    before = (
+        but_for_marks(finished.items()),
+        keys(finished, "data"),
+        finished.s3.head_object(Bucket="data", Key=SUCCESS)["ETag"],
+    )
     metrics()
 
     assert finalize(finished)["result"] == "cleaned"
     finished.clock.advance(10 * 3600)
     assert finalize(finished)["result"] == "cleaned"
 
-    after = finished.items(), keys(finished, "data"), finished.s3.head_object(Bucket="data", Key=SUCCESS)["ETag"]
+    after = (
+        but_for_marks(finished.items()),
+        keys(finished, "data"),
+        finished.s3.head_object(Bucket="data", Key=SUCCESS)["ETag"],
+    )
     assert after == before
     assert metrics()[events.METRIC_RUNS_FINISHED] == 0
 

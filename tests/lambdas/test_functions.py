@@ -18,6 +18,7 @@ from lambdas.handler_settings import HandlerSettings
 from lambdas.wiring import Wiring, make_wiring
 from spotproof import contract, events
 from spotproof.clients import AwsClients, Clients
+from spotproof.concurrency import ThreadSpawner
 from spotproof.errors import ConfigurationError
 from spotproof.interruptions.eventbridge import run_finished_detail
 from spotproof.leases.model import Host, Run
@@ -54,7 +55,12 @@ class Elsewhere:
 
     def wiring(self, settings: HandlerSettings = SETTINGS) -> Wiring:
         return make_wiring(
-            settings=settings, clock=self.clock, ids=CountingIds(), clients=self.clients, rng=random.Random(1)
+            settings=settings,
+            clock=self.clock,
+            ids=CountingIds(),
+            spawner=ThreadSpawner(),
+            clients=self.clients,
+            rng=random.Random(1),
         )
 
     def run_with_a_worker(self) -> Run:

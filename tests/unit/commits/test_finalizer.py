@@ -11,14 +11,16 @@ from typing import Any, cast
 import pytest
 
 from spotproof import contract
+from spotproof.checkpoints.garbage_deletion import BulkDeletion
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.clock import to_epoch_ms
 from spotproof.commits.buckets import InMemoryOutputBuckets
 from spotproof.commits.cleanup import RunCleanup
-from spotproof.commits.finalizer import Finalizer, FinalizeResult, decide_end, worked_sessions
+from spotproof.commits.finalizer import QUIET, Finalizer, FinalizeResult, decide_end, worked_sessions
 from spotproof.commits.publish import Publisher
 from spotproof.commits.staged_file import StagedFile
 from spotproof.commits.staging import stage
+from spotproof.concurrency import InlineSpawner
 from spotproof.costs.prices import InstancePrice, PriceStep
 from spotproof.errors import AwsError, RunNotFoundError
 from spotproof.leases.closing import StripeCloser
@@ -148,14 +150,19 @@ class World:
         tags: Any = self.tags
         if counter is not None:
             store, buckets, work, tags = (Crashing(each, counter) for each in (store, buckets, work, tags))
+        deletion = BulkDeletion(objects=work, spawner=InlineSpawner(), clock=self.clock)
         return Finalizer(
-            store=store, buckets=buckets, cleanup=RunCleanup(work=work, tags=tags), on_demand=ON_DEMAND,
-            spot=NoPrices(), clock=self.clock,
+            store=store, buckets=buckets, on_demand=ON_DEMAND, spot=NoPrices(), clock=self.clock,
+            cleanup=RunCleanup(deletion=deletion, tags=tags, spawner=InlineSpawner(), clock=self.clock),
         )  # fmt: skip
 
     def finalize(self, *, name: str = "f1", seconds: float = 900.0, counter: Counter | None = None) -> Any:
         deadline = self.clock.monotonic() + seconds
         return self.finalizer(counter).finalize(RUN, finalizer=name, deadline=deadline)
+
+    def finalize_when_quiet(self) -> Any:
+        self.clock.advance(QUIET.total_seconds())
+        return self.finalize(name="later")
 
     @property
     def data(self) -> dict[str, bytes]:
@@ -186,7 +193,6 @@ def test_a_finished_run_is_published_listed_ended_and_cleaned() -> None:
     assert world.outputs()["output/2026-11-22/part-00000003/f0.json"] == b"3.0"
     assert len(world.outputs()) == 8
     assert world.work.objects == {}
-    assert list(world.store.ended_runs()) == []
     manifest = world.manifest
     assert [shard["index"] for shard in manifest["shards"]] == [0, 1, 2, 3]
     assert len(manifest["shards"][1]["files"]) == 5
@@ -195,6 +201,36 @@ def test_a_finished_run_is_published_listed_ended_and_cleaned() -> None:
     assert sorted(f"output/2026-11-22/{f['name']}" for s in manifest["shards"] for f in s["files"]) == sorted(
         world.outputs()
     )
+
+
+def test_a_run_is_called_clean_only_when_fenced_workers_had_time_to_fall_silent() -> None:
+    world = World().close()
+    world.finalize()
+    world.clock.advance(QUIET.total_seconds() - 1)
+    assert world.finalize(name="early").result is FinalizeResult.CLEANED
+    assert list(world.store.ended_runs()) == [RUN]
+    world.work.put(f"{contract.checkpoints_prefix(RUN, 0)}00000001/d/000000000009-late-01", b"a zombie's")
+    world.clock.advance(1)
+
+    assert world.finalize(name="late").result is FinalizeResult.CLEANED
+
+    assert world.work.objects == {}
+    assert list(world.store.ended_runs()) == []
+
+
+def test_a_clean_up_without_time_goes_on_with_the_next_call() -> None:
+    world = World().close()
+    world.finalize()
+    world.clock.advance(QUIET.total_seconds())
+    world.work.put(f"{contract.checkpoints_prefix(RUN, 0)}00000001/d/000000000009-late-01", b"a zombie's")
+
+    assert world.finalize(name="hasty", seconds=0).result is FinalizeResult.OUT_OF_TIME
+    assert list(world.store.ended_runs()) == [RUN]
+    assert world.work.objects
+
+    assert world.finalize(name="next").result is FinalizeResult.CLEANED
+    assert list(world.store.ended_runs()) == []
+    assert world.work.objects == {}
 
 
 def test_the_manifest_has_every_files_real_digest() -> None:
@@ -282,6 +318,7 @@ def test_a_crash_at_any_call_and_a_second_run_give_the_same_bytes(after: bool) -
         assert world.outputs() == reference.outputs(), die_at
         assert lasting(world.manifest) == lasting(reference.manifest), die_at
         assert world.work.objects == {}, die_at
+        world.finalize_when_quiet()
         assert list(world.store.ended_runs()) == [], die_at
 
 
@@ -379,13 +416,15 @@ def test_a_cancellation_that_comes_between_wins_over_the_end() -> None:
 def test_what_can_not_be_deleted_is_tagged_for_the_lifecycle() -> None:
     world = World().close()
 
-    def refuse(keys: Any) -> None:
+    def refuse(keys: Any) -> Any:
         raise AwsError("no permission")
 
-    world.work.delete_many = refuse  # type: ignore[method-assign]
+    world.work.delete_batch = refuse  # type: ignore[method-assign]
 
     assert world.finalize().result is FinalizeResult.FINALIZED
     assert sorted(world.tags.tagged) == sorted(world.work.objects)
+    world.finalize_when_quiet()
+    assert list(world.store.ended_runs()) == []
 
 
 def test_a_run_without_any_output_is_complete_all_the_same() -> None:
