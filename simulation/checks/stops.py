@@ -6,9 +6,9 @@ from typing import Any
 from simulation.checks.base import Check
 from simulation.checks.parsed import session_from_item
 from simulation.faults.calls import Call
+from spotproof.checkpoints.budget import RESERVE_SHARE
 from spotproof.clock import to_epoch_ms
 from spotproof.leases.model import Stop
-from spotproof.worker.checkpointing import RESERVE_SHARE
 
 
 @dataclass(slots=True)
