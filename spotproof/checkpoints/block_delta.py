@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from spotproof.checkpoints.memory.pages import BLOCK, Bytes8, Numbers
-from spotproof.checkpoints.segment import Buffer
+from spotproof.checkpoints.store import Buffer
 from spotproof.errors import CheckpointCorruptError
 
 COUNT_BYTES: Final = 4

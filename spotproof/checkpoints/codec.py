@@ -11,7 +11,8 @@ from typing import Final
 import xxhash
 import zstandard
 
-from spotproof.checkpoints.segment import Buffer, Codec, Segment, may_shrink
+from spotproof.checkpoints.segment import Codec, Segment, may_shrink
+from spotproof.checkpoints.store import Buffer
 from spotproof.errors import CheckpointCorruptError
 
 FAST: Final = -1  # level for block deltas and base slices: two to three times as fast as level 1

@@ -9,6 +9,8 @@ ImageKind = Literal["array", "file", "tensors"]
 
 IMAGE_BYTES_MAX: Final = 2**40  # block numbers are 32 bits wide
 SLICE_STEP_BYTES: Final = 4096  # a slice is whole pages
+SLICES_MAX: Final = 2**16  # of an image: 1 TiB in slices of 16 MiB
+TOUCHED_MAX: Final = 2**24  # slices that all deltas of all images touch: 256 deltas of 1 TiB
 NUMBER_MAX: Final = 2**63 - 1
 
 
@@ -115,9 +117,19 @@ def image_from_json(body: dict[str, Any], *, prefix: str, seq: int, slice_bytes:
     )
     _check_order(entry, seq)
     slices_max = -(-entry.extent // slice_bytes)
+    if slices_max > SLICES_MAX:
+        raise ValueError(f"{entry.extent} bytes have {slices_max} slices of {slice_bytes} bytes")
     if len(entry.slices) > slices_max or any(each >= slices_max for delta in entry.deltas for each in delta.touched):
         raise ValueError(f"{entry.extent} bytes have no more than {slices_max} slices of {slice_bytes} bytes")
     return entry
+
+
+def check_touched(images: dict[str, Any]) -> None:
+    """Raises ValueError if the images' deltas touch more slices than any state has: sets of them need memory."""
+    deltas = [delta for body in images.values() if isinstance(body, dict) for delta in typed(body.get("deltas"), list)]
+    digits = sum(len(part) for delta in deltas if isinstance(delta, list) for part in delta if isinstance(part, str))
+    if digits > TOUCHED_MAX // 4:
+        raise ValueError(f"{len(deltas)} deltas touch {4 * digits} slices")
 
 
 def slice_size(value: object) -> int:
@@ -179,12 +191,15 @@ def _check_order(entry: ImageEntry, seq: int) -> None:
 
 def _bits(numbers: frozenset[int]) -> str:
     """A set of small numbers as one hexadecimal number with a bit for each."""
-    return f"{sum(1 << each for each in numbers):x}"
+    flags = bytearray(b"0") * (max(numbers, default=0) + 1)
+    for each in numbers:
+        flags[-1 - each] = ord("1")
+    return f"{int(flags, 2):x}"
 
 
 def _from_bits(text: str) -> frozenset[int]:
     """Raises ValueError for anything but what _bits returned."""
     bits = int(text, 16)
-    if f"{bits:x}" != text:
+    if bits < 0 or f"{bits:x}" != text:
         raise ValueError(f"expected a set of slices in hexadecimal, got {text!r:.200}")
-    return frozenset(each for each in range(bits.bit_length()) if bits >> each & 1)
+    return frozenset(number for number, flag in enumerate(reversed(f"{bits:b}")) if flag == "1")

@@ -2,48 +2,63 @@
 
 Whatever a later schema adds, the members `schema` and `root` stay: root is the SHA-256 of the canonical JSON (sorted
 keys, no spaces, ASCII) of all other members. So damage and a newer schema can be told apart by any version.
+
+Keys of data objects are written without the prefix of the shard, so that no manifest can name anything outside it.
 """
 
 import hashlib
 import json
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from spotproof.checkpoints.entries import (
+    BaseSlice,
+    BlockDelta,
+    ImageEntry,
+    MapEntry,
+    check_members,
+    check_touched,
+    image_from_json,
+    image_to_json,
+    map_from_json,
+    map_to_json,
+    number,
+    slice_size,
+    typed,
+)
+from spotproof.checkpoints.manifest_keys import (
+    ManifestId,
+    data_key,
+    epoch_of,
+    is_data_key,
+    manifest_key,
+    parse_manifest_key,
+)
+from spotproof.checkpoints.names import (
+    MAP_NAME_MAX,
+    flaw_in_name,
+    flaw_in_path,
+    flaw_in_paths,
+)
 from spotproof.checkpoints.segment import Segment
 from spotproof.clock import parse_utc
 from spotproof.contract import checkpoints_prefix
 from spotproof.errors import CheckpointCorruptError, CheckpointTooNewError
 
-SCHEMA: Final = 1
+__all__ = [
+    "INLINE_BYTES_MAX", "MANIFEST_BYTES_MAX", "SCHEMA", "BaseSlice", "BlockDelta", "ImageEntry", "Manifest", "ManifestId",
+    "MapEntry", "data_key", "decode_manifest", "encode_manifest", "epoch_of", "manifest_key", "parse_manifest_key", "seal",
+]  # fmt: skip
+
+SCHEMA: Final = 2  # 1 knew no images; a checkpoint of it is not read any more
 MANIFEST_BYTES_MAX: Final = 16 * 2**20
 INLINE_BYTES_MAX: Final = 64 * 2**10  # larger inline values travel as an object of their own
-_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-_MANIFEST_TAIL: Final = re.compile(r"(\d{8,})/m/(\d{12,})-([0-9A-Za-z]+)")
-_DATA_TAIL: Final = re.compile(r"\d{8,}/d/\d{12,}-[0-9A-Za-z]+-\d{2,}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class ManifestId:
-    """What a manifest's key says. Epochs and sequence numbers order the generations of a shard."""
-
-    epoch: int  # the writer's fencing token
-    seq: int
-    nonce: str = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapEntry:
-    """One map: a base and what changed since, oldest first."""
-
-    base: Segment
-    deltas: tuple[Segment, ...]
-    length: int  # keys after the last delta
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        return (self.base, *self.deltas)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+_MEMBERS: Final = frozenset(
+    {"schema", "run", "shard", "epoch", "seq", "nonce", "parent", "writer", "created", "serializer", "inline", "values"}
+    | {"maps", "images", "slice_bytes"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +75,8 @@ class Manifest:
     inline: str | None  # the inline values as the serializer's text, or
     values: Segment | None  # an object that holds them; exactly one of the two
     maps: dict[str, MapEntry]
+    images: dict[str, ImageEntry]  # by kind/name; a file's name is its path
+    slice_bytes: int  # of every image's base slices
 
     @property
     def key(self) -> str:
@@ -67,42 +84,29 @@ class Manifest:
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """Every object that this state needs besides the manifest."""
+        """Everything that this state needs besides the manifest's own text."""
         values = () if self.values is None else (self.values,)
-        return values + tuple(segment for entry in self.maps.values() for segment in entry.segments)
+        entries: tuple[MapEntry | ImageEntry, ...] = (*self.maps.values(), *self.images.values())
+        return values + tuple(segment for entry in entries for segment in entry.segments)
 
     @property
     def keys(self) -> set[str]:
         """Every object of this generation."""
-        return {self.key, *(segment.key for segment in self.segments)}
+        return {self.key, *(segment.key for segment in self.segments if segment.inline is None)}
 
+    @property
+    def inline_bytes(self) -> int:
+        """Stored bytes of all segments that ride in this manifest; the text of `inline` does not count."""
+        return sum(segment.size_bytes for segment in self.segments if segment.inline is not None)
 
-def manifest_key(run_id: str, shard: int, manifest_id: ManifestId) -> str:
-    prefix = checkpoints_prefix(run_id, shard)
-    return f"{prefix}{manifest_id.epoch:08d}/m/{manifest_id.seq:012d}-{manifest_id.nonce}"
-
-
-def data_key(run_id: str, shard: int, manifest_id: ManifestId, number: int) -> str:
-    """Unique to the writer and the save, so that no object is ever written twice with other bytes."""
-    prefix = checkpoints_prefix(run_id, shard)
-    return f"{prefix}{manifest_id.epoch:08d}/d/{manifest_id.seq:012d}-{manifest_id.nonce}-{number:02d}"
-
-
-def parse_manifest_key(key: str, *, run_id: str, shard: int) -> ManifestId | None:
-    """What the key says; None for any object that is no manifest of this shard."""
-    prefix = checkpoints_prefix(run_id, shard)
-    match = _MANIFEST_TAIL.fullmatch(key.removeprefix(prefix)) if key.startswith(prefix) else None
-    return match and ManifestId(epoch=int(match[1]), seq=int(match[2]), nonce=match[3])
-
-
-def epoch_of(key: str, *, run_id: str, shard: int) -> int | None:
-    """The epoch that any key of this shard carries; None for a foreign key."""
-    prefix = checkpoints_prefix(run_id, shard)
-    epoch = key.removeprefix(prefix).partition("/")[0] if key.startswith(prefix) else ""
-    return int(epoch) if epoch.isdecimal() else None
+    @property
+    def image_bytes(self) -> int:
+        """How much memory and disk all images need."""
+        return sum(entry.length for entry in self.images.values())
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
+    prefix = checkpoints_prefix(manifest.run_id, manifest.shard)
     body = {
         "schema": SCHEMA,
         "run": manifest.run_id,
@@ -115,8 +119,10 @@ def encode_manifest(manifest: Manifest) -> bytes:
         "created": manifest.created.isoformat(),
         "serializer": manifest.serializer,
         "inline": manifest.inline,
-        "values": None if manifest.values is None else manifest.values.to_json(),
-        "maps": {name: _entry_to_json(entry) for name, entry in manifest.maps.items()},
+        "values": None if manifest.values is None else manifest.values.to_json(prefix=prefix),
+        "maps": {name: map_to_json(entry, prefix=prefix) for name, entry in manifest.maps.items()},
+        "images": {name: image_to_json(entry, prefix=prefix) for name, entry in manifest.images.items()},
+        "slice_bytes": manifest.slice_bytes,
     }
     return seal(body)
 
@@ -135,14 +141,14 @@ def decode_manifest(data: bytes, *, run_id: str, shard: int, key: str) -> Manife
     """
     body = _verified(data)
     if body["schema"] < SCHEMA:
-        raise CheckpointCorruptError(f"manifest has schema {body['schema']}, which no worker ever wrote")
+        raise CheckpointCorruptError(f"manifest has schema {body['schema']}, which is not read any more")
     if body["schema"] > SCHEMA:
         raise CheckpointTooNewError(
             f"checkpoint {key} has schema {body['schema']}, this worker knows {SCHEMA}: upgrade it"
         )
     try:
         manifest = _from_json(body)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CheckpointCorruptError(f"malformed manifest: {type(error).__name__}: {error}") from error
     _check_place(manifest, run_id=run_id, shard=shard, key=key)
     return manifest
@@ -151,7 +157,7 @@ def decode_manifest(data: bytes, *, run_id: str, shard: int, key: str) -> Manife
 def _verified(data: bytes) -> dict[str, Any]:
     """The members besides root, once root and the canonical form were checked."""
     try:
-        body = json.loads(data)
+        body = json.loads(data, parse_constant=_refuse_constant)
         canonical = _canonical(body)
     except (ValueError, RecursionError) as error:
         raise CheckpointCorruptError(f"manifest is not JSON: {error}") from error
@@ -164,21 +170,54 @@ def _verified(data: bytes) -> dict[str, Any]:
 
 
 def _from_json(body: dict[str, Any]) -> Manifest:
+    check_members(body, set(_MEMBERS))
+    run_id, shard = typed(body["run"], str), number(body["shard"])
+    prefix = checkpoints_prefix(run_id, shard)
     manifest = Manifest(
-        run_id=_typed(body["run"], str),
-        shard=_typed(body["shard"], int),
-        id=ManifestId(epoch=_typed(body["epoch"], int), seq=_typed(body["seq"], int), nonce=_typed(body["nonce"], str)),
-        parent=None if body["parent"] is None else _typed(body["parent"], str),
-        writer=_typed(body["writer"], str),
+        run_id=run_id,
+        shard=shard,
+        id=ManifestId(epoch=number(body["epoch"]), seq=number(body["seq"]), nonce=typed(body["nonce"], str)),
+        parent=None if body["parent"] is None else typed(body["parent"], str),
+        writer=typed(body["writer"], str),
         created=parse_utc(body["created"]),
-        serializer=_typed(body["serializer"], str),
-        inline=None if body["inline"] is None else _typed(body["inline"], str),
-        values=None if body["values"] is None else Segment.from_json(body["values"]),
-        maps={name: _entry_from_json(entry) for name, entry in body["maps"].items()},
+        serializer=typed(body["serializer"], str),
+        inline=None if body["inline"] is None else typed(body["inline"], str),
+        values=None if body["values"] is None else Segment.from_json(body["values"], prefix=prefix),
+        maps={name: map_from_json(entry, prefix=prefix) for name, entry in typed(body["maps"], dict).items()},
+        images=_images_from_json(body, prefix),
+        slice_bytes=slice_size(body["slice_bytes"]),
     )
     if (manifest.inline is None) == (manifest.values is None):
         raise ValueError("exactly one of inline and values must be there")
+    _check_names(manifest)
     return manifest
+
+
+def _images_from_json(body: dict[str, Any], prefix: str) -> dict[str, ImageEntry]:
+    seq, slice_bytes = number(body["seq"]), slice_size(body["slice_bytes"])
+    check_touched(typed(body["images"], dict))
+    return {
+        name: image_from_json(entry, prefix=prefix, seq=seq, slice_bytes=slice_bytes)
+        for name, entry in body["images"].items()
+    }
+
+
+def _check_names(manifest: Manifest) -> None:
+    """What the user's code could not have named is not unpacked: least of all a path that leads elsewhere."""
+    flaws = [flaw_in_name(name, length_max=MAP_NAME_MAX) for name in manifest.maps]
+    files = []
+    for name, entry in manifest.images.items():
+        kind, _, own_name = name.partition("/")
+        if kind != entry.kind:
+            raise ValueError(f"an image of kind {entry.kind} is called {name!r:.200}")
+        if entry.kind == "file":
+            files.append(own_name)
+        else:
+            flaws.append(flaw_in_name(own_name, length_max=MAP_NAME_MAX))
+    flaws += [*map(flaw_in_path, files), flaw_in_paths(files)]
+    for flaw in flaws:
+        if flaw is not None:
+            raise ValueError(f"a checkpoint {flaw}")
 
 
 def _check_place(manifest: Manifest, *, run_id: str, shard: int, key: str) -> None:
@@ -186,32 +225,15 @@ def _check_place(manifest: Manifest, *, run_id: str, shard: int, key: str) -> No
         raise CheckpointCorruptError(f"manifest belongs to run {manifest.run_id} shard {manifest.shard}")
     if manifest.key != key:
         raise CheckpointCorruptError(f"manifest was written as {manifest.key}, not as {key}")
-    prefix = checkpoints_prefix(run_id, shard)
-    for segment in manifest.segments:
-        if not segment.key.startswith(prefix) or not _DATA_TAIL.fullmatch(segment.key.removeprefix(prefix)):
-            raise CheckpointCorruptError(f"manifest names {segment.key!r}, which is not below {prefix}")
+    if manifest.parent is not None and parse_manifest_key(manifest.parent, run_id=run_id, shard=shard) is None:
+        raise CheckpointCorruptError(f"manifest follows {manifest.parent!r:.200}, which is no manifest of its shard")
+    for key in manifest.keys - {manifest.key}:
+        if not is_data_key(key, run_id=run_id, shard=shard):
+            raise CheckpointCorruptError(f"manifest names {key!r:.200}, which is no data object of its shard")
 
 
-def _entry_to_json(entry: MapEntry) -> dict[str, Any]:
-    return {
-        "base": entry.base.to_json(),
-        "deltas": [delta.to_json() for delta in entry.deltas],
-        "length": entry.length,
-    }
-
-
-def _entry_from_json(entry: dict[str, Any]) -> MapEntry:
-    return MapEntry(
-        base=Segment.from_json(entry["base"]),
-        deltas=tuple(Segment.from_json(delta) for delta in entry["deltas"]),
-        length=_typed(entry["length"], int),
-    )
-
-
-def _typed(value: Any, kind: type) -> Any:
-    if type(value) is not kind:
-        raise TypeError(f"expected {kind.__name__}, got {value!r}")
-    return value
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"bare {name}")
 
 
 def _canonical(body: object) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 MAP_NAME_MAX: Final = 200  # characters
-IMAGE_NAME_MAX: Final = 1024  # characters; of a file it is the path
+PATH_MAX: Final = 1024  # characters
 PATH_PART_BYTES_MAX: Final = 255  # what Linux file systems take for one name
 PATH_BYTES_MAX: Final = 1024  # leaves room for the folder that the path is below
 
@@ -18,7 +18,7 @@ def flaw_in_name(name: object, *, length_max: int) -> str | None:
 
 def flaw_in_path(path: object) -> str | None:
     """Why this is no path of a file below a folder of ours; None if it is one. It never leads out of that folder."""
-    flaw = flaw_in_name(path, length_max=IMAGE_NAME_MAX)
+    flaw = flaw_in_name(path, length_max=PATH_MAX)
     if flaw is not None or not isinstance(path, str):
         return flaw
     parts = path.split("/")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spotproof.checkpoints.codec import Packed
-from spotproof.checkpoints.segment import Buffer, Segment
+from spotproof.checkpoints.segment import Segment
+from spotproof.checkpoints.store import Buffer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,84 +1,101 @@
-"""One data object of a checkpoint: its place, its digests, and how its bytes are packed."""
+"""One run of stored bytes of a checkpoint: where they lie, what proves them, and how they are packed."""
 
-import hashlib
+import base64
 import re
-import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from spotproof.errors import CheckpointCorruptError
+Codec = Literal["raw", "zstd"]
 
-Codec = Literal["raw", "zlib"]
-RAW_BYTES_MAX: Final = 4 * 2**30  # beyond it a declared size is taken for a decompression bomb
-ZLIB_LEVEL: Final = 1  # speed: the network is rarely slower than a higher level
-WORTH_PACKING: Final = 0.9  # packed only if it saves a tenth
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+RAW_BYTES_MAX: Final = 4 * 2**30  # of a map or of inline values
+IMAGE_RAW_BYTES_MAX: Final = 64 * 2**20  # of a base slice or of a block delta
+OBJECT_BYTES_MAX: Final = 5 * 2**30  # the most that S3 takes in one PUT: "Uploading objects", S3 user guide
+FREE_BYTES: Final = 64 * 2**20  # up to here a segment may shrink as far as it likes; memory for it is always there
+SHRINKAGE_MAX: Final = 1024  # past it, the most raw bytes per stored byte: a small object never claims much memory
+_XXH3: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """Names and proves one object."""
+    """Names and proves a part of one object; or carries its bytes itself."""
 
-    key: str
-    sha256: str  # hex, of the stored bytes
+    key: str  # of the object; "" if the bytes are inline
+    offset: int  # in the object; 0 if the bytes are inline
     size_bytes: int  # stored
     raw_bytes: int  # unpacked
     codec: Codec
-    count: int  # entries inside
+    xxh3: str  # XXH3-128 of the stored bytes, 32 hexadecimal digits
+    count: int  # entries or blocks inside
+    inline: str | None = None  # the stored bytes as base64
 
-    def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _FIELDS}
+    @property
+    def inline_bytes(self) -> bytes | None:
+        """The stored bytes if they ride in the manifest; None if they lie in an object."""
+        return None if self.inline is None else base64.b64decode(self.inline)
+
+    def to_json(self, *, prefix: str) -> list[Any]:
+        """The members in their order, the key without `prefix`; the inline bytes, if any, at the end."""
+        assert self.inline is not None or self.key.startswith(prefix), f"{self.key} must lie below {prefix}"
+        key = self.key.removeprefix(prefix)
+        members = [key, self.offset, self.size_bytes, self.raw_bytes, self.codec, self.xxh3, self.count]
+        return members if self.inline is None else [*members, self.inline]
 
     @classmethod
-    def from_json(cls, body: dict[str, Any]) -> "Segment":
-        """Raises KeyError, TypeError or ValueError for anything but what to_json returned."""
-        segment = cls(**body)
-        numbers = (segment.size_bytes, segment.raw_bytes, segment.count)
-        if any(type(number) is not int or number < 0 for number in numbers):
-            raise ValueError(f"sizes and counts must be whole numbers, got {numbers}")
-        if segment.codec not in ("raw", "zlib") or not _SHA256.fullmatch(segment.sha256):
-            raise ValueError(f"bad codec or digest: {segment.codec!r}, {segment.sha256!r}")
-        if not isinstance(segment.key, str) or segment.raw_bytes > RAW_BYTES_MAX:
-            raise ValueError(f"bad key or size: {segment.key!r}, {segment.raw_bytes}")
+    def from_json(cls, members: Any, *, prefix: str, raw_bytes_max: int = RAW_BYTES_MAX) -> "Segment":
+        """Raises TypeError or ValueError for anything but what to_json returned; the key's grammar is not looked at."""
+        if not isinstance(members, list) or len(members) not in (7, 8):
+            raise TypeError(f"a segment has 7 or 8 members, got {members!r:.200}")
+        key, offset, size_bytes, raw_bytes, codec, xxh3, count = members[:7]
+        inline = members[7] if len(members) == 8 else None
+        segment = cls(
+            key=prefix + key if inline is None else key,
+            offset=offset,
+            size_bytes=size_bytes,
+            raw_bytes=raw_bytes,
+            codec=codec,
+            xxh3=xxh3,
+            count=count,
+            inline=inline,
+        )
+        _check_members(segment)
+        _check_sizes(segment, raw_bytes_max)
+        _check_inline(segment)
         return segment
 
 
-_FIELDS: Final = tuple(field.name for field in fields(Segment))
+def may_shrink(*, raw_bytes: int, size_bytes: int) -> bool:
+    """Whether a packed segment of these sizes is written, and believed: no small object may claim gigabytes."""
+    return 0 < size_bytes < raw_bytes and raw_bytes <= max(FREE_BYTES, SHRINKAGE_MAX * size_bytes)
 
 
-def pack(raw: bytes, *, key: str, count: int) -> tuple[Segment, bytes]:
-    """The segment of `raw` and the bytes to store for it."""
-    packed = zlib.compress(raw, ZLIB_LEVEL)
-    codec: Codec = "zlib" if len(packed) < WORTH_PACKING * len(raw) else "raw"
-    stored = packed if codec == "zlib" else raw
-    segment = Segment(
-        key=key,
-        sha256=hashlib.sha256(stored).hexdigest(),
-        size_bytes=len(stored),
-        raw_bytes=len(raw),
-        codec=codec,
-        count=count,
-    )
-    return segment, stored
+def _check_members(segment: Segment) -> None:
+    numbers = (segment.offset, segment.size_bytes, segment.raw_bytes, segment.count)
+    if any(type(number) is not int or number < 0 for number in numbers):
+        raise ValueError(f"offset, sizes and count must be whole numbers, got {numbers}")
+    if segment.codec not in ("raw", "zstd"):
+        raise ValueError(f"unknown codec {segment.codec!r}")
+    if not isinstance(segment.xxh3, str) or not _XXH3.fullmatch(segment.xxh3):
+        raise ValueError(f"bad digest {segment.xxh3!r}")
 
 
-def unpack(segment: Segment, stored: bytes | None) -> bytes:
-    """The raw bytes, once they are proven to be the ones that were written.
-
-    Raises:
-        CheckpointCorruptError: missing, damaged, swapped, or larger inside than declared.
-    """
-    if stored is None:
-        raise CheckpointCorruptError(f"object {segment.key} is missing")
-    if len(stored) != segment.size_bytes or hashlib.sha256(stored).hexdigest() != segment.sha256:
-        raise CheckpointCorruptError(f"object {segment.key} does not match its digest")
+def _check_sizes(segment: Segment, raw_bytes_max: int) -> None:
+    if segment.raw_bytes > raw_bytes_max or segment.count > segment.raw_bytes:
+        raise ValueError(f"{segment.raw_bytes} bytes with {segment.count} entries exceed {raw_bytes_max} bytes")
+    if segment.offset + segment.size_bytes > OBJECT_BYTES_MAX:
+        raise ValueError(f"no object reaches to {segment.offset} + {segment.size_bytes}")
     if segment.codec == "raw":
-        return stored
-    inflater = zlib.decompressobj()
-    try:
-        raw = inflater.decompress(stored, segment.raw_bytes + 1)
-    except zlib.error as error:
-        raise CheckpointCorruptError(f"object {segment.key} can't be unpacked: {error}") from error
-    if len(raw) != segment.raw_bytes or not inflater.eof:
-        raise CheckpointCorruptError(f"object {segment.key} does not unpack to {segment.raw_bytes} bytes")
-    return raw
+        believable = segment.size_bytes == segment.raw_bytes
+    else:
+        believable = may_shrink(raw_bytes=segment.raw_bytes, size_bytes=segment.size_bytes)
+    if not believable:
+        raise ValueError(f"{segment.size_bytes} stored bytes can't be {segment.raw_bytes} bytes as {segment.codec}")
+
+
+def _check_inline(segment: Segment) -> None:
+    if segment.inline is None:
+        return
+    if segment.key != "" or segment.offset != 0:
+        raise ValueError("inline bytes have neither key nor offset")
+    stored = base64.b64decode(segment.inline, validate=True)
+    if len(stored) != segment.size_bytes or base64.b64encode(stored).decode("ascii") != segment.inline:
+        raise ValueError("inline bytes are not the canonical base64 of their size")

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from spotproof.checkpoints.map_journal import MapJournal
+from spotproof.checkpoints.names import MAP_NAME_MAX, flaw_in_name
 from spotproof.checkpoints.serializers import DEFAULT
 from spotproof.checkpoints.serializers.typed_json import IMMUTABLE_SCALARS, is_immutable
 from spotproof.errors import CheckpointCorruptError, UnsavableValueError
@@ -15,12 +17,13 @@ _NOTHING: Final = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapImage:
-    """What one save has to carry of a map, and what the journal must know once it is durable."""
+    """What one save has to carry of a map, encoded at the moment it was gathered."""
 
-    payload: object  # for a base: the whole dict; for a delta: [removed keys, updated dict, appended dict]
-    count: int  # entries in the payload
-    version: int  # of the map when it was taken
-    digests: dict[Any, bytes]  # of the mutable values in the payload
+    encoded: bytes  # of a base: the whole dict; of a delta: [removed keys, updated dict, appended dict]
+    base: bool
+    count: int  # entries in it
+    length: int  # keys of the map
+    digests: Mapping[Any, bytes]  # of the values that can change in place, as they were
 
 
 class StateMap(MutableMapping[Any, Any]):
@@ -29,19 +32,18 @@ class StateMap(MutableMapping[Any, Any]):
     Behaves like a dict, insertion order included. Keys and values are of the serializer's types. A value that can change
     in place (list, dict) stays under suspicion once it was read or stored, because the caller may still hold it; it
     travels only if its digest differs from what is durable.
+
+    A save takes an image of what changed (`gather`), and what changes from then on belongs to the next one. Once the
+    save has ended the map is told how (`settle`): what a failed save carried is due again, in front of the rest.
     """
 
     def __init__(self, name: str, entries: Mapping[Any, Any] | None = None) -> None:
         self.name = name
         self._entries: dict[Any, Any] = dict(entries or {})
-        self._removed: dict[Any, None] = {}  # durable keys that were deleted, or deleted and inserted again
-        self._updated: dict[Any, None] = {}  # durable keys, still at their place, with another value
-        self._appended: dict[Any, None] = {}  # keys inserted since, in the order of the entries' tail
+        self._journal = MapJournal()  # since what is durable or, while a save is under way, since its image
+        self._in_flight: _Flight | None = None
         self._suspects: dict[Any, None] = {}  # keys whose mutable value left our hands
-        self._touched: dict[Any, None] = {}  # suspects that were handed out since the last save, for the estimate
         self._digests: dict[Any, bytes] = {}  # of suspects' durable values
-        self._version = 0
-        self._rewritten = False  # changed while a save was under way: deltas against it would be wrong
         self._entry_bytes = BYTES_PER_ENTRY_GUESS
 
     def __getitem__(self, key: Any) -> Any:
@@ -52,31 +54,22 @@ class StateMap(MutableMapping[Any, Any]):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         DEFAULT.check(value, at=self._place(key))
-        if key not in self._entries:
+        present = key in self._entries
+        if not present:
             DEFAULT.check({key: None}, at=f"a key of state.map({self.name!r})")
-            self._appended[key] = None
-        elif key not in self._appended:
-            self._updated[key] = None
         self._entries[key] = value
-        self._digests.pop(key, None)
+        self._journal.note_set(key, present=present)
         if is_immutable(value):
             self._suspects.pop(key, None)
+            self._digests.pop(key, None)
         else:
             self._suspects[key] = None
-            self._touched[key] = None
-        self._version += 1
 
     def __delitem__(self, key: Any) -> None:
         del self._entries[key]
-        if key in self._appended:
-            del self._appended[key]
-        else:
-            self._removed[key] = None
-            self._updated.pop(key, None)
+        self._journal.note_deleted(key)
         self._suspects.pop(key, None)
-        self._touched.pop(key, None)
         self._digests.pop(key, None)
-        self._version += 1
 
     def popitem(self) -> tuple[Any, Any]:
         """Remove the newest entry, as a dict does."""
@@ -99,58 +92,70 @@ class StateMap(MutableMapping[Any, Any]):
 
     @property
     def dirty_bytes(self) -> int:
-        """About how much a save would carry now, from the size of entries seen so far."""
-        keys = len(self._removed) + len(self._updated) + len(self._appended) + len(self._touched)
-        return round(keys * self._entry_bytes)
+        """About how much the next save would carry, from the size of entries seen so far. Cheap at any size."""
+        return round(len(self._journal) * self._entry_bytes)
 
     def learn_entry_size(self, *, size_bytes: int, count: int) -> None:
         """Let later estimates rest on what `count` entries really took."""
         if count:
             self._entry_bytes = max(1.0, size_bytes / count)
 
-    def whole(self) -> MapImage:
-        """The map as a base."""
-        suspects = {key: self._digest(key) for key in self._suspects}
-        return MapImage(payload=self._entries, count=len(self._entries), version=self._version, digests=suspects)
+    def gather(self, base: bool) -> MapImage | None:
+        """What a save has to carry now; the journal starts anew. `settle` must follow before the next call.
 
-    def changes(self) -> MapImage | None:
-        """The difference to what is durable; None if there is none."""
+        Args:
+            base: take the whole map, whatever changed; else the difference to what is durable.
+
+        Returns:
+            None if nothing changed: for a base, if the map is empty and was when it became durable, if it ever did.
+
+        Raises:
+            UnsavableValueError: a value was changed into something that can't be saved; nothing was taken.
+        """
+        assert self._in_flight is None, "settle the save in flight first"
         digests = {key: self._digest(key) for key in self._suspects}
-        updated = dict(self._updated)
-        for key, digest in digests.items():
-            if key not in self._appended and digest != self._digests.get(key):
-                updated[key] = None
-        count = len(self._removed) + len(updated) + len(self._appended)
+        image = self._whole(digests) if base else self._changes(digests)
+        if image is not None:
+            self._in_flight = _Flight(image=image, journal=self._journal)
+            self._journal = MapJournal()
+        return image
+
+    def settle(self, image: MapImage, durable: bool) -> None:
+        """The save that carried `image` has ended; if it is not durable, everything in it is due again."""
+        assert self._in_flight is not None, "nothing was gathered"
+        assert self._in_flight.image is image, "another image is in flight"
+        journal, self._in_flight = self._in_flight.journal, None
+        if durable:
+            self._digests.update({key: digest for key, digest in image.digests.items() if key in self._suspects})
+        else:
+            self._journal = journal.followed_by(self._journal)
+
+    def _whole(self, digests: dict[Any, bytes]) -> MapImage | None:
+        if not self._entries and not len(self._journal):
+            return None
+        return self._image(self._entries, base=True, count=len(self._entries), digests=digests)
+
+    def _changes(self, digests: dict[Any, bytes]) -> MapImage | None:
+        journal = self._journal
+        in_place = (key for key, digest in digests.items() if digest != self._digests.get(key))
+        updated = journal.updated | {key: None for key in in_place if key not in journal.appended}
+        count = len(journal.removed) + len(updated) + len(journal.appended)
         if not count:
             return None
         payload = [
-            list(self._removed),
+            list(journal.removed),
             {key: self._entries[key] for key in updated},
-            {key: self._entries[key] for key in self._appended},
+            {key: self._entries[key] for key in journal.appended},
         ]
-        return MapImage(payload=payload, count=count, version=self._version, digests=digests)
+        return self._image(payload, base=False, count=count, digests=digests)
 
-    @property
-    def needs_base(self) -> bool:
-        """Whether only a whole image is right next time."""
-        return self._rewritten
-
-    def became_durable(self, image: MapImage, *, base: bool) -> None:
-        """Forget the journal of what is durable now. Changes made since the image was taken force a base."""
-        if image.version != self._version:
-            self._rewritten = True
-            return
-        if base:
-            self._rewritten = False
-        self._removed.clear()
-        self._updated.clear()
-        self._appended.clear()
-        self._touched.clear()
-        self._digests.update(image.digests)
+    def _image(self, payload: object, *, base: bool, count: int, digests: dict[Any, bytes]) -> MapImage:
+        encoded = DEFAULT.encode(payload, at=f"state.map({self.name!r})")
+        return MapImage(encoded=encoded, base=base, count=count, length=len(self._entries), digests=digests)
 
     def _suspect(self, key: Any, value: object) -> None:
         """Remember what the value is before the caller can change it for the first time."""
-        self._touched[key] = None
+        self._journal.note_handed_out(key)
         if key not in self._suspects:
             self._suspects[key] = None
             self._digests[key] = _digest_of(value, self._place(key))
@@ -160,6 +165,14 @@ class StateMap(MutableMapping[Any, Any]):
 
     def _place(self, key: object) -> str:
         return f"state.map({self.name!r})[{key!r}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flight:
+    """A save under way."""
+
+    image: MapImage
+    journal: MapJournal  # from what is durable to the image
 
 
 def apply_changes(entries: dict[Any, Any], payload: object) -> None:
@@ -189,8 +202,9 @@ def check_map_name(name: object) -> None:
     Raises:
         UnsavableValueError: not text, empty, longer than 200 characters, or not printable.
     """
-    if not isinstance(name, str) or not 0 < len(name) <= 200 or not name.isprintable():
-        raise UnsavableValueError(f"state.map takes a name of 1 to 200 printable characters, got {name!r}")
+    flaw = flaw_in_name(name, length_max=MAP_NAME_MAX)
+    if flaw is not None:
+        raise UnsavableValueError(f"state.map {flaw}")
 
 
 def _digest_of(value: object, at: str) -> bytes:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from spotproof.checkpoints.serializers import DEFAULT
 from spotproof.checkpoints.state import State
-from spotproof.checkpoints.state_map import StateMap, apply_changes
+from spotproof.checkpoints.state_map import MapImage, StateMap, apply_changes
 from spotproof.errors import CheckpointCorruptError, UnsavableValueError
 
 
@@ -13,9 +14,21 @@ def durable(entries: dict[Any, Any]) -> StateMap:
     return StateMap("totals", entries)
 
 
+def save(each: StateMap, *, base: bool = False) -> MapImage:
+    """Save the map, durably."""
+    image = each.gather(base=base)
+    assert image is not None
+    each.settle(image, durable=True)
+    return image
+
+
 def payload(each: StateMap) -> object:
-    image = each.changes()
-    return None if image is None else image.payload
+    """What a save would carry; the save fails, so the map is as before."""
+    image = each.gather(base=False)
+    if image is None:
+        return None
+    each.settle(image, durable=False)
+    return DEFAULT.decode(image.encoded)
 
 
 def test_only_changed_keys_travel() -> None:
@@ -44,7 +57,7 @@ def test_a_key_inserted_and_deleted_between_saves_leaves_no_trace() -> None:
     totals["UA"] = 2
     del totals["UA"]
 
-    assert totals.changes() is None
+    assert payload(totals) is None
 
 
 def test_reading_a_list_without_changing_it_carries_nothing() -> None:
@@ -52,7 +65,7 @@ def test_reading_a_list_without_changing_it_carries_nothing() -> None:
 
     assert totals["AA"] == [1, 2]
 
-    assert totals.changes() is None
+    assert payload(totals) is None
 
 
 def test_a_list_changed_in_place_after_reading_travels() -> None:
@@ -67,10 +80,8 @@ def test_a_list_held_across_a_save_is_still_watched() -> None:
     totals = durable({"AA": [1]})
     held = totals["AA"]
     held.append(2)
-    image = totals.changes()
-    assert image is not None
-    totals.became_durable(image, base=False)
-    assert totals.changes() is None
+    save(totals)
+    assert payload(totals) is None
 
     held.append(3)
 
@@ -81,8 +92,7 @@ def test_a_list_that_was_stored_and_changed_later_is_watched() -> None:
     totals = durable({})
     held: list[int] = []
     totals["AA"] = held
-    image = totals.whole()
-    totals.became_durable(image, base=True)
+    save(totals, base=True)
 
     held.append(1)
 
@@ -102,20 +112,109 @@ def test_every_way_of_reading_a_list_marks_it(read: Any) -> None:
     assert payload(totals) == [[], {"AA": [1, 2]}, {}]
 
 
-def test_a_change_between_saving_and_confirming_forces_a_whole_image() -> None:
+def test_a_change_while_a_save_is_under_way_belongs_to_the_next_one() -> None:
     totals = durable({"AA": 1})
     totals["AA"] = 2
-    image = totals.changes()
+    image = totals.gather(base=False)
     assert image is not None
     totals["UA"] = 1
+    totals["AA"] = 3
 
-    totals.became_durable(image, base=False)
+    totals.settle(image, durable=True)
 
-    assert totals.needs_base
-    whole = totals.whole()
-    totals.became_durable(whole, base=True)
-    assert not totals.needs_base
-    assert totals.changes() is None
+    assert DEFAULT.decode(image.encoded) == [[], {"AA": 2}, {}]
+    assert payload(totals) == [[], {"AA": 3}, {"UA": 1}]
+
+
+def test_what_a_failed_save_carried_is_due_again_in_front_of_what_came_since() -> None:
+    totals = durable({"AA": [1], "UA": 2, "DL": 3})
+    del totals["UA"]
+    totals["B6"] = 4
+    totals["WN"] = 5
+    held = totals["AA"]
+    held.append(2)
+    image = totals.gather(base=False)
+    assert image is not None
+    del totals["B6"]
+    totals["UA"] = 6
+    totals["DL"] = 7
+
+    totals.settle(image, durable=False)
+
+    assert payload(totals) == [["UA"], {"DL": 7, "AA": [1, 2]}, {"WN": 5, "UA": 6}]
+
+
+def test_a_list_changed_back_while_its_save_failed_carries_nothing() -> None:
+    totals = durable({"AA": [1]})
+    totals["AA"].append(2)
+    image = totals.gather(base=False)
+    assert image is not None
+    totals["AA"].pop()
+
+    totals.settle(image, durable=False)
+
+    assert payload(totals) is None
+
+
+def test_a_list_changed_back_after_its_save_travels_again() -> None:
+    totals = durable({"AA": [1]})
+    totals["AA"].append(2)
+    image = totals.gather(base=False)
+    assert image is not None
+    totals["AA"].pop()
+
+    totals.settle(image, durable=True)
+
+    assert payload(totals) == [[], {"AA": [1]}, {}]
+
+
+def test_a_base_is_the_map_as_it_was_gathered() -> None:
+    totals = durable({"AA": 1, "UA": [2]})
+    image = totals.gather(base=True)
+    assert image is not None
+    totals["UA"].append(3)
+    del totals["AA"]
+
+    assert DEFAULT.decode(image.encoded) == {"AA": 1, "UA": [2]}
+    assert (image.base, image.count, image.length) == (True, 2, 2)
+    totals.settle(image, durable=True)
+    assert payload(totals) == [["AA"], {"UA": [2, 3]}, {}]
+
+
+def test_a_map_without_entries_has_no_base_unless_it_had_some() -> None:
+    totals = durable({})
+    assert totals.gather(base=True) is None
+
+    totals["AA"] = 1
+    save(totals, base=True)
+    del totals["AA"]
+
+    assert save(totals, base=True).count == 0
+
+
+def test_one_save_at_a_time_is_under_way() -> None:
+    totals = durable({"AA": 1})
+    image = totals.gather(base=True)
+    assert image is not None
+
+    with pytest.raises(AssertionError, match="settle the save in flight first"):
+        totals.gather(base=True)
+    totals.settle(image, durable=False)
+    with pytest.raises(AssertionError, match="nothing was gathered"):
+        totals.settle(image, durable=False)
+
+
+@pytest.mark.parametrize("base", [True, False])
+def test_a_map_that_can_not_be_saved_loses_nothing(base: bool) -> None:
+    totals = durable({"AA": []})
+    totals["UA"] = 1
+    totals["AA"].append({1})
+    with pytest.raises(UnsavableValueError, match=r"state\.map\('totals'\)\['AA'\]"):
+        totals.gather(base=base)
+
+    totals["AA"].clear()
+
+    assert payload(totals) == [[], {}, {"UA": 1}]
 
 
 def test_popitem_takes_the_newest_entry_like_a_dict() -> None:
@@ -172,14 +271,34 @@ def test_the_estimate_grows_with_what_changed_and_ends_with_the_save() -> None:
     state = State()
     totals = state.map("totals")
     totals.update({number: [number] for number in range(100)})
-    assert state.dirty_bytes > 1000
+    assert state.dirty_bytes == 6400
 
-    totals.became_durable(totals.whole(), base=True)
+    save(totals, base=True)
     totals.learn_entry_size(size_bytes=1000, count=100)
 
     assert state.dirty_bytes == 0
     totals[5].append(1)
+    totals[5] = [1]
+    totals[5].append(2)
     assert state.dirty_bytes == 10
+    del totals[6], totals[7]
+    assert state.dirty_bytes == 30
+
+
+def test_the_estimate_has_a_failed_saves_share_again() -> None:
+    totals = durable({number: [number] for number in range(10)})
+    totals.learn_entry_size(size_bytes=100, count=10)
+    totals[1].append(1)
+    totals[2] = 2
+    image = totals.gather(base=False)
+    assert image is not None
+    totals[1].append(1)
+    totals[3] = 3
+    assert totals.dirty_bytes == 20
+
+    totals.settle(image, durable=False)
+
+    assert totals.dirty_bytes == 30
 
 
 @pytest.mark.parametrize(
