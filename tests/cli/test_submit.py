@@ -141,6 +141,11 @@ def test_a_cancelled_run_is_not_joined(world: World) -> None:
         (("submit", "flight-delays", *INPUT, "--workers", "0"), "--workers"),
         (("submit", "flight-delays", *INPUT, "--workers", "10001"), "--workers"),
         (("submit", "flight-delays", *INPUT, "--run", "a/b"), "run id"),
+        (("submit", "flight-delays", *INPUT, "-o", "checkpoint=daily"), "hourly or incremental"),
+        (
+            ("submit", "flight-delays", *INPUT, "-o", "checkpoint=naive", "-o", "checkpoint_interval_s=5"),
+            "naive never saves",
+        ),
         (("submit", "flight-delays", *INPUT, "--run", "x" * 65), "run id"),
         (("submit", "flight-delays", *INPUT, "--run", ".."), "run id"),
         (("submit", "flight-delays", *INPUT, "-o", "ttl_s=soon"), "ttl_s"),
