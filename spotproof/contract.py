@@ -108,6 +108,7 @@ ENV_CODE_DIR: Final = "SPOTPROOF_CODE_DIR"  # where the bootstrap unpacked it
 ENV_LOG_LEVEL: Final = "SPOTPROOF_LOG_LEVEL"
 ENV_NOTICE_LEAD: Final = "SPOTPROOF_NOTICE_LEAD_S"
 ENV_STOP_GRACE: Final = "SPOTPROOF_STOP_GRACE_S"
+ENV_TRACKER: Final = "SPOTPROOF_TRACKER"  # how changed pages are found: auto, compare or pagemap
 ENV_TRANSPORT: Final = "SPOTPROOF_TRANSPORT"  # obstore or boto3; unset: the first of them that there is
 STOP_GRACE_S: Final = 30.0  # from SIGTERM to SIGKILL: job_timeouts of the Batch user guide
 NOTICE_LEAD_S: Final = 120.0  # spot-instance-termination-notices of the EC2 user guide

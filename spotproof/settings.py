@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 from urllib.parse import urlsplit
 
 from spotproof import contract
@@ -59,6 +60,7 @@ class AwsSettings:
     profile: str | None = None  # of the shared AWS configuration; the command line's --profile
     access_key_id: str | None = None  # None: the usual chain of credential providers
     secret_access_key: str | None = field(default=None, repr=False)
+    ca_bundle: str | None = None  # path of the certificates to trust; None: the usual ones
 
     @property
     def is_local(self) -> bool:
@@ -70,7 +72,11 @@ class AwsSettings:
         return cls(
             region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None,
             endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
+            ca_bundle=env.get("AWS_CA_BUNDLE") or None,
         )
+
+
+Tracker = Literal["auto", "compare", "pagemap"]
 
 
 class Transport(StrEnum):
@@ -136,6 +142,7 @@ class WorkerSettings:
     log_level: str
     scratch_dir: str
     job_definition: str
+    tracker: Tracker = "auto"  # how changed pages of arrays are found
     transport: Transport | None = None  # None: obstore if it can be imported, else boto3
 
     @classmethod
@@ -153,5 +160,20 @@ class WorkerSettings:
             log_level=env.get(contract.ENV_LOG_LEVEL, "INFO") or "INFO",
             scratch_dir=env.get("TMPDIR") or "/tmp",  # noqa: S108 - the container's own scratch space
             job_definition=env.get("SPOTPROOF_JOB_DEFINITION", ""),
+            tracker=_tracker(env),
             transport=Transport.from_env(env),
         )
+
+
+def _tracker(env: Mapping[str, str]) -> Tracker:
+    match env.get(contract.ENV_TRACKER, "").strip() or "auto":
+        case "auto":
+            return "auto"
+        case "compare":
+            return "compare"
+        case "pagemap":
+            return "pagemap"
+        case text:
+            raise ConfigurationError(
+                f"environment variable {contract.ENV_TRACKER} must be auto, compare or pagemap, got {text!r}"
+            )

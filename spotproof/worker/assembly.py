@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from spotproof import contract, events
+from spotproof.checkpoints.carry import EngineSizes
 from spotproof.checkpoints.engine import CheckpointEngine
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.checkpoints.store import ObjectStore
+from spotproof.checkpoints.workshop import Workshop
 from spotproof.clients import AwsClients
 from spotproof.clock import Clock, to_epoch_ms
 from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes, S3OutputBuckets
@@ -43,6 +45,7 @@ from spotproof.worker.shard_usage import ShardUsage
 from spotproof.worker.sink import ShardSink
 
 logger = logging.getLogger(__name__)
+DEFAULT_PORTIONS = EngineSizes()
 
 
 @dataclass
@@ -65,6 +68,7 @@ class WorkerAssembly:
     sigterm: SigtermSource  # installed by the caller
     tick_s: float = TICK_S
     in_parts: PartSizes = DEFAULT_SIZES  # from which size on output files are written and copied in parts
+    in_portions: EngineSizes = DEFAULT_PORTIONS  # in which checkpoints travel
     make_objects: Callable[[Retrier], ObjectStore] | None = None  # of the work bucket; None: over clients.s3
 
     def __post_init__(self) -> None:
@@ -213,7 +217,16 @@ class WorkerAssembly:
     ) -> ShardRun:
         planned = plan.shard(lease.index)
         sink = ShardSink(lease=lease, run=run, buckets=self.buckets, scratch_dir=self.settings.scratch_dir)
-        engine = CheckpointEngine(objects=self.objects, lease=lease, clock=self.clock, ids=self.ids)
+        workshop = Workshop(scratch_dir=self.settings.scratch_dir, tracker=self.settings.tracker, spawner=self.spawner)
+        engine = CheckpointEngine(
+            objects=self.objects,
+            lease=lease,
+            clock=self.clock,
+            ids=self.ids,
+            spawner=self.spawner,
+            workshop=workshop,
+            sizes=self.in_portions,
+        )
         handle = ShardHandle(
             index=lease.index,
             shard_id=planned.shard_id,
@@ -221,12 +234,15 @@ class WorkerAssembly:
             reader=ShardReader(planned, plan.header, s3=self.clients.s3, retrier=self.retrier),
             output=sink.writer,
             monitor=monitor,
+            scratch=lambda: workshop.folder,
+            clock=self.clock,
         )
         checkpointing = Checkpointing(
             engine=engine,
             objects=self.objects,
             lease=lease,
             options=run.options,
+            window_s=self.settings.notice_lead_s,
             store=self.store,
             retrier=self.retrier,
             ledger=self.ledger,

@@ -1,40 +1,38 @@
 """When a shard's state is saved, and what a stop means for the work at hand."""
 
 import logging
+import math
 from enum import StrEnum
+from typing import Final, assert_never
 
 from spotproof import events
-from spotproof.checkpoints.budget import StopChoice, decide_on_stop, dirty_budget_bytes, reserve_s
-from spotproof.checkpoints.engine import CheckpointEngine, Saved
-from spotproof.checkpoints.estimate import SaveCosts, SaveEstimate
-from spotproof.checkpoints.policy import choose_interval, decide_save
+from spotproof.checkpoints.budget import StopChoice, StopDecision, decide_on_stop, dirty_budget_bytes, reserve_s
+from spotproof.checkpoints.engine import CheckpointEngine, Restored, Saved, Saving
+from spotproof.checkpoints.estimate import ChangeRate, SaveCosts, SaveEstimate
+from spotproof.checkpoints.policy import Interval, SaveChoice, SaveDecision, choose_interval, decide_save
 from spotproof.checkpoints.presets import plan_saves
 from spotproof.checkpoints.risk import RATE_PRIOR_PER_H, assess_risk
 from spotproof.checkpoints.state import State
 from spotproof.checkpoints.store import ObjectStore, delete_all
 from spotproof.clock import Clock
-from spotproof.contract import NOTICE_LEAD_S, checkpoints_prefix
+from spotproof.contract import checkpoints_prefix
 from spotproof.errors import AwsError, CheckpointError
 from spotproof.interruptions.model import Signal, SignalKind
-from spotproof.leases.model import Lease, RunOptions
+from spotproof.leases.model import Lease, NoticePolicy, RunOptions
 from spotproof.leases.store import LeaseStore
 from spotproof.retries import Retrier
 from spotproof.worker.ledger import LedgerBook, Spent
+from spotproof.worker.pace import Pace
 
 logger = logging.getLogger(__name__)
+LOOK_EVERY_S: Final = 0.25  # at the changed bytes: asking the kernel takes up to a millisecond per GiB
+ROUNDS_MAX: Final = 100  # decisions at one safe point: each but the last has waited for a save
+PARTING_S: Final = 5.0  # for a save that is not needed any more, when no deadline says less
 
 
 class StopAction(StrEnum):
-    GO_ON = "go-on"  # the shard will be finished in time
+    GO_ON = "go-on"  # the shard will be finished in time, or there is time for more of it
     LET_GO = "let-go"  # hand the shard back now
-
-
-def remaining_s(*, worked_s: float, fraction_before: float, fraction_now: float) -> float | None:
-    """Seconds of work left, if the rest goes like the part done by this worker; None while nothing is known."""
-    done = fraction_now - fraction_before
-    if done <= 0 or worked_s <= 0:
-        return None
-    return worked_s * (1.0 - fraction_now) / done
 
 
 class Checkpointing:
@@ -47,36 +45,48 @@ class Checkpointing:
         objects: ObjectStore,
         lease: Lease,
         options: RunOptions,
+        window_s: float,
         store: LeaseStore,
         retrier: Retrier,
         ledger: LedgerBook,
         clock: Clock,
     ) -> None:
+        """`window_s`: from a notice to the end of the host, where the run does not say."""
         self._engine = engine
         self._objects = objects
         self._lease = lease
         self._options = options
-        self._plan = plan_saves(options)
+        self._window_s = options.window_s or window_s
         self._store = store
         self._retrier = retrier
         self._ledger = ledger
         self._clock = clock
-        self._work_at_start_s = 0.0
-        self._work_at_save_s = ledger.seconds(Spent.WORK)  # of earlier shards: none of it is at risk
-        self._fraction_at_start: float | None = None  # at the first safe point, as is _work_at_start_s
-        self._saved_at = clock.monotonic()
+        self._plan = plan_saves(options)
+        self._pace = Pace(ledger=ledger, clock=clock)
         self._costs: SaveCosts | None = None
-        self._saved_for_stop = False
         self._estimate = SaveEstimate()
+        self._rate = ChangeRate()
+        self._restore_s = 0.0
+        self._interval = self._choose_interval()
+        self._work_at_save_s = ledger.seconds(Spent.WORK)  # of earlier shards: none of it is at risk
+        self._began_at = clock.monotonic()  # the newest save, or the work
+        self._work_at_begin_s = self._work_at_save_s
+        self._looked_at = -math.inf
+        self._dirty_bytes: int | None = None
         self._hint_served: Signal | None = None
+        self._saving: Saving | None = None
+        self._reason = ""
         self._deadline: float | None = None
         self._reserve_s = 0.0
+        self._saved_since_stop = False
+        self._choice: StopChoice | None = None
         self._saved_any = lease.checkpoint is not None
 
-    def begin(self) -> None:
+    def begin(self, restored: Restored) -> None:
         """The shard is restored: what happens from now on is at risk until it is saved."""
-        self._work_at_save_s = self._ledger.seconds(Spent.WORK)
-        self._saved_at = self._clock.monotonic()
+        self._restore_s = restored.duration_s
+        self._work_at_save_s = self._work_at_begin_s = self._ledger.seconds(Spent.WORK)
+        self._began_at = self._clock.monotonic()
 
     @property
     def at_risk_s(self) -> float:
@@ -84,80 +94,59 @@ class Checkpointing:
         return self._ledger.seconds(Spent.WORK) - self._work_at_save_s
 
     def offer(self, state: State, *, hint: Signal | None, fraction_done: float, output_started: bool) -> None:
-        """At a safe point: save if the policy says so. A failed save costs nothing but time.
+        """At a safe point: begin a save if the policy says so. A failed save costs nothing but time.
 
         Raises:
             LeaseLostError: the pointer was refused.
             UnsavableValueError: the state holds a type that can't be saved.
         """
-        self._remaining_s(fraction_done)
-        decision = decide_save(
-            interval=choose_interval(
-                plan=self._plan,
-                costs=self._costs,
-                restore_s=0.0,
-                risk=assess_risk(
-                    hours=self._ledger.seconds(Spent.WORK) / 3600,
-                    interruptions=self._lease.interruptions,
-                    losses=self._lease.losses,
-                    rate_prior_per_h=self._options.interruption_rate_per_h or RATE_PRIOR_PER_H,
-                ),
-            ),
-            since_save_s=self._clock.monotonic() - self._saved_at,
-            dirty_bytes=state.dirty_bytes,
-            budget_bytes=dirty_budget_bytes(window_s=self._options.window_s or NOTICE_LEAD_S, estimate=self._estimate)
-            if self._plan.keeps_budget
-            else None,
-            in_flight=False,
-            hint_pending=hint is not None and self._hint_served is None,
-            output_started=output_started,
-        )
-        if not decision.save:
-            return
-        self._hint_served = hint
-        try:
-            self._save(state, reason=decision.reason, deadline=None)
-        except (CheckpointError, AwsError) as error:
-            self._saved_at = self._clock.monotonic()  # not again at the very next safe point
-            self._report_failure(error)
+        self._pace.arrive(fraction_done)
+        self._settle()
+        for _ in range(ROUNDS_MAX):
+            decision = self._decide(state, hint, output_started=output_started)
+            if decision.choice is not SaveChoice.WAIT:
+                break
+            self._wait(None)
+        if decision.save:
+            self._hint_served = hint
+            self._begin(state, reason=decision.reason, deadline=None)
+        self._pace.leave()
 
     def on_stop(self, state: State, stop: Signal, *, fraction_done: float, output_started: bool) -> StopAction:
-        """At a safe point under a hard stop: finish if it fits, else save if that fits, else let go of what is saved.
+        """At a safe point under a hard stop: finish if it fits, else save and work on while that fits, else save and
+        leave, else let go of what is saved.
 
         Raises:
             LeaseLostError: the pointer was refused.
             UnsavableValueError: the state holds a type that can't be saved.
         """
+        self._pace.arrive(fraction_done)
         if stop.kind is SignalKind.CANCEL:
             return StopAction.LET_GO
-        window_s = self._window_s(stop)
-        decision = decide_on_stop(
-            window_s=window_s,
-            reserve_s=self._reserve_s,
-            remaining_s=self._remaining_s(fraction_done),
-            save_estimate_s=self._estimate.seconds(self._engine.pending_bytes(state)),
-            can_save=self._plan.saves and not output_started,
-            saved_since_stop=self._saved_for_stop,
-        )
-        logger.info(
-            events.STOP_DECIDED,
-            extra={
-                "shard": self._lease.index,
-                "choice": decision.choice,
-                "reason": decision.reason,
-                "window_s": round(window_s, 3),
-                "fraction_done": round(fraction_done, 4),
-            },
-        )
-        if decision.choice is StopChoice.FINISH:
-            return StopAction.GO_ON
-        if decision.choice in (StopChoice.SAVE_AND_GO_ON, StopChoice.SAVE_AND_LEAVE):
-            try:
-                self._save(state, reason=decision.reason, deadline=self._deadline)
-                self._saved_for_stop = True
-            except (CheckpointError, AwsError) as error:
-                self._report_failure(error)
-        return StopAction.GO_ON if decision.choice is StopChoice.SAVE_AND_GO_ON else StopAction.LET_GO
+        self._settle()
+        for _ in range(ROUNDS_MAX):
+            decision = self._decide_on_stop(state, stop, output_started=output_started)
+            self._tell(decision, stop, fraction_done)
+            action = self._act(decision, state)
+            if action is not None:
+                self._pace.leave()
+                return action
+        return StopAction.LET_GO
+
+    def cancel(self) -> None:
+        """No save is needed any more."""
+        self._engine.cancel()
+
+    def part(self) -> None:
+        """Wait for the save that is not needed any more: nothing of it may be written after the shard is handed on."""
+        self._engine.cancel()
+        left_s = PARTING_S if self._deadline is None else self._deadline + self._reserve_s - self._clock.monotonic()
+        self._engine.wait(min(PARTING_S, max(0.0, left_s)))
+
+    def close(self) -> None:
+        """The shard is over for this worker."""
+        self._engine.cancel()
+        self._engine.close()
 
     def delete_all(self) -> None:
         """The shard is done: its checkpoints are of no use any more.
@@ -168,60 +157,180 @@ class Checkpointing:
         if self._saved_any:
             delete_all(self._objects, checkpoints_prefix(self._lease.run_id, self._lease.index))
 
-    def _window_s(self, stop: Signal) -> float:
-        """Seconds left until the deadline; the first look fixes the reserve and the retry layer's deadline."""
-        if stop.deadline is None:
-            return float("inf")
-        left_s = (stop.deadline - self._clock.now()).total_seconds()
-        deadline = self._clock.monotonic() + left_s
-        if self._deadline is None or deadline < self._deadline - 0.5:
-            self._reserve_s = reserve_s(left_s)
-            self._deadline = deadline - self._reserve_s
-            self._retrier.deadline = self._deadline
-        return left_s
-
-    def _remaining_s(self, fraction_done: float) -> float | None:
-        """The first call sets where this worker's own pace is measured from: a resumed shard does not start at 0."""
-        if self._fraction_at_start is None:
-            self._fraction_at_start = fraction_done
-            self._work_at_start_s = self._ledger.seconds(Spent.WORK)
-        return remaining_s(
-            worked_s=self._ledger.seconds(Spent.WORK) - self._work_at_start_s,
-            fraction_before=self._fraction_at_start,
-            fraction_now=fraction_done,
+    def _decide(self, state: State, hint: Signal | None, *, output_started: bool) -> SaveDecision:
+        return decide_save(
+            interval=self._interval,
+            since_save_s=self._clock.monotonic() - self._began_at,
+            dirty_bytes=self._dirty(state),
+            budget_bytes=self._budget_bytes() if self._plan.keeps_budget else None,
+            in_flight=self._engine.busy,
+            hint_pending=hint is not None and self._hint_served is None,
+            output_started=output_started,
         )
 
-    def _save(self, state: State, *, reason: str, deadline: float | None) -> None:
-        with self._ledger.span(Spent.CHECKPOINT):
-            saved = self._engine.save(state, deadline=deadline)
-            if saved.pointer is not None and not saved.skipped:
-                self._store.record_checkpoint(self._lease, saved.pointer)
-                self._engine.confirm(saved, collect=deadline is None)
-        self._took(saved, reason)
+    def _decide_on_stop(self, state: State, stop: Signal, *, output_started: bool) -> StopDecision:
+        window_s = self._left_s(stop)
+        step_s = self._pace.step_s
+        soon = 0 if step_s is None else self._rate.bytes_in(step_s) or 0
+        return decide_on_stop(
+            window_s=window_s,
+            reserve_s=self._reserve_s,
+            remaining_s=self._pace.remaining_s,
+            save_estimate_s=self._estimate.seconds((self._dirty(state) or 0) + soon),
+            can_save=self._plan.saves and not output_started,
+            in_flight_s=self._in_flight_s(),
+            step_s=step_s,
+            saved_since_stop=self._saved_since_stop,
+            may_work_on=stop.kind is SignalKind.NOTICE and self._options.on_notice is NoticePolicy.WORK,
+        )
 
-    def _took(self, saved: Saved, reason: str) -> None:
-        at_risk_s = self.at_risk_s
-        self._work_at_save_s = self._ledger.seconds(Spent.WORK)
-        self._saved_at = self._clock.monotonic()
-        if saved.skipped:
+    def _act(self, decision: StopDecision, state: State) -> StopAction | None:
+        """Do it; None if there is another decision to take, now that a save has ended."""
+        match decision.choice:
+            case StopChoice.FINISH | StopChoice.GO_ON:
+                return StopAction.GO_ON
+            case StopChoice.SAVE_AND_GO_ON:
+                self._saved_since_stop = True
+                self._begin(state, reason=decision.reason, deadline=self._deadline)
+                return StopAction.GO_ON
+            case StopChoice.WAIT:
+                self._hurry()
+                self._wait(decision.again_in_s)
+                return None
+            case StopChoice.SAVE_AND_LEAVE:
+                self._begin(state, reason=decision.reason, deadline=self._deadline)
+                self._wait(None if self._deadline is None else self._deadline - self._clock.monotonic())
+                return StopAction.LET_GO
+            case StopChoice.LET_GO:
+                return StopAction.LET_GO
+        assert_never(decision.choice)
+
+    def _begin(self, state: State, *, reason: str, deadline: float | None) -> None:
+        with self._ledger.span(Spent.CHECKPOINT):
+            self._began_at = self._clock.monotonic()
+            self._work_at_begin_s = self._ledger.seconds(Spent.WORK)
+            self._saving = self._engine.begin(
+                state, record=lambda pointer: self._store.record_checkpoint(self._lease, pointer), deadline=deadline
+            )
+        self._reason = reason
+        self._looked_at = -math.inf
+        if self._saving is None:
+            self._work_at_save_s = self._work_at_begin_s  # what is durable is what there is
+        else:
+            self._saved_any = True
+
+    def _wait(self, timeout_s: float | None) -> None:
+        with self._ledger.span(Spent.CHECKPOINT):
+            ended = self._engine.wait(None if timeout_s is None else max(0.0, timeout_s))
+        if ended:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Take note of a save that has ended.
+
+        Raises:
+            LeaseLostError: the pointer was refused.
+        """
+        saving = self._saving
+        if saving is None:
             return
-        self._saved_any = True
-        costs = SaveCosts(stall_s=saved.duration_s, carry_s=saved.duration_s, requests=saved.requests)
-        self._costs = costs if self._costs is None else self._costs.observe(costs)
+        try:
+            saved = self._engine.settle()
+        except (CheckpointError, AwsError) as error:
+            self._saving = None
+            self._saved_since_stop = False
+            waited_s = self._clock.monotonic() - saving.started
+            self._estimate = self._estimate.observe_unfinished(size_bytes=saving.gathered.size_bytes, waited_s=waited_s)
+            logger.warning(events.CHECKPOINT_FAILED, extra={"shard": self._lease.index, "error": str(error)})
+            return
+        if saved is not None:
+            self._saving = None
+            self._took(saved, saving)
+
+    def _took(self, saved: Saved, saving: Saving) -> None:
+        worked_s = self._work_at_begin_s - self._work_at_save_s
+        self._work_at_save_s = self._work_at_begin_s
+        newest = SaveCosts(stall_s=saved.stall_s, carry_s=saved.duration_s, requests=saved.requests)
+        self._costs = newest if self._costs is None else self._costs.observe(newest)
         self._estimate = self._estimate.observe(size_bytes=saved.size_bytes, duration_s=saved.duration_s)
+        self._rate = self._rate.observe(size_bytes=saving.gathered.size_bytes, worked_s=worked_s)
+        self._interval = self._choose_interval()
         logger.info(
             events.CHECKPOINT_SAVED,
             extra={
                 "shard": self._lease.index,
                 "fencing_token": self._lease.fencing_token,
-                "seq": saved.pointer.seq if saved.pointer else 0,
+                "seq": saved.pointer.seq,
                 "size_bytes": saved.size_bytes,
                 "requests": saved.requests,
+                "stall_ms": round(saved.stall_s * 1000),
                 "duration_ms": round(saved.duration_s * 1000),
-                "work_ms": round(at_risk_s * 1000),
-                "reason": reason,
+                "work_ms": round(worked_s * 1000),
+                "reason": self._reason,
             },
         )
 
-    def _report_failure(self, error: Exception) -> None:
-        logger.warning(events.CHECKPOINT_FAILED, extra={"shard": self._lease.index, "error": str(error)})
+    def _choose_interval(self) -> Interval:
+        risk = assess_risk(
+            hours=self._ledger.seconds(Spent.WORK) / 3600,
+            interruptions=self._lease.interruptions,
+            losses=self._lease.losses,
+            rate_prior_per_h=self._options.interruption_rate_per_h or RATE_PRIOR_PER_H,
+        )
+        return choose_interval(plan=self._plan, costs=self._costs, restore_s=self._restore_s, risk=risk)
+
+    def _dirty(self, state: State) -> int | None:
+        """About what a save begun now would carry; looked at a few times a second."""
+        now = self._clock.monotonic()
+        if now - self._looked_at >= LOOK_EVERY_S:
+            self._looked_at = now
+            self._dirty_bytes = self._engine.pending_bytes(state)
+        if self._dirty_bytes is not None:
+            return self._dirty_bytes
+        return self._rate.bytes_in(self._ledger.seconds(Spent.WORK) - self._work_at_begin_s)
+
+    def _budget_bytes(self) -> int:
+        return dirty_budget_bytes(
+            window_s=self._window_s,
+            estimate=self._estimate,
+            notice_lag_s=self._options.poll_s + (self._pace.step_s or 0.0),
+            in_flight_s=self._in_flight_s() or 0.0,
+        )
+
+    def _in_flight_s(self) -> float | None:
+        if self._saving is None:
+            return None
+        elapsed_s = self._clock.monotonic() - self._saving.started
+        return self._estimate.left_s(self._saving.gathered.size_bytes, elapsed_s=elapsed_s)
+
+    def _left_s(self, stop: Signal) -> float:
+        """Seconds left until the deadline; the first look fixes the reserve and the retry layer's deadline."""
+        if stop.deadline is None:
+            return math.inf
+        left_s = (stop.deadline - self._clock.now()).total_seconds()
+        deadline = self._clock.monotonic() + left_s
+        if self._deadline is None or deadline < self._deadline + self._reserve_s - 0.5:
+            self._reserve_s = reserve_s(left_s)
+            self._deadline = deadline - self._reserve_s
+            self._retrier.deadline = self._deadline
+        return left_s
+
+    def _hurry(self) -> None:
+        if self._deadline is not None:
+            self._engine.hurry(self._deadline)
+
+    def _tell(self, decision: StopDecision, stop: Signal, fraction_done: float) -> None:
+        if decision.choice is self._choice:
+            return
+        self._choice = decision.choice
+        left_s = math.inf if stop.deadline is None else (stop.deadline - self._clock.now()).total_seconds()
+        logger.info(
+            events.STOP_DECIDED,
+            extra={
+                "shard": self._lease.index,
+                "choice": decision.choice,
+                "reason": decision.reason,
+                "window_s": round(left_s, 3),
+                "fraction_done": round(fraction_done, 4),
+            },
+        )

@@ -32,6 +32,7 @@ from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.registry import JobFunction
 from spotproof.worker.session import WorkerSession
 from spotproof.worker.shard_handle import ShardHandle
+from spotproof.worker.stopped import WorkerStopped
 from spotproof.worker.user_errors import Failure, classify_failure, retry_after_s
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ class ShardRun:
         except AwsError as error:
             return self._release(interrupted=False, reason=str(error))
         finally:
+            self.checkpointing.close()
             self.sink.discard()
 
     def _attempt(self) -> ShardOutcome:
@@ -111,14 +113,22 @@ class ShardRun:
             restored = self.engine.restore(self.lease.checkpoint)
         if self.lease.checkpoint is not None:
             self._report_restored(restored)
-        self.checkpointing.begin()
+        self.checkpointing.begin(restored)
         return self._commit(self._drive(restored.state))
 
     def _drive(self, state: State) -> Any:
+        """Run the function to its end; what it returned. Its safe points are `yield` and `shard.safe_point()`."""
+        self.handle.at_safe_point = lambda: self._inner_safe_point(state)
+        try:
+            return self._steps(state)
+        except WorkerStopped as stopped:
+            raise stopped.cause from None
+
+    def _steps(self, state: State) -> Any:
         with self.ledger.span(Spent.WORK):
             steps = self._guarded(lambda: self.function(self.handle, state))
         if not isinstance(steps, GeneratorType):
-            return steps  # a function without `yield`: no safe points, committed once all the same
+            return steps  # a function without `yield`: committed once all the same
         finished: list[Any] = []
         while not finished:
             with self.ledger.span(Spent.WORK):
@@ -134,6 +144,13 @@ class ShardRun:
         except (Exception, SystemExit) as error:
             raise UserCodeError(f"the function of job {self.run.job} raised {type(error).__name__}") from error
 
+    def _inner_safe_point(self, state: State) -> None:
+        """What happens at a safe point inside the function must not look like an error of the function."""
+        try:
+            self._at_safe_point(state)
+        except Exception as error:
+            raise WorkerStopped(error) from error
+
     def _at_safe_point(self, state: State) -> None:
         if self.session.lost:
             raise SessionLostError("this session is over")
@@ -146,6 +163,7 @@ class ShardRun:
             raise LetGoError(f"{stop.kind} by {stop.channel}")
 
     def _commit(self, value: Any) -> ShardOutcome:
+        self.checkpointing.cancel()
         pointer = self.sink.stage(value)
         self.store.commit(self.lease, pointer)
         self._log(
@@ -159,12 +177,14 @@ class ShardRun:
         try:
             self.sink.publish(pointer)
             self._log(events.SHARD_PUBLISHED)
+            self.checkpointing.part()
             self.checkpointing.delete_all()
         except (AwsError, OutputConflictError, OutputDamagedError) as error:
             logger.warning(events.PUBLISH_FAILED, extra={"shard": self.lease.index, "error": str(error)})
         return ShardOutcome.COMMITTED
 
     def _release(self, *, interrupted: bool, reason: str) -> ShardOutcome:
+        self.checkpointing.part()
         lost_s = self.checkpointing.at_risk_s
         self.ledger.move(lost_s, source=Spent.WORK, target=Spent.REDONE)
         try:

@@ -1,0 +1,213 @@
+"""One tracked range of bytes: what is live, what is durable, and what changed between the two."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from spotproof.checkpoints.images.live import Live, length_of
+from spotproof.checkpoints.images.slices import Chain, dense_slices, rolling_slices
+from spotproof.checkpoints.manifest import ImageEntry
+from spotproof.checkpoints.memory.arena import BufferPool, allocate
+from spotproof.checkpoints.memory.pages import (
+    BLOCK,
+    PAGE,
+    Bytes8,
+    Numbers,
+    Piece,
+    apply_blocks,
+    changed_blocks,
+    copy_blocks,
+    copy_range,
+    padded,
+)
+from spotproof.checkpoints.memory.trackers.base import Tracker
+
+_NONE: Final[Numbers] = np.empty(0, np.int64)
+GROWTH: Final = 1.25  # of a shadow that has become too small: a growing file moves it seldom
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageGather:
+    """What one save carries of an image. While it is on its way, the image's shadow belongs to the save."""
+
+    image: "Image"
+    describe: dict[str, Any]
+    length: int
+    extent: int  # bytes that slices cover: the length, or more if the image was longer once
+    whole: tuple[int, ...]  # slices that go as a new base, from the shadow
+    blocks: Numbers  # (k,) changed blocks of the other slices
+    data: Bytes8  # (k * BLOCK,) their live bytes; the carry turns them into differences
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.data) + sum(self.image.span(number, self.extent)[1] for number in self.whole)
+
+
+class Image:
+    """Live bytes and their shadow. `gather` and `settle` are the main thread's, between them the save reads."""
+
+    def __init__(self, name: str, live: Live, *, slice_bytes: int, track: Callable[["Image"], Tracker]) -> None:
+        self.name = name
+        self.live = live
+        self.entry: ImageEntry | None = None  # as in the manifest on record
+        self.shadow: Bytes8 = np.empty(0, np.uint8)
+        self._slice_bytes = slice_bytes
+        self._pieces: Sequence[Piece] = ()
+        self._tail: Bytes8 = self.shadow
+        self._tracker = track(self)
+        self._pending: Numbers = _NONE  # pages of a failed save
+        self._invalid: frozenset[int] = frozenset()  # slices whose shadow is not what is durable
+
+    def pieces(self) -> Sequence[Piece]:
+        """The live bytes, then zeros as far as the shadow goes."""
+        return self._pieces
+
+    @property
+    def size_bytes(self) -> int:
+        """Live bytes of memory that the kernel may track; 0 for others."""
+        memory = self.live.memory()
+        return 0 if memory is None else len(memory)
+
+    def span(self, number: int, extent: int) -> tuple[int, int]:
+        """Where slice `number` starts, and its bytes."""
+        start = number * self._slice_bytes
+        return start, min(self._slice_bytes, extent - start)
+
+    def reserve(self, size_bytes: int) -> None:
+        """A shadow for so many bytes, kept if it is big enough."""
+        if padded(size_bytes) <= len(self.shadow):
+            return
+        size = padded(size_bytes) if not len(self.shadow) else padded(int(size_bytes * GROWTH))
+        grown = self.live.allocate_shadow(size)
+        grown[: len(self.shadow)] = self.shadow
+        self.shadow = grown
+
+    def dirty_bytes(self) -> int | None:
+        """Bytes of the pages that may have changed; None if only a gather can tell."""
+        known = self._tracker.dirty_bytes()
+        pending = len(self._pending) * PAGE + len(self._invalid) * self._slice_bytes
+        return None if known is None else known + pending
+
+    def gather(
+        self, pool: BufferPool, *, room_bytes: int, may_rebase: bool, all_anew: bool = False
+    ) -> ImageGather | None:
+        """Copy what changed since the last durable save; None if nothing did.
+
+        Args:
+            room_bytes: at most so many bytes of changed blocks are copied; slices beyond that travel whole.
+            may_rebase: whether old slices may be rewritten to keep the chain of deltas short.
+            all_anew: every slice travels whole: what is durable can't be built on.
+        """
+        length = self._open()
+        try:
+            if all_anew:
+                self._invalid = frozenset(range(-(-self._extent(length) // self._slice_bytes)))
+            return self._gather(pool, length, room_bytes, may_rebase=may_rebase)
+        finally:
+            self._pieces = ()
+            self.live.release()
+
+    def _gather(self, pool: BufferPool, length: int, room_bytes: int, *, may_rebase: bool) -> ImageGather | None:
+        extent = self._extent(length)
+        blocks = self._changed(extent)
+        whole = self._choose_whole(blocks, extent, room_bytes, may_rebase=may_rebase)
+        describe = self.live.describe()
+        blocks = blocks[~np.isin(blocks * BLOCK // self._slice_bytes, sorted(whole))] if whole else blocks
+        entry = self.entry
+        known = entry is not None and (entry.descr, entry.length) == (describe, length)
+        if known and not whole and not len(blocks):
+            self._pending = _NONE  # written again with the same bytes
+            return None
+        data = pool.take(len(blocks) * BLOCK)
+        copy_blocks(self._pieces, blocks, data)
+        for number in whole:
+            start, size = self.span(number, extent)
+            copy_range(self._pieces, start, start + size, self.shadow[start : start + size])
+        return ImageGather(
+            image=self,
+            describe=describe,
+            length=length,
+            extent=extent,
+            whole=tuple(sorted(whole)),
+            blocks=blocks,
+            data=data,
+        )
+
+    def settle(self, gathered: ImageGather, entry: ImageEntry | None) -> None:
+        """The save has ended: with the manifest's entry of this image if it is durable, else with None."""
+        if entry is None:
+            self._invalid |= frozenset(gathered.whole)  # pages are still pending: only success forgets them
+            return
+        self.entry = entry
+        self._pending = _NONE
+        self._invalid = frozenset()
+
+    def advance(self, gathered: ImageGather) -> None:
+        """Bring the shadow to what is durable now; part of the save, before it ends."""
+        apply_blocks(self.shadow, gathered.blocks, gathered.data)
+
+    def arm(self) -> None:
+        """The live bytes are those of the shadow, or no kernel watches them: track from here on."""
+        self._tracker.arm()
+
+    def restored(self, entry: ImageEntry) -> None:
+        """The live bytes and the shadow are those of `entry`."""
+        self.entry = entry
+        self.arm()
+
+    def close(self) -> None:
+        self._tracker.close()
+
+    def _open(self) -> int:
+        """Look at the live bytes; their length. Zeros follow up to the end of the shadow."""
+        pieces = list(self.live.pieces())
+        length = length_of(pieces)
+        self.reserve(length)
+        missing = len(self.shadow) - length
+        if missing:
+            if len(self._tail) < missing:
+                self._tail = allocate(padded(missing))
+            pieces.append(Piece(offset=length, data=self._tail[:missing]))
+        self._pieces = pieces
+        return length
+
+    def _extent(self, length: int) -> int:
+        return max(length, 0 if self.entry is None else self.entry.extent)
+
+    def _changed(self, extent: int) -> Numbers:
+        pages = np.union1d(self._pending, self._tracker.collect())
+        pages = pages[pages < padded(extent) // PAGE]
+        if self._invalid:
+            pages = pages[~np.isin(pages * PAGE // self._slice_bytes, sorted(self._invalid))]
+        self._pending = pages  # until the save is settled: whoever fails in between forgets nothing
+        return changed_blocks(self._pieces, self.shadow, pages)
+
+    def _choose_whole(self, blocks: Numbers, extent: int, room_bytes: int, *, may_rebase: bool) -> frozenset[int]:
+        count = -(-extent // self._slice_bytes)
+        per_slice = np.bincount(blocks * BLOCK // self._slice_bytes, minlength=count).tolist()
+        invalid = frozenset(each for each in self._invalid if each < count)
+        dense = dense_slices(
+            per_slice, blocks_per_slice=self._slice_bytes // BLOCK, room_blocks=max(0, room_bytes) // BLOCK
+        )
+        if not may_rebase or self.entry is None or not len(blocks):
+            return invalid | dense
+        return (
+            invalid
+            | dense
+            | rolling_slices(
+                chain_of(self.entry, count), delta_bytes=len(blocks) * BLOCK, slice_bytes=self._slice_bytes
+            )
+        )
+
+
+def chain_of(entry: ImageEntry, slices: int) -> Chain:
+    """What the pure decisions need to know of an entry of the manifest."""
+    seqs = [each.seq for each in entry.slices]
+    return Chain(
+        base_bytes=sum(each.segment.size_bytes for each in entry.slices if each.segment is not None),
+        delta_bytes=sum(segment.size_bytes for delta in entry.deltas for segment in delta.segments),
+        slice_seqs=[*seqs, *[0] * (slices - len(seqs))],
+        touched=[(delta.seq, delta.touched) for delta in entry.deltas],
+    )

@@ -1,0 +1,60 @@
+"""Which slices of an image travel whole: pure decisions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+DENSE_SHARE: Final = 0.3  # of a slice's blocks: beyond it a whole slice is hardly bigger, and ends its chain of deltas
+CHAIN_MAX: Final = 64  # deltas; each costs one request at restore
+DELTAS_TO_BASE_MAX: Final = 0.5  # slices are rewritten once the deltas exceed this share of the bases
+REWRITE_SHARE: Final = 2.0  # of a delta's own bytes: how much a single save may rewrite for tidiness
+BASE_BYTES_MIN: Final = 2**20  # below it deltas are never too many for their base
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """What restoring an image reads now."""
+
+    base_bytes: int  # stored
+    delta_bytes: int  # stored
+    slice_seqs: Sequence[int]  # of each slice's base; 0 for zeros that were never written
+    touched: Sequence[tuple[int, frozenset[int]]]  # (seq, slices) of each delta, oldest first
+
+
+def dense_slices(changed: Sequence[int], *, blocks_per_slice: int, room_blocks: int) -> frozenset[int]:
+    """Slices that go whole because much of them changed, or because the gather buffer has no room for their blocks.
+
+    Args:
+        changed: changed blocks of each slice.
+        room_blocks: how many blocks the gather buffer takes in all.
+    """
+    whole = {number for number, count in enumerate(changed) if count > DENSE_SHARE * blocks_per_slice}
+    rest = sum(count for number, count in enumerate(changed) if number not in whole)
+    if rest > room_blocks:
+        for number in sorted(range(len(changed)), key=lambda each: changed[each], reverse=True):
+            if rest <= room_blocks:
+                break
+            if number not in whole:
+                whole.add(number)
+                rest -= changed[number]
+    return frozenset(whole)
+
+
+def rolling_slices(chain: Chain, *, delta_bytes: int, slice_bytes: int) -> frozenset[int]:
+    """Slices to rewrite so that the chain stays short: those that the oldest deltas touch, a few a save.
+
+    Rewriting all at once would make one save as big as the state; REWRITE_SHARE spreads it, so a save never sends more
+    than three times what changed, plus one slice.
+    """
+    base = max(chain.base_bytes, BASE_BYTES_MIN)
+    if chain.delta_bytes + delta_bytes <= DELTAS_TO_BASE_MAX * base and len(chain.touched) < CHAIN_MAX:
+        return frozenset()
+    count = max(1, int(REWRITE_SHARE * delta_bytes) // slice_bytes)
+    chosen: dict[int, None] = {}
+    for seq, touched in chain.touched:
+        for number in sorted(touched):
+            if chain.slice_seqs[number] < seq:
+                chosen[number] = None
+        if len(chosen) >= count:
+            break
+    return frozenset(list(chosen)[:count])

@@ -1,0 +1,109 @@
+"""What the parts of a state are made with: memory, trackers, a folder for files."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from spotproof.concurrency import Spawner
+from spotproof.errors import CheckpointCorruptError, ScratchFullError
+
+if TYPE_CHECKING:
+    from spotproof.checkpoints.images.image import Image
+    from spotproof.checkpoints.images.live import Live
+    from spotproof.checkpoints.memory.arena import BufferPool
+    from spotproof.checkpoints.memory.trackers.base import Tracker
+    from spotproof.checkpoints.memory.trackers.choose import TrackerChoice
+
+SLICE_BYTES: Final = 16 * 2**20
+WARM_BYTES_MIN: Final = 2**20
+
+
+@dataclass
+class Workshop:
+    """One lease's. numpy is loaded with the first image, not before: most jobs need none."""
+
+    scratch_dir: str | None = None  # where the folder is made; None: the system's temporary folder
+    slice_bytes: int = SLICE_BYTES
+    tracker: "TrackerChoice" = "auto"
+    spawner: Spawner | None = None  # touches fresh memory behind the job's back; None: at first use
+    _folder: Path | None = field(default=None, init=False)
+    _pool: "BufferPool | None" = field(default=None, init=False)
+
+    @property
+    def folder(self) -> Path:
+        """This lease's own folder, made when it is first asked for.
+
+        Raises:
+            ScratchFullError: the disk is full.
+        """
+        if self._folder is None:
+            try:
+                self._folder = Path(tempfile.mkdtemp(prefix="spotproof-shard-", dir=self.scratch_dir))
+            except OSError as error:
+                raise ScratchFullError(f"cannot make a scratch folder: {error}") from error
+        return self._folder
+
+    @property
+    def pool(self) -> "BufferPool":
+        """Buffers for what is gathered."""
+        if self._pool is None:
+            from spotproof.checkpoints.memory.arena import BufferPool
+
+            self._pool = BufferPool()
+        return self._pool
+
+    def image(self, name: str, live: "Live") -> "Image":
+        """A tracked image over the live bytes."""
+        from spotproof.checkpoints.images.image import Image
+
+        return Image(name, live, slice_bytes=self.slice_bytes, track=self._track)
+
+    def warm(self, image: "Image") -> None:
+        """Let the kernel back a fresh shadow now: the first touch of memory costs many times its use."""
+        from spotproof.checkpoints.memory.arena import prefault
+
+        spawner = self.spawner
+        if spawner is not None and len(image.shadow) >= WARM_BYTES_MIN:
+            spawner.spawn(lambda: prefault(image.shadow), name="checkpoint-prefault")
+
+    def restored(self, name: str, *, kind: str, descr: dict[str, Any], length: int) -> "Live":
+        """The live side of an image that a manifest describes, to be loaded.
+
+        Raises:
+            CheckpointCorruptError: the description makes no sense.
+            ScratchFullError: there is no room for a file.
+        """
+        match kind:
+            case "array":
+                from spotproof.checkpoints.images.array import restored_array
+
+                return restored_array(descr, length)
+            case "file":
+                from spotproof.checkpoints.images.file import restored_file
+
+                return restored_file(self.path_of(name), descr, length, scratch_dir=str(self.folder))
+            case "tensors":
+                from spotproof.checkpoints.images.tensors import LiveTensors
+
+                live = LiveTensors(name, None)
+                live.restored(length)
+                return live
+        raise CheckpointCorruptError(f"image {name!r} is of kind {kind!r}, which no worker ever wrote")
+
+    def path_of(self, name: str) -> Path:
+        """Where the file of image `name` lies on this host."""
+        return self.folder / "state" / name.removeprefix("file/")
+
+    def clear(self) -> None:
+        """Remove the folder's content and forget it: a new one is made when it is needed."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _track(self, image: "Image") -> "Tracker":
+        from spotproof.checkpoints.memory.trackers.choose import choose_tracker
+
+        memory = image.live.memory()
+        return choose_tracker(self.tracker, source=image, shadow=lambda: image.shadow, memory=memory).tracker
