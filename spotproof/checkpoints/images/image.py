@@ -25,6 +25,8 @@ from spotproof.checkpoints.memory.pages import (
 from spotproof.checkpoints.memory.trackers.base import Tracker
 
 _NONE: Final[Numbers] = np.empty(0, np.int64)
+SURELY_DENSE: Final = 0.9  # of a slice's pages, and of the blocks of a sample of them
+SAMPLES: Final = 8
 GROWTH: Final = 1.25  # of a shadow that has become too small: a growing file moves it seldom
 
 
@@ -111,8 +113,10 @@ class Image:
 
     def _gather(self, pool: BufferPool, length: int, room_bytes: int, *, may_rebase: bool) -> ImageGather | None:
         extent = self._extent(length)
-        blocks = self._changed(extent)
-        whole = self._choose_whole(blocks, extent, room_bytes, may_rebase=may_rebase)
+        pages = self._collect(extent)
+        rewritten = self._rewritten(pages)
+        blocks = changed_blocks(self._pieces, self.shadow, self._outside(pages, rewritten))
+        whole = rewritten | self._choose_whole(blocks, extent, room_bytes, may_rebase=may_rebase)
         describe = self.live.describe()
         blocks = blocks[~np.isin(blocks * BLOCK // self._slice_bytes, sorted(whole))] if whole else blocks
         entry = self.entry
@@ -176,13 +180,29 @@ class Image:
     def _extent(self, length: int) -> int:
         return max(length, 0 if self.entry is None else self.entry.extent)
 
-    def _changed(self, extent: int) -> Numbers:
+    def _collect(self, extent: int) -> Numbers:
         pages = np.union1d(self._pending, self._tracker.collect())
-        pages = pages[pages < padded(extent) // PAGE]
-        if self._invalid:
-            pages = pages[~np.isin(pages * PAGE // self._slice_bytes, sorted(self._invalid))]
+        pages = self._outside(pages[pages < padded(extent) // PAGE], self._invalid)
         self._pending = pages  # until the save is settled: whoever fails in between forgets nothing
-        return changed_blocks(self._pieces, self.shadow, pages)
+        return pages
+
+    def _outside(self, pages: Numbers, slices: frozenset[int]) -> Numbers:
+        return pages[~np.isin(pages * PAGE // self._slice_bytes, sorted(slices))] if slices else pages
+
+    def _rewritten(self, pages: Numbers) -> frozenset[int]:
+        """Slices that a sample shows to be rewritten from end to end: comparing all of them would stall the job longer
+        than copying them."""
+        pages_each = self._slice_bytes // PAGE
+        found = set()
+        for number in np.flatnonzero(np.bincount(pages // pages_each) >= SURELY_DENSE * pages_each).tolist():
+            mine = pages[
+                np.searchsorted(pages, number * pages_each) : np.searchsorted(pages, (number + 1) * pages_each)
+            ]
+            sample = mine[:: max(1, len(mine) // SAMPLES)]
+            blocks = changed_blocks(self._pieces, self.shadow, sample)
+            if len(blocks) >= SURELY_DENSE * len(sample) * (PAGE // BLOCK):
+                found.add(number)
+        return frozenset(found)
 
     def _choose_whole(self, blocks: Numbers, extent: int, room_bytes: int, *, may_rebase: bool) -> frozenset[int]:
         count = -(-extent // self._slice_bytes)
