@@ -186,8 +186,12 @@ def apply_changes(entries: dict[Any, Any], payload: object) -> None:
             pass
         case _:
             raise CheckpointCorruptError("a delta must be [removed, updated, appended]")
-    if not all(key in entries for key in removed):
-        raise CheckpointCorruptError("a delta removes keys that its base does not have")
+    try:
+        gone = set(removed)
+    except TypeError as error:
+        raise CheckpointCorruptError(f"a delta removes what is no key: {error}") from error
+    if len(gone) != len(removed) or not gone <= entries.keys():
+        raise CheckpointCorruptError("a delta removes keys twice, or keys that its base does not have")
     for key in removed:
         del entries[key]
     if not all(key in entries for key in updated) or any(key in entries for key in appended):

@@ -51,7 +51,8 @@ class TypedJson:
     def decode(self, data: bytes) -> object:
         try:
             return _unpack(json.loads(data.decode("ascii"), parse_constant=_refuse_constant))
-        except (ValueError, TypeError, KeyError, RecursionError, InvalidOperation) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError, InvalidOperation) as error:
+            # OSError: a time zone's name is looked up as a file, and may be a folder or far too long
             raise CheckpointCorruptError(f"not {self.format_id}: {error}") from error
 
 
@@ -145,16 +146,43 @@ def _unpack(packed: Any) -> Any:
     return unpack(content)
 
 
-def _unpack_dict(pairs: list[list[Any]]) -> dict[Any, Any]:
-    return {_unpack(key): _unpack(value) for key, value in pairs}
+def _unpack_tuple(items: Any) -> tuple[Any, ...]:
+    return tuple(_unpack(item) for item in _list(items))
 
 
-def _unpack_moment(content: list[Any]) -> datetime:
-    text, zone, fold = content
+def _unpack_dict(pairs: Any) -> dict[Any, Any]:
+    unpacked = {_unpack(key): _unpack(value) for key, value in map(_list, _list(pairs))}
+    if len(unpacked) != len(pairs):
+        raise ValueError("a dict has a key twice")
+    return unpacked
+
+
+def _unpack_special_float(text: Any) -> float:
+    if text not in ("nan", "inf", "-inf"):
+        raise ValueError(f"unknown float {text!r}")
+    return float(text)
+
+
+def _unpack_decimal(text: Any) -> Decimal:
+    if not isinstance(text, str):
+        raise TypeError(f"expected a decimal number as text, got {type(text).__name__}")
+    return Decimal(text)
+
+
+def _unpack_moment(content: Any) -> datetime:
+    text, zone, fold = _list(content)
     moment = datetime.fromisoformat(text)
     if zone is not None:
         moment = moment.replace(tzinfo=ZoneInfo(zone))
+    if moment.tzinfo is None:
+        raise ValueError(f"a datetime without a time zone: {text}")
     return moment.replace(fold=fold)
+
+
+def _list(items: Any) -> list[Any]:
+    if not isinstance(items, list):
+        raise TypeError(f"expected a list, got {type(items).__name__}")
+    return items
 
 
 def _is_unicode(text: str) -> bool:
@@ -178,12 +206,12 @@ def _refuse_constant(name: str) -> None:
 
 _UNPACKERS: Final[dict[str, Callable[[Any], Any]]] = {
     "b": _from_base64,
-    "t": lambda items: tuple(_unpack(item) for item in items),
+    "t": _unpack_tuple,
     "d": _unpack_dict,
-    "f": float,
+    "f": _unpack_special_float,
     "i": lambda text: int(text, 16),
     "u": lambda text: _from_base64(text).decode("utf-8", "surrogatepass"),
-    "n": Decimal,
+    "n": _unpack_decimal,
     "D": date.fromisoformat,
     "T": _unpack_moment,
 }

@@ -302,7 +302,18 @@ def test_the_estimate_has_a_failed_saves_share_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "delta", [None, [], [[], {}], [["gone"], {}, {}], [[], {"gone": 1}, {}], [[], {}, {"AA": 1}], {"a": 1}]
+    "delta",
+    [
+        None,
+        [],
+        [[], {}],
+        [["gone"], {}, {}],
+        [["AA", "AA"], {}, {}],
+        [[["AA"]], {}, {}],
+        [[], {"gone": 1}, {}],
+        [[], {}, {"AA": 1}],
+        {"a": 1},
+    ],
 )
 def test_a_delta_that_does_not_fit_is_corrupt(delta: object) -> None:
     with pytest.raises(CheckpointCorruptError):

@@ -140,11 +140,25 @@ def test_a_value_that_contains_itself_is_refused_instead_of_recursing_forever() 
 @pytest.mark.parametrize(
     "data",
     [b"", b"{", b"NaN", b"[Infinity]", b'{"x":1}', b"{}", b'{"b":"?"}', b'{"t":[1],"d":[]}', b'{"d":[[1]]}', b'{"T":["x",null,0]}',
-     b'{"n":"x"}', b'{"D":5}', b'{"i":7}', b'{"u":"////"}', b'"\xff"', b'{"d":[[[1],2]]}', b"[" * 100_000],
+     b'{"n":"x"}', b'{"D":5}', b'{"i":7}', b'{"u":"////"}', b'"\xff"', b'{"d":[[[1],2]]}', b"[" * 100_000,
+     b'{"f":"7"}', b'{"f":[1]}', b'{"f":{}}', b'{"n":[0,[1],1]}', b'{"n":"1E99999999999999999999"}', b'{"t":"abc"}', b'{"t":{"b":""}}',
+     b'{"d":["ab"]}', b'{"d":{"ab":1}}', b'{"d":[["a",1],["a",2]]}', b'{"d":[[1,0],[true,0]]}', b'{"D":"2026-13-01"}', b"1" * 5000],
 )  # fmt: skip
 def test_bytes_of_another_format_are_corrupt_never_a_crash(data: bytes) -> None:
     with pytest.raises(CheckpointCorruptError):
         serializer.decode(data)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[1,null,0]", '["2026-01-01T00:00:00",null,0]', '["2026-01-01T00:00:00+00:00",null,2]', '"abc"', '["2026-01-01T00:00:00","",0]',
+     '["2026-01-01T00:00:00+00:00",null,99999999999999999999]', '["2026-01-01T00:00:00",7,0]', '["2026-01-01T00:00:00","Atlantis",0]',
+     '["2026-01-01T00:00:00","Europe",0]', '["2026-01-01T00:00:00","../../etc/passwd",0]', '["2026-01-01T00:00:00","/etc/passwd",0]',
+     '["2026-01-01T00:00:00","a\\u0000b",0]', f'["2026-01-01T00:00:00","{"x" * 5000}",0]'],
+)  # fmt: skip
+def test_a_moment_with_a_made_up_zone_or_fold_is_corrupt(content: str) -> None:
+    with pytest.raises(CheckpointCorruptError, match="not typed-json-1"):
+        serializer.decode(f'{{"T":{content}}}'.encode())
 
 
 def test_a_tuple_is_immutable_only_if_all_its_items_are() -> None:
