@@ -35,6 +35,18 @@ def dirty_budget_bytes(
     return estimate.largest_bytes(within_s=usable_s / SAVE_MARGIN)
 
 
+def carried_at_most(*, dirty_bytes: int, room_bytes: int, total_bytes: int) -> int:
+    """The most bytes that a save carries when so many changed: they alone while the gather buffer has room for copies of
+    them; else slices travel whole, in the worst case all.
+
+    Args:
+        dirty_bytes: of changed pages, >= 0.
+        room_bytes: of the gather buffer.
+        total_bytes: of the whole state.
+    """
+    return dirty_bytes if dirty_bytes <= room_bytes else max(dirty_bytes, total_bytes)
+
+
 class StopChoice(StrEnum):
     FINISH = "finish"  # go on: the shard ends in time
     GO_ON = "go-on"  # go on until the last moment; what is saved is safe

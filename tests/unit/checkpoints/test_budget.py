@@ -12,6 +12,7 @@ from spotproof.checkpoints.budget import (
     WORTH_S,
     StopChoice,
     StopDecision,
+    carried_at_most,
     decide_on_stop,
     dirty_budget_bytes,
     reserve_s,
@@ -58,6 +59,12 @@ def test_a_save_of_the_whole_budget_fits_with_its_margin(
 
     usable_s = window_s - reserve_s(window_s) - lag_s - in_flight_s
     assert budget == 0 or SAVE_MARGIN * estimate.seconds(budget) <= usable_s * (1 + 1e-9)
+
+
+def test_what_the_gather_buffer_holds_travels_alone_and_anything_more_may_take_all_with_it() -> None:
+    assert carried_at_most(dirty_bytes=10, room_bytes=10, total_bytes=1000) == 10
+    assert carried_at_most(dirty_bytes=11, room_bytes=10, total_bytes=1000) == 1000
+    assert carried_at_most(dirty_bytes=1001, room_bytes=10, total_bytes=1000) == 1001
 
 
 def test_work_that_fits_is_finished_once_what_there_is_has_been_saved() -> None:
