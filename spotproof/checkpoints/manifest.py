@@ -179,7 +179,7 @@ def _from_json(body: dict[str, Any]) -> Manifest:
         id=ManifestId(epoch=number(body["epoch"]), seq=number(body["seq"]), nonce=typed(body["nonce"], str)),
         parent=None if body["parent"] is None else typed(body["parent"], str),
         writer=typed(body["writer"], str),
-        created=parse_utc(body["created"]),
+        created=_moment(body["created"]),
         serializer=typed(body["serializer"], str),
         inline=None if body["inline"] is None else typed(body["inline"], str),
         values=None if body["values"] is None else Segment.from_json(body["values"], prefix=prefix),
@@ -191,6 +191,13 @@ def _from_json(body: dict[str, Any]) -> Manifest:
         raise ValueError("exactly one of inline and values must be there")
     _check_names(manifest)
     return manifest
+
+
+def _moment(text: Any) -> datetime:
+    moment = parse_utc(text)
+    if moment.isoformat() != text:
+        raise ValueError(f"expected a moment as isoformat writes it, got {text!r:.200}")
+    return moment
 
 
 def _images_from_json(body: dict[str, Any], prefix: str) -> dict[str, ImageEntry]:

@@ -183,7 +183,7 @@ RAW_SEGMENT = segment().to_json(prefix=PREFIX)
     "changes",
     [
         {"schema": "1"}, {"schema": True}, {"schema": None}, {"seq": "12"}, {"seq": -1}, {"seq": 2**63}, {"shard": None},
-        {"epoch": True}, {"created": "2026-01-01"}, {"created": 5}, {"created": "0001-01-01T00:00:00+14:00"}, {"inline": None},
+        {"epoch": True}, {"created": "2026-01-01"}, {"created": 5}, {"created": "2026-01-01T00:00:00Z"}, {"created": "0001-01-01T00:00:00+14:00"}, {"inline": None},
         {"inline": 5}, {"maps": []}, {"maps": {"x": {}}}, {"maps": {"x": 5}}, {"values": {"key": "k"}}, {"values": RAW_SEGMENT},
         {"writer": 1}, {"serializer": None}, {"images": []}, {"images": {"x": {}}}, {"images": None}, {"extra": 1},
         {"slice_bytes": 0}, {"slice_bytes": 4095}, {"slice_bytes": 2**26 + 4096}, {"slice_bytes": None}, {"slice_bytes": 4096.0},
