@@ -77,7 +77,7 @@ def sweep_scope(row: Shard | None) -> SweepScope:
     if pointed is None or pointed.epoch > row.fencing_token:
         return SweepScope(below=0, reason="the pointer does not fit the row")
     if row.state is ShardState.LEASED and pointed.epoch < row.fencing_token:
-        return SweepScope(below=0, reason="the owner may still build on any older generation")
+        return SweepScope(below=0, reason="its owner may be reading any older generation")
     return SweepScope(below=row.fencing_token, reason="dead epochs", spares_generations=True)
 
 
