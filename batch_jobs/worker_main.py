@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from spotproof import contract, events, json_logs
+from spotproof.checkpoints.store import ObjectStore
+from spotproof.checkpoints.transports import open_bucket
 from spotproof.clients import Clients
 from spotproof.clock import Clock, SystemClock
 from spotproof.concurrency import ThreadSpawner
@@ -26,6 +28,7 @@ from spotproof.errors import (
 from spotproof.ids import SystemIds
 from spotproof.interruptions.imds import HttpMetadataTransport, InstanceMetadata
 from spotproof.interruptions.sigterm import SigtermSource
+from spotproof.retries import Retrier
 from spotproof.settings import WorkerSettings, environment
 from spotproof.worker.assembly import WorkerAssembly
 from spotproof.worker.options import parse_options
@@ -88,6 +91,11 @@ def _assemble(
     formatter.bound["run_id"] = request.run_id
     sigterm = SigtermSource(clock=clock, window_s=settings.stop_grace_s)
     sigterm.install()
+    clients = Clients(settings.aws)
+
+    def make_objects(retrier: Retrier) -> ObjectStore:
+        return open_bucket(settings.work_bucket, clients=clients, retrier=retrier, transport=settings.transport)
+
     return WorkerAssembly(
         settings=settings,
         request=request,
@@ -97,9 +105,10 @@ def _assemble(
         spawner=ThreadSpawner(),
         rng=random.Random(),  # noqa: S311 - spreads load, protects nothing
         bound=formatter.bound,
-        clients=Clients(settings.aws),
+        clients=clients,
         metadata=InstanceMetadata(transport=HttpMetadataTransport(base_url=settings.imds_url), clock=clock),
         sigterm=sigterm,
+        make_objects=make_objects,
     )
 
 

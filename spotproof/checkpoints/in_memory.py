@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from spotproof.checkpoints.store import OCTETS, Buffer, ObjectFacts, Undeleted, check_range
+from spotproof.checkpoints.store import OCTETS, Buffer, ObjectFacts, Undeleted, check_range, check_size
 from spotproof.clock import Clock
 from spotproof.concurrency import ThreadSpawner
-from spotproof.errors import CheckpointCorruptError
 
 
 class InMemoryObjectStore:
@@ -38,8 +37,8 @@ class InMemoryObjectStore:
 
     def get(self, key: str, *, size_max: int) -> bytes | None:
         data = self.objects.get(key)
-        if data is not None and len(data) > size_max:
-            raise CheckpointCorruptError(f"object {key} has {len(data)} bytes, more than the {size_max} expected")
+        if data is not None:
+            check_size(key, len(data), size_max=size_max)
         return data
 
     def get_into(self, key: str, target: memoryview, *, offset: int = 0) -> bool:
@@ -81,6 +80,7 @@ class InMemoryObjectStore:
 
     def _write(self, key: str, data: bytes, content_type: str, metadata: dict[str, str]) -> None:
         self.objects[key] = data
+        self.modified[key] = None if self._clock is None else self._clock.now()
         self.content_types[key] = content_type
         self.metadata[key] = metadata
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError, FlexibleChecksumError
 
 from spotproof.checkpoints.multipart import ABSENT_CODES, TAKEN_CODES, MultipartWrite, Part, cut_into_parts
-from spotproof.checkpoints.store import OCTETS, Buffer, ObjectFacts, Undeleted, check_range
+from spotproof.checkpoints.store import OCTETS, Buffer, ObjectFacts, Undeleted, check_range, check_size
 from spotproof.errors import AwsError, AwsMissingError, CheckpointCorruptError
 from spotproof.retries import Retrier, as_aws_error, error_code
 
@@ -86,12 +86,11 @@ class S3ObjectStore:
         return write.if_absent(parts, send, content_type=content_type, metadata=metadata)
 
     def get(self, key: str, *, size_max: int) -> bytes | None:
-        def refuse(size_bytes: int) -> None:
-            if size_bytes > size_max:
-                raise CheckpointCorruptError(f"object {key} has {size_bytes} bytes, more than the {size_max} expected")
+        def check(size_bytes: int) -> None:
+            check_size(key, size_bytes, size_max=size_max)
 
         try:
-            data: bytes = self._read(key, refuse, passing=ABSENT_CODES)
+            data: bytes = self._read(key, check, passing=ABSENT_CODES)
         except ClientError:
             return None
         return data
@@ -183,9 +182,14 @@ class S3ObjectStore:
         except ClientError as error:
             if error_code(error) in passing:
                 raise
-            if error_code(error) in ABSENT_CODES:
-                raise AwsMissingError(f"{doing}: bucket or key does not exist; is the stack deployed here?") from error
-            raise as_aws_error(error, doing=doing) from error
+            raise as_store_error(error, doing=doing) from error
+
+
+def as_store_error(error: ClientError, *, doing: str) -> AwsError:
+    """Our error for an answer that no caller waits for: an unexpected 404 is about the bucket."""
+    if error_code(error) in ABSENT_CODES:
+        return AwsMissingError(f"{doing}: bucket or key does not exist; is the stack deployed here?")
+    return as_aws_error(error, doing=doing)
 
 
 def _as_body(data: Buffer) -> bytes:

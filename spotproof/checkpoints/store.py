@@ -89,6 +89,12 @@ class ObjectStore(Protocol):
         ...
 
 
+def check_size(key: str, size_bytes: int, *, size_max: int) -> None:
+    """Refuse an object that is larger than expected: CheckpointCorruptError."""
+    if size_bytes > size_max:
+        raise CheckpointCorruptError(f"object {key} has {size_bytes} bytes, more than the {size_max} expected")
+
+
 def check_range(key: str, *, offset: int, wanted: int, got: int) -> None:
     """Refuse a range that is not as long as was asked for: CheckpointCorruptError."""
     if got != wanted:
