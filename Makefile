@@ -19,7 +19,7 @@ SETUP = @python="$$(tools/find-python)" && exec "$$python" -m tools.setup
 # Node first, then the environment's own programs (uv, the AWS command line), then the system's.
 WITH_TOOLS = PATH="$$(PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m localcloud.node path)"
 
-.PHONY: help setup setup-dev setup-demo setup-synth demo test check simulate crashes mutants format synth lock clean
+.PHONY: help setup setup-dev setup-demo setup-bench setup-synth demo test check simulate crashes mutants format synth lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -68,6 +68,9 @@ setup-dev:
 
 setup-demo:
 	$(SETUP) demo
+
+setup-bench:
+	$(SETUP) bench
 
 setup-synth:
 	$(SETUP) synth

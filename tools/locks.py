@@ -8,7 +8,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 # Each is compiled under the constraints it names with `-c`, so the order is from the bottom up.
-GROUPS: Final = ("setup", "base", "node", "local", "demo", "dev", "worker", "functions")
+GROUPS: Final = ("setup", "base", "node", "local", "demo", "dev", "bench", "worker", "functions")
 _PLACES: Final = {
     "base": "requirements.txt",
     "worker": "batch_jobs/requirements.txt",  # travels in the worker's bundle

@@ -16,6 +16,7 @@ PURPOSES: Final[dict[str, tuple[str, ...]]] = {
     "synth": _BASE,
     "demo": (*_BASE, "local", "demo"),
     "dev": (*_BASE, "local", "demo", "dev"),
+    "bench": (*_BASE, "local", "demo", "dev", "bench"),
 }
 _NETWORK_SIGNS: Final = (
     "error sending request",
