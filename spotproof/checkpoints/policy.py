@@ -16,6 +16,7 @@ SAVE_SHARE_MAX: Final = 0.05  # of the time the job may stand still for saves
 REQUEST_S: Final = 0.13  # one PUT at $0.005 per 1000 costs as much as so many seconds of a host at $0.14 an hour
 REQUEST_SHARE_MAX: Final = 0.01  # of the host's price that the requests of saves may cost
 FIRST_SAVE_S: Final = 30.0  # a first save comes early: it tells what saves cost
+BLIND_S: Final = 3.0  # and earlier still while nobody can tell how much changes
 BUDGET_SHARE: Final = 0.5  # of the budget starts a save, so that the rest can change while it is carried
 
 
@@ -108,7 +109,8 @@ def decide_save(
     Args:
         interval: from `choose_interval`.
         since_save_s: seconds since the last save began, or since the shard was restored.
-        dirty_bytes: about what a save begun now would carry, without the save in flight; None if unknown.
+        dirty_bytes: about what a save begun now would carry, without the save in flight; None while nobody can tell,
+            which is before the first save: its gather shows how fast the job changes its state.
         budget_bytes: from budget.dirty_budget_bytes, with what is left of the save in flight; None: no budget is kept.
         in_flight: a save has begun and has not ended.
         hint_pending: a rebalance recommendation came that no save has answered yet. Answered is: a save *begun* since.
@@ -119,7 +121,7 @@ def decide_save(
         return _go_on(interval.reason)
     if output_started:
         return _go_on("output files are open: progress is durable again with the commit")
-    full = dirty_bytes is not None and budget_bytes is not None and dirty_bytes >= budget_bytes > 0
+    full = dirty_bytes is not None and budget_bytes is not None and dirty_bytes >= max(1, budget_bytes)
     if in_flight:
         if full:
             return SaveDecision(
@@ -130,9 +132,11 @@ def decide_save(
     if hint_pending:
         return _save("a rebalance recommendation came")
     if dirty_bytes is not None and budget_bytes is not None:
-        half = dirty_bytes >= BUDGET_SHARE * budget_bytes and since_save_s >= interval.floor_s
-        if full or (half and dirty_bytes > 0):
+        half = dirty_bytes >= max(1.0, BUDGET_SHARE * budget_bytes) and since_save_s >= interval.floor_s
+        if (full and budget_bytes > 0) or half:
             return _save(f"{dirty_bytes} bytes changed, {budget_bytes} fit the window")
+    if dirty_bytes is None and budget_bytes is not None and since_save_s >= BLIND_S:
+        return _save("a first save, to learn how much changes")
     if since_save_s >= interval.seconds:
         return _save(interval.reason)
     return _go_on(f"{since_save_s:.1f} s into the {interval.reason}")
