@@ -50,7 +50,7 @@ def decode_blocks(raw: Buffer, *, blocks_max: int) -> tuple[Numbers, Bytes8]:
     """
     flat = np.frombuffer(raw, dtype=np.uint8)
     count = int.from_bytes(flat[:COUNT_BYTES].tobytes(), "little")
-    if flat.size < COUNT_BYTES or flat.size != delta_bytes(count):
+    if flat.size != delta_bytes(count):
         raise CheckpointCorruptError(f"a block delta of {flat.size} bytes can't hold {count} blocks")
     start = COUNT_BYTES + count * NUMBER_BYTES
     steps = flat[COUNT_BYTES:start].view(_LITTLE)

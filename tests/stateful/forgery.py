@@ -66,7 +66,7 @@ def forged(body: Any, rng: random.Random) -> Any:
             changed[place], changed[other] = changed[other], changed[place]
         case 2 if isinstance(changed, list):
             changed.insert(rng.randrange(len(changed) + 1), rng.choice([changed[place], *ODD]))
-        case 2:
+        case 2 if isinstance(changed, dict):
             changed[rng.choice(["", "..", "x", _text(rng)])] = changed[place]
         case 3 if isinstance(changed, dict):
             changed[_changed_text(place, rng)] = changed.pop(place)

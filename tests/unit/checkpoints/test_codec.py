@@ -185,5 +185,7 @@ def test_a_digest_of_another_part_is_noticed() -> None:
 
     with pytest.raises(CheckpointCorruptError, match="does not match its digest"):
         verify(segment_of(first), other.stored)
+    with pytest.raises(CheckpointCorruptError, match="does not match its digest"):
+        verify(replace(segment_of(first), size_bytes=499, raw_bytes=499), first.stored)
     with pytest.raises(CheckpointCorruptError, match="inside the manifest"):
         verify(replace(segment_of(first), key="", inline="AA=="), b"\x00")
