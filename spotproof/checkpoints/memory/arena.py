@@ -6,7 +6,6 @@ import mmap
 import os
 import sys
 import tempfile
-from collections import defaultdict
 from typing import Final
 
 import numpy as np
@@ -15,16 +14,18 @@ from spotproof.checkpoints.memory.pages import Bytes8
 from spotproof.errors import ScratchFullError
 
 _MADV_POPULATE_WRITE: Final = 23  # Linux 5.14, linux/mman.h
-_MADV_NOHUGEPAGE: Final = 15  # linux/mman.h
+_MADV_HUGEPAGE: Final = 14  # linux/mman.h
 _PREFAULT_STEP: Final = 8 << 20  # bytes per call: other threads' mmap() gets its turn
-_GRAIN: Final = 1 << 20  # bytes; pooled buffers are multiples of it
+_GRAIN: Final = 1 << 20  # bytes; no pooled buffer is smaller
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def allocate(size_bytes: int) -> Bytes8:
     """Private anonymous memory: (size_bytes,) uint8, page-aligned, zero; nothing else is in its last page.
 
-    Without huge pages, because changes are tracked by page. It goes back to the kernel with its last view.
+    In huge pages where the kernel has them: the first touch costs a tenth, and scattered blocks are found with fewer
+    misses. Tracking stays exact by page, because the kernel splits a huge page at the first write to it once it is
+    write-protected. The memory goes back to the kernel with its last view.
 
     Raises:
         MemoryError: the kernel has no such memory.
@@ -36,7 +37,7 @@ def allocate(size_bytes: int) -> Bytes8:
     except OSError as error:
         raise MemoryError(f"no memory for {size_bytes} bytes of state: {error}") from error
     if sys.platform == "linux":
-        _without_huge_pages(mapped)
+        _in_huge_pages(mapped)
     return np.frombuffer(mapped, np.uint8)
 
 
@@ -79,10 +80,13 @@ def address_of(memory: Bytes8) -> int:
 
 
 class BufferPool:
-    """Warm buffers, kept because the first touch of memory costs more than filling it. One thread at a time."""
+    """Warm buffers, kept because the first touch of memory costs more than filling it. One thread at a time.
+
+    There are never more buffers than were in use at once: one that became too small makes room for its successor.
+    """
 
     def __init__(self) -> None:
-        self._idle: defaultdict[int, list[Bytes8]] = defaultdict(list)  # by size
+        self._idle: list[Bytes8] = []  # by size
         self._taken: dict[int, Bytes8] = {}  # by address
         self._held_bytes = 0
 
@@ -92,10 +96,9 @@ class BufferPool:
         return self._held_bytes
 
     def take(self, size_bytes: int) -> Bytes8:
-        """(size_bytes,) uint8 with any content, page-aligned; its memory is the next multiple of 1 MiB."""
-        size = max(_GRAIN, -(-size_bytes // _GRAIN) * _GRAIN)
-        fitting = min((have for have, idle in self._idle.items() if have >= size and idle), default=None)
-        whole = self._idle[fitting].pop() if fitting is not None else self._new(size)
+        """(size_bytes,) uint8 with any content, page-aligned; up to an eighth larger in memory, and at least 1 MiB."""
+        fitting = next((index for index, idle in enumerate(self._idle) if len(idle) >= size_bytes), None)
+        whole = self._idle.pop(fitting) if fitting is not None else self._grown(size_bytes)
         self._taken[address_of(whole)] = whole
         return whole[:size_bytes]
 
@@ -105,18 +108,27 @@ class BufferPool:
         Raises:
             KeyError: it was not taken here, or given back before.
         """
-        whole = self._taken.pop(address_of(buffer))
-        self._idle[len(whole)].append(whole)
+        self._idle.append(self._taken.pop(address_of(buffer)))
+        self._idle.sort(key=len)
 
-    def _new(self, size: int) -> Bytes8:
-        whole = allocate(size)
-        self._held_bytes += size
+    def _grown(self, size_bytes: int) -> Bytes8:
+        """A new buffer, in the place of the largest idle one if there is any."""
+        if self._idle:
+            self._held_bytes -= len(self._idle.pop())
+        whole = allocate(_roomy(size_bytes))
+        self._held_bytes += len(whole)
         return whole
 
 
-def _without_huge_pages(mapped: mmap.mmap) -> None:
+def _roomy(size_bytes: int) -> int:
+    """A size with room to grow: few sizes, so that buffers that grow little by little are seldom made anew."""
+    step = max(_GRAIN, (1 << size_bytes.bit_length()) // 16)
+    return max(step, -(-size_bytes // step) * step)
+
+
+def _in_huge_pages(mapped: mmap.mmap) -> None:
     try:
-        mapped.madvise(_MADV_NOHUGEPAGE)
+        mapped.madvise(_MADV_HUGEPAGE)
     except OSError as error:
         if error.errno != errno.EINVAL:  # a kernel built without huge pages
             raise

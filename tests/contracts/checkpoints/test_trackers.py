@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spotproof.checkpoints.memory.arena import allocate
+from spotproof.checkpoints.memory.arena import allocate, prefault
 from spotproof.checkpoints.memory.pages import (
     BLOCK,
     PAGE,
@@ -100,7 +100,7 @@ def assert_collected(tracker: Tracker, expected: Sequence[int]) -> None:
     pages = tracker.collect()
     found = pages.tolist()
     assert set(expected) <= set(found)
-    assert set(found) <= allowed & set(range(PAGES))
+    assert set(found) <= allowed
     assert found == sorted(set(found))
     assert pages.dtype == np.int64
 
@@ -218,6 +218,22 @@ def test_pages_that_were_never_touched_are_tracked_too(make: Callable[[Image], T
     image.live[11 * PAGE] = 1
 
     assert_collected(tracker, [11])
+    tracker.close()
+
+
+@pytest.mark.parametrize("make", [compare, pagemap])
+def test_single_pages_are_told_in_memory_of_huge_pages(make: Callable[[Image], Tracker]) -> None:
+    image = Image(12 << 20)  # holds some whole huge pages of 2 MiB, wherever it begins
+    prefault(image.live)
+    tracker = make(image)
+    tracker.arm()
+    written = list(range(5, 3072, 301))
+
+    for _ in range(2):
+        image.live[np.array(written) * PAGE + 9] += 1
+        assert_collected(tracker, written)
+        image.moved()
+        assert_collected(tracker, [])
     tracker.close()
 
 
