@@ -107,7 +107,7 @@ class BulkDeletion:
             return [Undeleted(key=key, code=code, message=str(error)) for key in batch]
 
     def _next_batch(self, work: _Pass, deadline: float) -> list[str]:
-        if work.exhausted or self._clock.monotonic() >= deadline:
+        if self._clock.monotonic() >= deadline:
             return []
         batch = list(islice(work.keys, KEYS_MAX))
         work.exhausted = len(batch) < KEYS_MAX

@@ -102,8 +102,14 @@ class RunCleanup:
         """
         prefixes = [contract.checkpoints_prefix(run_id)] + ([contract.staging_prefix(run_id)] if staging else [])
         cleaned = Cleaned()
+        errors = []
         for prefix in prefixes:
-            cleaned = cleaned.plus(self._clean_prefix(prefix, deadline))
+            try:
+                cleaned = cleaned.plus(self._clean_prefix(prefix, deadline))
+            except AwsError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
         fields = {"run_id": run_id, "count": cleaned.deleted, "tagged": cleaned.tagged, "complete": cleaned.complete}
         logger.info(events.CHECKPOINTS_DELETED, extra={**fields, "staging": staging})
         return cleaned

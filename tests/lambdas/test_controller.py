@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from lambdas import controller, finalizer, wiring
-from lambdas.controller import decide_stuck
+from lambdas.controller import decide_cleaning, decide_stuck
 from spotproof import contract, events
 from spotproof.capacity.live_jobs import RunJobs, Submission
 from spotproof.capacity.topup import Hold
+from spotproof.clock import SystemClock, to_epoch_ms
 from spotproof.errors import AwsUnavailableError, ConfigurationError
-from spotproof.leases.model import Run, RunId, RunState, SessionState, ShardState, Stop, StopKind
+from spotproof.leases.model import Ledger, Run, RunId, RunState, SessionState, ShardState, Stop, StopKind
 from tests.fakes.leases import HOUR, NOON, a_run, a_session, an_output
 from tests.lambdas.conftest import Account
 from tests.unit.capacity.batch_double import FakeBatch
@@ -163,6 +164,95 @@ def test_an_ended_run_that_was_not_cleaned_is_announced_again_and_a_cancelled_on
     account.store.mark_cleaned(account.run.run_id)
     tick(account)
     assert len(bus.announced) == 1
+
+
+def ended(**changes: Any) -> Run:
+    return replace(a_run(), state=RunState.COMPLETE, ended_at=NOON, **changes)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "due"),
+    [(0, False), (9.9, False), (10, True), (59.9, True), (60, True), (61, False), (119, False), (120, True)],
+)
+def test_an_ended_run_is_cleaned_again_when_all_is_quiet_and_after_an_hour_only_once_an_hour(
+    minutes: float, due: bool
+) -> None:
+    assert decide_cleaning(ended(), now_ms=NOON + round(minutes * 60_000)).due is due
+
+
+def test_a_run_is_not_cleaned_while_a_finalizer_is_at_it() -> None:
+    now = NOON + 20 * 60_000
+
+    assert not decide_cleaning(ended(finalizer_until=now), now_ms=now).due
+    assert decide_cleaning(ended(finalizer_until=now - 1), now_ms=now).due
+
+
+def test_ended_runs_that_can_not_be_cleaned_block_no_others(
+    account: Account, bus: Bus, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than are looked at in one invocation: each has its turn."""
+    monkeypatch.setattr(controller, "ANNOUNCED_MAX", 2)
+    for name in "abcde":
+        account.store.create_run(a_run(run_id=RunId(name), stripes=2))
+        account.store.cancel_run(RunId(name), reason="enough")
+    account.clock.advance(15 * 60)
+    jobs.live = True
+
+    for _ in range(5):
+        tick(account)
+        account.clock.advance(60)
+
+    assert set(bus.announced) == set("abcde")
+
+
+def test_orphans_of_a_run_that_goes_on_are_swept_once_an_hour(
+    account: Account, bus: Bus, jobs: Jobs, metrics: Metrics
+) -> None:
+    jobs.live = True
+    worker = account.worker()
+    lease = account.lease(worker, 0)
+    orphan, mine = (
+        f"{contract.checkpoints_prefix(account.run.run_id, 0)}0000000{n}/d/000000000001-0a-00" for n in (0, 1)
+    )
+    for key in (orphan, mine):
+        account.s3.put_object(Bucket="work", Key=key, Body=b"")
+    assert lease.fencing_token == 1
+    account.clock.advance(real_age_s(account) + 3600)
+    account.store.heartbeat(
+        account.session(worker), seq=9, until=to_epoch_ms(account.clock.now()) + 10 * HOUR, ledger=Ledger()
+    )
+    metrics()
+
+    found, counted = [], 0.0
+    for _ in range(60):
+        found.append(tick(account)["orphans"])
+        counted += metrics()[events.METRIC_ORPHANS_DELETED]
+        account.clock.advance(60)
+
+    assert sorted(found) == [0] * 59 + [1]
+    assert counted == 1
+    left = account.s3.list_objects_v2(Bucket="work", Prefix=contract.CHECKPOINTS_PREFIX)["Contents"]
+    assert [each["Key"] for each in left] == [mine]
+
+
+def real_age_s(account: Account) -> float:
+    """How far the clock of moto's bucket, the real one, is ahead of ours."""
+    return max(0.0, SystemClock().now().timestamp() - account.clock.now().timestamp())
+
+
+def test_a_sweep_that_fails_is_told_and_harms_nothing_else(account: Account, bus: Bus, jobs: Jobs) -> None:
+    class Failing:
+        def sweep(self, run: Run, *, deadline: float) -> Any:
+            raise AwsUnavailableError("down")
+
+    object.__setattr__(controller.warm(), "sweeper", Failing())
+    finish_all(account)
+    account.store.create_run(a_run(run_id=RunId("other"), stripes=2))
+    jobs.live = True
+
+    done = tick(account)
+
+    assert (done["runs"], done["announced"], done["failures"]) == (2, 1, 1)
 
 
 def test_a_run_that_nobody_works_on_gets_one_worker_like_its_last(

@@ -202,7 +202,7 @@ def may(assembly: Assembly, action: str) -> set[str]:
     [
         ("dynamodb:UpdateItem", set(BY_NAME)),
         ("s3:PutObject", {"SpotInterruption", "RebalanceRecommendation", "RunFinished"}),
-        ("s3:DeleteObject", {"RunFinished"}),
+        ("s3:DeleteObject", {"RunFinished", "Controller"}),
         ("s3:PutObjectTagging", {"RunFinished"}),
         ("batch:SubmitJob", {"JobStateChange", "Controller"}),
         ("events:PutEvents", {"Controller"}),
@@ -230,6 +230,15 @@ def test_workers_can_be_added_to_our_queues_from_our_definitions_only(assembly: 
     assert ":job-definition/spotproof-flight-delays" in resources
     assert ":job-definition/spotproof-flight-delays:*" in resources
     assert '"*"' not in resources
+
+
+def test_the_controller_deletes_checkpoints_and_nothing_else(assembly: Assembly) -> None:
+    found = statements(assembly, BY_NAME["Controller"])
+
+    resources = resources_of(found, "s3:DeleteObject")
+    assert "/checkpoints/*" in resources
+    assert "staging" not in resources
+    assert "Data" not in resources
 
 
 def test_published_output_can_be_written_but_never_deleted(assembly: Assembly) -> None:
