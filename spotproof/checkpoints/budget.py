@@ -74,6 +74,7 @@ def decide_on_stop(
     can_save: bool = True,
     in_flight_s: float | None = None,
     step_s: float | None = None,
+    step_save_s: float = 0.0,
     saved_since_stop: bool = False,
     may_work_on: bool = False,
 ) -> StopDecision:
@@ -94,10 +95,11 @@ def decide_on_stop(
         window_s: seconds until the host is gone; infinite without a deadline, negative when it has passed.
         reserve_s: of the window, kept for the release and the exit.
         remaining_s: estimated seconds of work left in the shard; None if unknown.
-        save_estimate_s: seconds that a save begun at the next safe point is expected to take.
+        save_estimate_s: seconds that a save begun now is expected to take.
         can_save: False while output files are open, which no checkpoint carries, or if the run never saves.
         in_flight_s: seconds that the save in flight still needs; None: there is none.
         step_s: the longest way to the next safe point lately; None if unknown, which forbids working on.
+        step_save_s: seconds by which one more step is expected to lengthen that save.
         saved_since_stop: a save has begun since the stop came and has not failed.
         may_work_on: the host is lost anyway, and the run wants its windows used.
     """
@@ -114,7 +116,7 @@ def decide_on_stop(
         return StopDecision(choice=StopChoice.SAVE_AND_GO_ON, reason=reason)
     # How long the job may work on before its last save must begin, one more step included.
     step = math.inf if step_s is None or window_s == math.inf or not (may_work_on and can_save) else step_s
-    spare_s = usable_s - (in_flight_s or 0.0) - SAVE_MARGIN * (save_s + step)
+    spare_s = usable_s - (in_flight_s or 0.0) - SAVE_MARGIN * (save_s + step_save_s + step)
     if in_flight_s is not None:
         return _with_save_in_flight(usable_s=usable_s, in_flight_s=in_flight_s, spare_s=spare_s)
     if not can_save:

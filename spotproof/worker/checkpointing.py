@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, assert_never
 
@@ -26,6 +27,7 @@ from spotproof.worker.pace import Pace
 
 logger = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 0.25  # at the changed bytes: asking the kernel takes up to a millisecond per GiB
+LOOK_FOR_STOP_S: Final = 0.5  # while the job is held
 ROUNDS_MAX: Final = 100  # decisions at one safe point: each but the last has waited for a save
 PARTING_S: Final = 5.0  # for a save that is not needed any more, when no deadline says less
 
@@ -93,8 +95,20 @@ class Checkpointing:
         """Work since the last durable checkpoint, seconds: what a stop now would cost."""
         return self._ledger.seconds(Spent.WORK) - self._work_at_save_s
 
-    def offer(self, state: State, *, hint: Signal | None, fraction_done: float, output_started: bool) -> None:
+    def offer(
+        self,
+        state: State,
+        *,
+        hint: Signal | None,
+        fraction_done: float,
+        output_started: bool,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         """At a safe point: begin a save if the policy says so. A failed save costs nothing but time.
+
+        Args:
+            stopped: whether a stop has come. A job that is held until a save is durable is let go of for it: the stop
+                is to be decided upon at this same safe point.
 
         Raises:
             LeaseLostError: the pointer was refused.
@@ -104,9 +118,8 @@ class Checkpointing:
         self._settle()
         for _ in range(ROUNDS_MAX):
             decision = self._decide(state, hint, output_started=output_started)
-            if decision.choice is not SaveChoice.WAIT:
+            if decision.choice is not SaveChoice.WAIT or not self._hold(stopped):
                 break
-            self._wait(None)
         if decision.save:
             self._hint_served = hint
             self._begin(state, reason=decision.reason, deadline=None)
@@ -171,15 +184,18 @@ class Checkpointing:
     def _decide_on_stop(self, state: State, stop: Signal, *, output_started: bool) -> StopDecision:
         window_s = self._left_s(stop)
         step_s = self._pace.step_s
+        dirty = self._dirty(state) or 0
         soon = 0 if step_s is None else self._rate.bytes_in(step_s) or 0
+        save_s = self._estimate.seconds(dirty)
         return decide_on_stop(
             window_s=window_s,
             reserve_s=self._reserve_s,
             remaining_s=self._pace.remaining_s,
-            save_estimate_s=self._estimate.seconds((self._dirty(state) or 0) + soon),
+            save_estimate_s=save_s,
             can_save=self._plan.saves and not output_started,
             in_flight_s=self._in_flight_s(),
             step_s=step_s,
+            step_save_s=self._estimate.seconds(dirty + soon) - save_s,
             saved_since_stop=self._saved_since_stop,
             may_work_on=stop.kind is SignalKind.NOTICE and self._options.on_notice is NoticePolicy.WORK,
         )
@@ -207,8 +223,8 @@ class Checkpointing:
 
     def _begin(self, state: State, *, reason: str, deadline: float | None) -> None:
         with self._ledger.span(Spent.CHECKPOINT):
+            before_s, self._work_at_begin_s = self._work_at_begin_s, self._ledger.seconds(Spent.WORK)
             self._began_at = self._clock.monotonic()
-            self._work_at_begin_s = self._ledger.seconds(Spent.WORK)
             self._saving = self._engine.begin(
                 state, record=lambda pointer: self._store.record_checkpoint(self._lease, pointer), deadline=deadline
             )
@@ -218,12 +234,24 @@ class Checkpointing:
             self._work_at_save_s = self._work_at_begin_s  # what is durable is what there is
         else:
             self._saved_any = True
+            # Known now, not when it is durable: while a first save is long on its way, nothing else tells what changes.
+            worked_s = self._work_at_begin_s - before_s
+            self._rate = self._rate.observe(size_bytes=self._saving.gathered.size_bytes, worked_s=worked_s)
 
     def _wait(self, timeout_s: float | None) -> None:
         with self._ledger.span(Spent.CHECKPOINT):
             ended = self._engine.wait(None if timeout_s is None else max(0.0, timeout_s))
         if ended:
             self._settle()
+
+    def _hold(self, stopped: Callable[[], bool]) -> bool:
+        """Hold the job until the save on its way has ended; False if a stop came first."""
+        with self._ledger.span(Spent.CHECKPOINT):
+            while not self._engine.wait(LOOK_FOR_STOP_S):
+                if stopped():
+                    return False
+        self._settle()
+        return True
 
     def _settle(self) -> None:
         """Take note of a save that has ended.
@@ -245,15 +273,14 @@ class Checkpointing:
             return
         if saved is not None:
             self._saving = None
-            self._took(saved, saving)
+            self._took(saved)
 
-    def _took(self, saved: Saved, saving: Saving) -> None:
+    def _took(self, saved: Saved) -> None:
         worked_s = self._work_at_begin_s - self._work_at_save_s
         self._work_at_save_s = self._work_at_begin_s
         newest = SaveCosts(stall_s=saved.stall_s, carry_s=saved.duration_s, requests=saved.requests)
         self._costs = newest if self._costs is None else self._costs.observe(newest)
         self._estimate = self._estimate.observe(size_bytes=saved.size_bytes, duration_s=saved.duration_s)
-        self._rate = self._rate.observe(size_bytes=saving.gathered.size_bytes, worked_s=worked_s)
         self._interval = self._choose_interval()
         logger.info(
             events.CHECKPOINT_SAVED,

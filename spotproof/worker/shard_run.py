@@ -156,11 +156,18 @@ class ShardRun:
             raise SessionLostError("this session is over")
         stop, done, started = self.monitor.stop(), self.handle.fraction_done, self.sink.started
         if stop is None:
-            self.checkpointing.offer(state, hint=self.monitor.hint(), fraction_done=done, output_started=started)
+            self.checkpointing.offer(
+                state, hint=self.monitor.hint(), fraction_done=done, output_started=started, stopped=self._must_look_up
+            )
+            stop = self.monitor.stop()
+        if stop is None:
             return
         action = self.checkpointing.on_stop(state, stop, fraction_done=done, output_started=started)
         if action is StopAction.LET_GO:
             raise LetGoError(f"{stop.kind} by {stop.channel}")
+
+    def _must_look_up(self) -> bool:
+        return self.session.lost or self.monitor.stop() is not None
 
     def _commit(self, value: Any) -> ShardOutcome:
         self.checkpointing.cancel()

@@ -90,8 +90,9 @@ def test_when_no_save_fits_it_lets_go() -> None:
     assert decide(save_estimate_s=105.0).choice is StopChoice.LET_GO
 
 
-def test_a_save_that_fits_without_its_margin_is_tried() -> None:
+def test_a_save_that_fits_without_its_margin_is_tried_whatever_one_more_step_would_add() -> None:
     assert decide(save_estimate_s=90.0).choice is StopChoice.SAVE_AND_LEAVE
+    assert working(save_estimate_s=90.0, step_save_s=90.0).choice is StopChoice.SAVE_AND_LEAVE
 
 
 def test_without_a_deadline_it_saves_and_leaves_even_if_the_window_may_be_used() -> None:
@@ -119,6 +120,7 @@ def test_after_a_notice_it_saves_at_once_works_on_and_saves_again_at_the_last_mo
     assert later.again_in_s == pytest.approx(60 - 15 - 2 * (1 + 1))
 
     assert working(saved_since_stop=True, window_s=19.0).choice is StopChoice.GO_ON
+    assert working(saved_since_stop=True, window_s=19.0, step_save_s=0.1).choice is StopChoice.SAVE_AND_LEAVE
     assert working(saved_since_stop=True, window_s=18.9).choice is StopChoice.SAVE_AND_LEAVE
 
 
