@@ -1,4 +1,4 @@
-"""A bucket on S3 whose checkpoints travel through obstore: a fifteenth of boto3's work for a byte written."""
+"""A bucket on S3 whose checkpoints travel through obstore: a tenth of the work of boto3 for each byte written."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property

@@ -25,6 +25,8 @@ class S3Server:
         """Empty buckets, no requests yet, no faults to come."""
         self.next_answers: list[Answer] = []
         self.requests: list[Request] = []
+        self.answering = threading.Event()  # cleared: requests wait for their answers
+        self.answering.set()
         self._s3 = NullS3(*buckets)
 
     def refuse(self, *refusals: tuple[int, str]) -> None:
@@ -53,4 +55,5 @@ class S3Server:
 
     def _respond(self, request: Request) -> Answer:
         self.requests.append(request)
+        self.answering.wait()
         return self.next_answers.pop(0) if self.next_answers else self._s3(request)

@@ -5,10 +5,14 @@ from itertools import count
 
 import pytest
 
+from localcloud.settings import ROOT_SECRET
+from spotproof.checkpoints.obstore_s3 import ObstoreObjectStore
 from spotproof.checkpoints.s3 import S3ObjectStore
+from spotproof.clients import Clients
 from spotproof.commits.buckets import S3OutputBuckets
 from spotproof.retries import Retrier
-from tests.contracts.checkpoints.object_store_contract import ObjectStoreContract
+from spotproof.settings import AwsSettings
+from tests.contracts.checkpoints.object_store_contract import ObjectStoreContract, RacingWritesContract
 from tests.fakes.clock import FakeClock
 from tests.local.account import TestAccount
 from tests.unit.commits import test_publishing
@@ -34,12 +38,29 @@ def _retrier() -> Retrier:
     return Retrier(clock=FakeClock(), rng=random.Random(1))
 
 
-class TestLocalAccount(ObjectStoreContract):
+@pytest.fixture
+def bucket(cloud: TestAccount) -> str:
+    name = f"contract-{next(_numbers)}"
+    cloud.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+class TestLocalAccount(ObjectStoreContract, RacingWritesContract):
     @pytest.fixture
-    def objects(self, cloud: TestAccount) -> S3ObjectStore:
-        client, bucket = cloud.client("s3"), f"contract-{next(_numbers)}"
-        client.create_bucket(Bucket=bucket)
-        return S3ObjectStore(client=client, bucket=bucket, retrier=_retrier())
+    def objects(self, cloud: TestAccount, bucket: str) -> S3ObjectStore:
+        return S3ObjectStore(client=cloud.client("s3"), bucket=bucket, retrier=_retrier())
+
+
+class TestLocalAccountOverObstore(ObjectStoreContract, RacingWritesContract):
+    @pytest.fixture
+    def objects(self, cloud: TestAccount, bucket: str) -> ObstoreObjectStore:
+        settings = AwsSettings(
+            region=cloud.running.region,
+            endpoint_url=cloud.running.endpoint,
+            access_key_id=cloud.running.account,
+            secret_access_key=ROOT_SECRET,
+        )
+        return ObstoreObjectStore(clients=Clients(settings), bucket=bucket, retrier=_retrier())
 
 
 @pytest.fixture

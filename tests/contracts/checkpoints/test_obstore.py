@@ -2,13 +2,15 @@
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 
+from spotproof.checkpoints import obstore_s3
 from spotproof.checkpoints.obstore_s3 import ObstoreObjectStore
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.checkpoints.store import ObjectStore
@@ -27,6 +29,9 @@ from spotproof.settings import AwsSettings
 from tests.contracts.checkpoints.object_store_contract import SOME, ObjectStoreContract, RacingWritesContract
 from tests.fakes.clock import FakeClock
 from tests.fakes.s3_server import S3Server
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 BUCKET = "work-bucket"
 ATTEMPTS = 4
@@ -185,6 +190,47 @@ def test_an_endpoint_that_stays_away_is_unavailable() -> None:
         store_of(url).get("k", size_max=1)
     with pytest.raises(AwsUnavailableError, match="write s3://work-bucket/k"):
         store_of(url).put("k", b"x")
+
+
+def test_a_server_that_never_answers_is_given_up(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(obstore_s3, "READ_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(obstore_s3, "WRITE_BYTES_PER_S_MIN", 2**24)
+    objects = store_of(server.url)
+    server.answering.clear()
+
+    requests: list[Callable[[], object]] = [lambda: objects.get("k", size_max=1), lambda: objects.put("k", b"x")]
+    try:
+        for request in requests:
+            server.requests.clear()
+            with pytest.raises(AwsUnavailableError, match="s3://work-bucket/k"):
+                request()
+            assert len(server.requests) == ATTEMPTS
+    finally:
+        server.answering.set()
+
+
+def test_a_large_write_may_take_longer_than_a_small_one(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """obstore's read timeout counts from the start of a request: it would end every write that takes as long."""
+    monkeypatch.setattr(obstore_s3, "READ_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(obstore_s3, "WRITE_CLASSES", (10, 100))
+    monkeypatch.setattr(obstore_s3, "WRITE_BYTES_PER_S_MIN", 100)
+    timeouts: list[float] = []
+    clients = clients_of(server.url)
+
+    class Recording:
+        s3, credentials = clients.s3, clients.credentials
+
+        def obstore(self, bucket: str, *, timeout_s: float, read_timeout_s: float | None = None) -> "S3Store":
+            if read_timeout_s is None:
+                timeouts.append(timeout_s)
+            return clients.obstore(bucket, timeout_s=60, read_timeout_s=60)
+
+    objects = ObstoreObjectStore(clients=cast(Clients, Recording()), bucket=BUCKET, retrier=retrier())
+
+    for size_bytes in (0, 10, 11, 100, 1000, 10):
+        objects.put("k", bytes(size_bytes))
+
+    assert timeouts == [0.1, 1.0]
 
 
 @pytest.mark.parametrize("after_bytes", [0, 1, len(SOME) - 1])
