@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from simulation.cloud.batch import AGENT_STOP_GRACE_S
@@ -10,9 +10,11 @@ from simulation.cloud.batch_api import LIST_MAX
 from simulation.cloud.batch_job import ATTEMPT_S, ATTEMPTS
 from simulation.cloud.timing import USUAL, Timing
 from simulation.faults.rates import draw_rates, in_a_storm
+from simulation.fold import KINDS
 from simulation.gate import PAUSE_S
 from simulation.workload import GIANT, HANGS, Workload, draw_workload
 from spotproof import contract
+from spotproof.checkpoints.carry import EngineSizes
 from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes
 
 PEACE_S: Final = (60.0, 700.0)  # faults end somewhere between
@@ -20,6 +22,14 @@ SHORT_ATTEMPT_S: Final = 600  # where the user's code hangs, Batch has to end th
 STORMY: Final = 0.25  # of the worlds
 GRACES_S: Final = (contract.STOP_GRACE_S, AGENT_STOP_GRACE_S)  # what Batch promises, what our agent gives
 TINY_PARTS: Final = PartSizes(single_write_max=60, write_part_bytes=100, single_copy_max=60, copy_part_bytes=80)
+# Small states take every path: segments in the manifest, packs of several, slices that are objects by themselves.
+TINY_PORTIONS: Final = (
+    EngineSizes(slice_bytes=4096, pack_bytes=1024, delta_bytes=512, inline_bytes=0, width=2),
+    EngineSizes(slice_bytes=8192, pack_bytes=4096, delta_bytes=1024, inline_bytes=400, width=3),
+    EngineSizes(slice_bytes=4096, pack_bytes=16_384, delta_bytes=256, inline_bytes=4000, width=2),
+)
+DEFAULT_PORTIONS: Final = EngineSizes()
+KEEPS: Final = (frozenset[str](),) * 6 + tuple(frozenset({kind}) for kind in KINDS) + (frozenset(KINDS),)
 BURSTS: Final = (20,) * 30 + (1_000,)  # spot warnings at once: rarely as many as in a storm
 
 
@@ -45,6 +55,7 @@ class Scenario:
     page_jobs_max: int = LIST_MAX  # of Batch's listings
     burst: int = BURSTS[0]
     in_parts: PartSizes = DEFAULT_SIZES
+    in_portions: EngineSizes = DEFAULT_PORTIONS
     repeats_completion: bool = False  # see SimS3
 
 
@@ -70,7 +81,8 @@ def draw_scenario(seed: int) -> Scenario:
         rates = in_a_storm(rates)
     hangs = rng.random() < 0.1
     poisoned = rng.random() < 0.1
-    workload = draw_workload(rng, poisoned=poisoned)
+    of_state = random.Random(f"state {seed}")
+    workload = replace(draw_workload(rng, poisoned=poisoned), keeps=of_state.choice(KEEPS))
     return Scenario(
         seed=seed,
         workload=workload,
@@ -87,6 +99,7 @@ def draw_scenario(seed: int) -> Scenario:
         page_jobs_max=rng.choice((1, 2, LIST_MAX)),
         burst=rng.choice(BURSTS),
         in_parts=TINY_PARTS if workload.opens_file else DEFAULT_SIZES,
+        in_portions=of_state.choice((*TINY_PORTIONS, DEFAULT_PORTIONS)),
         repeats_completion=rng.random() < 0.5,
         attempts_max=rng.choice((1, 3, ATTEMPTS)),
     )

@@ -13,6 +13,7 @@ from simulation.gate import Gate, GatedClients
 from simulation.kernel.process import Process
 from simulation.workload import DATA_BUCKET, WORK_BUCKET
 from spotproof import contract
+from spotproof.checkpoints.carry import EngineSizes
 from spotproof.commits.buckets import PartSizes
 from spotproof.errors import SpotproofError
 from spotproof.interruptions.imds import InstanceMetadata
@@ -39,6 +40,7 @@ class Container:
     rng: random.Random
     scratch_dir: str
     in_parts: PartSizes
+    in_portions: EngineSizes
 
     def run(self, process: Process, job: SimJob, attempt: int, instance: SimInstance) -> None:
         """Start the worker in `process`; it ends with the exit code that Batch sees."""
@@ -72,6 +74,7 @@ class Container:
             sigterm=sigterm,
             tick_s=TICK_S,
             in_parts=self.in_parts,
+            in_portions=self.in_portions,
         )
 
     def _environment(self, job: SimJob, attempt: int) -> dict[str, str]:
@@ -80,6 +83,7 @@ class Container:
             contract.ENV_WORK_BUCKET: WORK_BUCKET,
             contract.ENV_DATA_BUCKET: DATA_BUCKET,
             "SPOTPROOF_JOB_DEFINITION": job.definition.name,
+            contract.ENV_TRACKER: "compare",  # exact, and the same on every kernel
             "TMPDIR": self.scratch_dir,
             **job.environment(attempt),
         }

@@ -7,12 +7,12 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from simulation.fold import KEYS, Fold, Totals, add
+
 DATA_BUCKET: Final = "data"
 WORK_BUCKET: Final = "work"
 INPUT_PREFIX: Final = "in/"
 OUTPUT_PREFIX: Final = "out/"
-KEYS: Final = ("a", "b", "ä", "鍵", "k 5")  # of the fold; unicode on purpose (D8)
-MODULUS: Final = 1_000_003
 # A day in which Europe's clocks jump (C4), one with a leap second in history, and the turn of a year.
 GIANT: Final = 120  # records; others have 24 at most
 HANGS: Final = "P7 hangs"
@@ -20,11 +20,11 @@ DAYS: Final = ("2026-03-29T0", "2016-12-31T2", "2025-12-31T2")
 
 
 class Diary(Protocol):
-    """Hears what the job does, for the checkers."""
+    """Hears what the job does, for the checkers. `position`: records folded so far; `digest`: of the whole state."""
 
-    def began(self, shard: int, position: int) -> None: ...
+    def began(self, shard: int, position: int, digest: int) -> None: ...
 
-    def folded(self, shard: int, records: int, position: int) -> None: ...
+    def folded(self, shard: int, records: int, position: int, digest: int) -> None: ...
 
     def returned(self, shard: int) -> None: ...
 
@@ -46,6 +46,7 @@ class Workload:
     pace_s: float  # per record
     poison: frozenset[int]
     opens_file: bool  # the function writes a file of its own besides the value it returns
+    keeps: frozenset[str] = frozenset()  # kinds of images that hold a part of the fold besides the map (fold.py)
 
     @property
     def sizes(self) -> list[int]:
@@ -63,55 +64,35 @@ class Workload:
         """The user's function for one worker process; `hang` blocks its thread for good."""
 
         def fold(shard: Any, state: Any) -> Generator[None, None, Any]:
-            totals = state.map("totals")
             position: int = state.get("position") or 0
-            diary.began(shard.index, position)
+            fold_of = Fold(state, keeps=self.keeps, position=position)
+            diary.began(shard.index, position, fold_of.digest())
             for batch in shard.batches(after=state.get("cursor"), records=self.batch_records):
                 _misbehave(mischief, hang)
                 for record in batch.records:
                     if int(record["id"]) in self.poison:
                         raise ValueError(f"record {record['id']} is poison")
-                    add(totals, record)
                 position += len(batch.records)
+                fold_of.add(batch.records, position=position)
                 state["position"], state["cursor"] = position, batch.end
                 shard.sleep(len(batch.records) * self.pace_s)
-                diary.folded(shard.index, len(batch.records), position)
+                diary.folded(shard.index, len(batch.records), position, fold_of.digest())
                 yield
+            totals = fold_of.result()
             if self.opens_file:
                 with shard.output.open("totals.txt") as file:
-                    file.write(json.dumps(dict(sorted(totals.items()))).encode())
+                    file.write(json.dumps(totals).encode())
             diary.returned(shard.index)
-            return dict(sorted(totals.items()))
+            return totals
 
         return fold
 
-    def expected(self) -> dict[str, tuple[int, int, int]]:
+    def expected(self) -> Totals:
         """The fold over all records but poison, independent of any sharding: count, sum and a product of every key."""
-        totals: dict[str, tuple[int, int, int]] = {}
+        totals: Totals = {}
         for number in sorted(self.records):
             add(totals, self.records[number])
         return totals
-
-
-def add(totals: Any, record: dict[str, Any]) -> None:
-    """Fold one record; the parts merge over shards by +, + and + modulo, so that a lost or doubled record shows."""
-    count, total, mixed = totals.get(record["key"], (0, 0, 0))
-    number, value = int(record["id"]), int(record["value"])  # CSV has only text
-    totals[record["key"]] = (
-        count + 1,
-        total + value,
-        (mixed + (number * 2_654_435_761 + 12_345) % MODULUS) % MODULUS,
-    )
-
-
-def merge(parts: list[dict[str, Any]]) -> dict[str, tuple[int, int, int]]:
-    """The fold over several shards' outputs."""
-    merged: dict[str, tuple[int, int, int]] = {}
-    for part in parts:
-        for key, (count, total, mixed) in part.items():
-            counted, totalled, mixture = merged.get(key, (0, 0, 0))
-            merged[key] = (counted + count, totalled + total, (mixture + mixed) % MODULUS)
-    return merged
 
 
 def draw_workload(rng: random.Random, *, poisoned: bool) -> Workload:

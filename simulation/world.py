@@ -13,12 +13,13 @@ from datetime import timedelta
 from functools import cache, partial
 from typing import Any, Final
 
-from lambdas import finalizer
+from lambdas import controller, finalizer
 from lambdas.functions import FUNCTIONS, Function
 from lambdas.handler_settings import HandlerSettings
 from simulation.checks.base import Check, ObjectChange, Report, TableWrite
 from simulation.checks.cleanup import CleanupCheck
 from simulation.checks.failures import FailureCheck
+from simulation.checks.generations import GenerationCheck
 from simulation.checks.ledger import LedgerCheck
 from simulation.checks.lost_work import LostWorkCheck
 from simulation.checks.objects import ObjectCheck
@@ -59,6 +60,7 @@ from simulation.scenario import PROPERTIES, Scenario, draw_scenario
 from simulation.worker import JOB, KIND, TABLE, Container
 from simulation.workload import DATA_BUCKET, WORK_BUCKET
 from spotproof import contract
+from spotproof.checkpoints.garbage_sweep import SweepPace
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.clock import SystemClock
 from spotproof.commits.buckets import PartSizes
@@ -68,6 +70,7 @@ from spotproof.settings import AwsSettings
 from spotproof.worker.options import parse_options
 
 RUN_ID: Final = RunId("run")
+SWEEPS: Final = SweepPace(minutes=1, grace=timedelta(0))  # worlds last minutes; what makes it safe are the epochs
 LIVENESS_S: Final = 2 * 3600.0  # after peace the run has to end within
 SPOT_QUEUE: Final = SimQueue(name="spot", lifecycle=Lifecycle.SPOT)
 ON_DEMAND_QUEUE: Final = SimQueue(name="on-demand", lifecycle=Lifecycle.ON_DEMAND)
@@ -87,6 +90,7 @@ CHECKS: Final[tuple[type[Check], ...]] = (
     SessionCheck,
     TakingCheck,
     FailureCheck,
+    GenerationCheck,
     ObjectCheck,
     RunCheck,
     ProgressCheck,
@@ -251,6 +255,7 @@ class World:
             rng=self.rng,
             scratch_dir=_scratch_dir(),
             in_parts=self.scenario.in_parts,
+            in_portions=self.scenario.in_portions,
         )
 
     def _metadata(self, process: Process, instance: SimInstance) -> SimMetadata:
@@ -388,9 +393,12 @@ def _scratch_dir() -> str:
 
 
 def _functions(in_parts: PartSizes) -> list[Function[Any]]:
-    """The deployed ones, but for the size of parts."""
-    build = partial(finalizer.build, in_parts=in_parts)
-    return [replace(each, build=build) if each.service == finalizer.SERVICE else each for each in FUNCTIONS]
+    """The deployed ones, but for the size of parts and for how often orphans are looked for."""
+    builds: dict[str, Callable[..., Any]] = {
+        finalizer.SERVICE: partial(finalizer.build, in_parts=in_parts),
+        controller.SERVICE: partial(controller.build, pace=SWEEPS),
+    }
+    return [replace(each, build=builds.get(each.service, each.build)) for each in FUNCTIONS]
 
 
 def _option_text(scenario: Scenario) -> str:

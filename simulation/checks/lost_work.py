@@ -1,9 +1,10 @@
 """I9 and the ledger on time: what was lost is booked as redone, and no more is at risk than an interval."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from simulation.checks.base import Check, TableWrite
+from simulation.checks.generations import GenerationCheck
 from simulation.checks.parsed import shard_from_item
 from simulation.faults.calls import Call
 from simulation.workload import Diary
@@ -22,10 +23,12 @@ class Stretch:
     began_s: float
     first_batch_s: float = 0.0  # how long it took: all of it inside the user's function
     last_s: float = 0.0
-    safe_s: float = 0.0  # when it was last known to be durable
+    safe_s: float = 0.0  # when it stood where it is known to be durable
     saved: bool = False
-    was_quiet: bool = False  # at the last safe point
-    is_quiet: bool = False  # it was last known to be durable when no fault made saving expensive any more
+    is_quiet: bool = False  # no fault made saving expensive any more when it stood there
+    points: dict[int, tuple[float, bool]] = field(
+        default_factory=dict
+    )  # position -> when it was there, and whether all was quiet
 
 
 class LostWorkCheck(Check):
@@ -45,9 +48,10 @@ class LostWorkCheck(Check):
         stretch = self._now.get(write.call.process.name)
         if stretch is None or stretch.shard != shard_from_item(write.new).index:
             return
-        # Between its last safe point and now it saved and did not work; a save that began among faults was expensive.
-        stretch.saved, stretch.safe_s = True, write.call.process.clock.monotonic()
-        stretch.is_quiet = stretch.was_quiet
+        stretch.saved = True
+        if write.call.intent == "record checkpoint":
+            # It saved behind the job's back what it had at an earlier safe point; among faults that was expensive.
+            stretch.safe_s, stretch.is_quiet = stretch.points.get(self._position(write), (stretch.safe_s, False))
 
     def calling(self, call: Call) -> None:
         if call.intent != "end session":
@@ -66,19 +70,28 @@ class LostWorkCheck(Check):
             shard=shard, began_s=now_s, last_s=now_s, safe_s=now_s, is_quiet=self._is_quiet()
         )
 
+    def stood_at(self, process: Any, position: int) -> None:
+        """The process is about to reach a safe point with so many records folded."""
+        self._now[process.name].points[position] = (process.clock.monotonic(), self._is_quiet())
+
     def reached_safe_point(self, process: Any) -> None:
         stretch = self._now[process.name]
         now_s = process.clock.monotonic()
         batch_s, stretch.last_s = now_s - stretch.last_s, now_s
         if not stretch.first_batch_s:
             stretch.first_batch_s = batch_s
-        stretch.was_quiet = self._is_quiet()
         if stretch.is_quiet:
             interval_s = self.world.options.checkpoint_interval_s or CAP_S
             allowed_s = max(interval_s, SAVING_S) + 2 * batch_s + SAVING_S
             at_risk_s = now_s - stretch.safe_s
             words = f"{process.name} has {at_risk_s:.1f} s of work at risk, {allowed_s:.1f} s are allowed"
             self.report.require(at_risk_s <= allowed_s, "I9", words)
+
+    def _position(self, write: TableWrite) -> int:
+        """Of the checkpoint that the row names now."""
+        pointer = shard_from_item(write.new).checkpoint
+        saved = None if pointer is None else self.world.checks[GenerationCheck].generation(pointer.manifest_key)
+        return -1 if saved is None else saved.position
 
     def _is_quiet(self) -> bool:
         return bool(self.world.scheduler.now / 1e6 > self.world.scenario.peace_s + QUIET_AFTER_S)
@@ -98,14 +111,15 @@ class TimedDiary:
         self._process = process
         self._other = other
 
-    def began(self, shard: int, position: int) -> None:
+    def began(self, shard: int, position: int, digest: int) -> None:
         self._check.began(self._process, shard)
-        self._other.began(shard, position)
+        self._other.began(shard, position, digest)
 
-    def folded(self, shard: int, records: int, position: int) -> None:
+    def folded(self, shard: int, records: int, position: int, digest: int) -> None:
+        self._check.stood_at(self._process, position)
         for check in self._check.world.checks.values():
             check.reached_safe_point(self._process)
-        self._other.folded(shard, records, position)
+        self._other.folded(shard, records, position, digest)
 
     def returned(self, shard: int) -> None:
         self._other.returned(shard)

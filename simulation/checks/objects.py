@@ -1,18 +1,21 @@
-"""I4 and I5 on objects: committed and published bytes never change, and a checkpoint pointer always resolves."""
+"""I4 and I5 on objects: committed and published bytes never change, a checkpoint pointer always resolves, and nothing
+that a live generation needs is deleted."""
 
 import hashlib
 
 from simulation.checks.base import Check, ObjectChange, TableWrite
+from simulation.checks.generations import GenerationCheck, is_manifest, shard_of
 from simulation.checks.parsed import shard_from_item
 from simulation.checks.progress import ProgressCheck
+from simulation.worker import KIND
 from simulation.workload import DATA_BUCKET, OUTPUT_PREFIX, WORK_BUCKET
 from spotproof import contract
-from spotproof.checkpoints.manifest import decode_manifest
+from spotproof.checkpoints.codec import decompress
+from spotproof.checkpoints.manifest import Manifest, decode_manifest, epoch_of
+from spotproof.checkpoints.segment import Segment
 from spotproof.commits.staging import read_output_pointer
-from spotproof.errors import SpotproofError
+from spotproof.errors import CheckpointCorruptError, SpotproofError
 from spotproof.leases.model import Shard, ShardState
-
-MANIFEST_FOLDER = "/m/"
 
 
 class ObjectCheck(Check):
@@ -22,9 +25,11 @@ class ObjectCheck(Check):
         super().__init__(world)
         self._staged: dict[str, str] = {}  # staged key of a commit -> sha256
         self._final: dict[str, str] = {}  # final key of a commit -> sha256
-        self._pinned: dict[int, frozenset[str]] = {}  # shard -> keys that its pointer's checkpoint consists of
+        self._pinned: dict[int, frozenset[str]] = {}  # shard -> keys of its pointer's generation and of the one before
+        self._went_back = False  # the table was restored: flows under way know rows as they are no more
 
     def restored(self) -> None:
+        self._went_back = True
         self._pinned.clear()  # older pointers may name what newer ones let be deleted
 
     def wrote(self, write: TableWrite) -> None:
@@ -78,9 +83,31 @@ class ObjectCheck(Check):
             return
         epoch = manifest.id.epoch
         self.report.require(epoch == shard.fencing_token, "I5", f"{key}: epoch {epoch} at token {shard.fencing_token}")
-        missing = [each for each in manifest.keys if each not in self.world.s3.objects(WORK_BUCKET, each)]
-        self.report.require(not missing, "I5", f"shard {shard.index}: the pointer's checkpoint lacks {missing}")
-        self._pinned[shard.index] = frozenset(manifest.keys)
+        if not self.world.checks[ProgressCheck].is_damaged(shard.index):
+            self._whole(manifest)
+        self._pinned[shard.index] = frozenset(manifest.keys | self._keys_before(manifest))
+
+    def _whole(self, manifest: Manifest) -> None:
+        """Every segment is there, and its bytes are the ones that were packed."""
+        for segment in manifest.segments:
+            try:
+                decompress(segment, self._stored(segment))
+            except CheckpointCorruptError as error:
+                words = (
+                    f"the pointer names {manifest.key}, of which {segment.key or 'a part inside'} is no good: {error}"
+                )
+                self.report.broken("I5", words)
+
+    def _stored(self, segment: Segment) -> bytes | None:
+        if segment.inline_bytes is not None:
+            return segment.inline_bytes
+        body = self.world.s3.objects(WORK_BUCKET, segment.key).get(segment.key)
+        return None if body is None else body[segment.offset : segment.offset + segment.size_bytes]
+
+    def _keys_before(self, manifest: Manifest) -> set[str]:
+        """Of the generation that a worker falls back to."""
+        before = None if manifest.parent is None else self.world.checks[GenerationCheck].generation(manifest.parent)
+        return set() if before is None else before.manifest.keys
 
     def _work_object(self, change: ObjectChange) -> None:
         if change.call is None or change.call.operation == "put_object_tagging":
@@ -88,17 +115,18 @@ class ObjectCheck(Check):
         if change.new is None:
             held = [index for index, keys in self._pinned.items() if change.key in keys]
             ended = self.world.run_ended
-            self.report.require(ended or not held, "I5", f"{change.key} was deleted, but shard {held} points to it")
+            self.report.require(ended or not held, "I5", f"{change.key} was deleted, but shard {held} needs it")
+            self._checkpoint_deleted(change)
             self._staged_deleted(change)
         elif change.key in self._staged:
             again = change.old is not None or not self.world.run_ended  # late duplicates outlive the clean-up
             self.report.require(not again, "I4", f"{change.key} was committed and then written again")
-        elif _is_manifest(change.key) and not change.call.is_duplicate:  # when one comes, the data may be collected
+        elif is_manifest(change) and not change.call.is_duplicate:  # when one comes, the data may be collected
             self._manifest_written(change.key, change.new)
 
     def _manifest_written(self, key: str, body: bytes) -> None:
         """Data first: a manifest never names what is not there, unless a fault took it."""
-        shard = int(key.removeprefix(contract.checkpoints_prefix(self.world.run_id)).partition("/")[0])
+        shard = shard_of(key, self.world.run_id)
         manifest = decode_manifest(body, run_id=self.world.run_id, shard=shard, key=key)
         row = self.world.shard(shard)
         late = self.world.run_ended or row is None or row.state.final or row.fencing_token != manifest.id.epoch
@@ -106,6 +134,17 @@ class ObjectCheck(Check):
             return  # of a lease that is over: its data may have been collected meanwhile
         missing = [each for each in manifest.keys if each not in self.world.s3.objects(WORK_BUCKET, each)]
         self.report.require(not missing, "I5", f"{key} was written before {missing}")
+
+    def _checkpoint_deleted(self, change: ObjectChange) -> None:
+        """What the owner of a lease is writing is nobody else's to delete, whether a pointer names it yet or not."""
+        assert change.call is not None
+        if not change.key.startswith(contract.CHECKPOINTS_PREFIX) or self._went_back or self.world.run_ended:
+            return
+        shard = shard_of(change.key, self.world.run_id)
+        epoch, row = epoch_of(change.key, run_id=self.world.run_id, shard=shard), self.world.shard(shard)
+        live = row is not None and row.state is ShardState.LEASED and epoch is not None and epoch >= row.fencing_token
+        foreign = change.call.process.kind != KIND
+        self.report.require(not (live and foreign), "I5", f"{change.key} of a live lease was deleted by a function")
 
     def _staged_deleted(self, change: ObjectChange) -> None:
         if change.key not in self._staged or self.world.run_ended:
@@ -125,7 +164,3 @@ class ObjectCheck(Check):
         self.report.require(
             known in (None, digest), "I4", f"{change.key} was published with other bytes than committed"
         )
-
-
-def _is_manifest(key: str) -> bool:
-    return key.startswith(contract.CHECKPOINTS_PREFIX) and MANIFEST_FOLDER in key

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from simulation.checks.base import Check
-from simulation.workload import DATA_BUCKET, OUTPUT_PREFIX, WORK_BUCKET, add, merge
+from simulation.fold import add, merge
+from simulation.workload import DATA_BUCKET, OUTPUT_PREFIX, WORK_BUCKET
 from spotproof import contract
 from spotproof.commits.canonical_json import canonical_json
 from spotproof.commits.names import index_of

@@ -3,6 +3,7 @@
 from typing import Any
 
 from simulation.checks.base import Check, TableWrite
+from simulation.checks.generations import GenerationCheck
 from simulation.checks.parsed import shard_from_item
 from spotproof.leases.model import ShardState
 
@@ -13,6 +14,7 @@ class ProgressCheck(Check):
     def __init__(self, world: object) -> None:
         super().__init__(world)
         self._position: dict[tuple[str, int], int] = {}  # (process, shard) -> records folded at its last safe point
+        self._digests: dict[tuple[int, int], int] = {}  # (shard, position) -> digest of the state there
         self._durable: dict[int, list[int]] = {}  # shard -> positions of its durable checkpoints, oldest first
         self._holders: dict[int, str] = {}  # shard -> process that leased it last
         self._undurable: set[int] = set()  # shards whose checkpoints a fault has damaged
@@ -42,10 +44,13 @@ class ProgressCheck(Check):
         elif write.old is None or shard_from_item(write.old).fencing_token != shard.fencing_token:
             self._holders[shard.index] = write.call.process.name
         elif write.call.intent == "record checkpoint":
-            position = self._position.get((write.call.process.name, shard.index), 0)
-            self._durable.setdefault(shard.index, [0]).append(position)
+            assert shard.checkpoint is not None
+            saved = self.world.checks[GenerationCheck].generation(shard.checkpoint.manifest_key)
+            if saved is not None:  # else the object check has told
+                self._durable.setdefault(shard.index, [0]).append(saved.position)
 
-    def began(self, process: str, shard: int, position: int) -> None:
+    def began(self, process: str, shard: int, position: int, digest: int) -> None:
+        self._same(shard, position, digest)
         if self._holders.get(shard) != process:  # it was rescued before it began: nothing it writes is accepted
             self._position[(process, shard)] = position
             return
@@ -64,9 +69,15 @@ class ProgressCheck(Check):
             )
         self._position[(process, shard)] = position
 
-    def advanced(self, process: str, shard: int, records: int, position: int) -> None:
+    def advanced(self, process: str, shard: int, records: int, position: int, digest: int) -> None:
+        self._same(shard, position, digest)
         self.folded += records
         self._position[(process, shard)] = position
+
+    def _same(self, shard: int, position: int, digest: int) -> None:
+        """Whoever folds the same records has the same state, restored or not, byte for byte."""
+        known = self._digests.setdefault((shard, position), digest)
+        self.report.require(known == digest, "I5", f"shard {shard} has another state at {position} than others had")
 
 
 class ProcessDiary:
@@ -76,11 +87,11 @@ class ProcessDiary:
         self._check = check
         self._process = process
 
-    def began(self, shard: int, position: int) -> None:
-        self._check.began(self._process, shard, position)
+    def began(self, shard: int, position: int, digest: int) -> None:
+        self._check.began(self._process, shard, position, digest)
 
-    def folded(self, shard: int, records: int, position: int) -> None:
-        self._check.advanced(self._process, shard, records, position)
+    def folded(self, shard: int, records: int, position: int, digest: int) -> None:
+        self._check.advanced(self._process, shard, records, position, digest)
 
     def returned(self, shard: int) -> None:
         """Nothing to compare: the output check reads what was published."""

@@ -13,10 +13,12 @@ import pytest
 from simulation.checks.base import Check, ObjectChange, Report, TableWrite
 from simulation.checks.cleanup import CleanupCheck
 from simulation.checks.failures import FailureCheck
+from simulation.checks.generations import GenerationCheck
 from simulation.checks.ledger import LedgerCheck
 from simulation.checks.lost_work import LostWorkCheck
 from simulation.checks.objects import ObjectCheck
 from simulation.checks.output import OutputCheck
+from simulation.checks.parsed import shard_from_item
 from simulation.checks.progress import ProgressCheck
 from simulation.checks.rows import RowCheck
 from simulation.checks.runs import RunCheck
@@ -33,7 +35,11 @@ from simulation.scenario import Scenario, draw_scenario
 from simulation.workload import DATA_BUCKET, OUTPUT_PREFIX, WORK_BUCKET
 from simulation.world import World, silence
 from spotproof import contract
+from spotproof.checkpoints.codec import compress
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
+from spotproof.checkpoints.manifest import Manifest, ManifestId, MapEntry, encode_manifest
+from spotproof.checkpoints.segment import Segment
+from spotproof.checkpoints.serializers import DEFAULT
 from spotproof.clock import to_epoch_ms
 from spotproof.leases.attribute_values import Item, to_item
 from spotproof.leases.model import (
@@ -45,6 +51,7 @@ from spotproof.leases.model import (
     Session,
     SessionId,
     SessionState,
+    Shard,
     Stop,
     StopKind,
 )
@@ -112,7 +119,13 @@ class Stand:
         self.scheduler = SimpleNamespace(now=0)
         self.scenario = SimpleNamespace(peace_s=0.0)
         self.book = SimpleNamespace(struck=Counter())
-        self.checks: dict[type[Check], Check] = {ProgressCheck: ProgressCheck(self), kind: kind(self)}
+        self.generations = GenerationCheck(self)
+        self.checks: dict[type[Check], Check] = {
+            GenerationCheck: self.generations,
+            ProgressCheck: ProgressCheck(self),
+            kind: kind(self),
+        }
+        self.leased: Shard | None = None
         self.check: Any = self.checks[kind]
         self.table: Any = None
         self.rows: dict[tuple[str, str], Item] = {}
@@ -127,8 +140,15 @@ class Stand:
     def run_ended(self) -> bool:
         return self.run.state.ended
 
-    def shard(self, index: int) -> None:
-        """No row: nothing here asks for more."""
+    def shard(self, index: int) -> Shard | None:
+        return self.leased
+
+    def save(self, saved: Manifest) -> None:
+        """A worker writes the manifest."""
+        body = encode_manifest(saved)
+        self.s3.put_object(Bucket=WORK_BUCKET, Key=saved.key, Body=body)
+        change = ObjectChange(bucket=WORK_BUCKET, key=saved.key, old=None, new=body, call=self.call("checkpoint"))
+        self.generations.changed(change)
 
     def call(self, intent: str, values: dict[str, Any] | None = None, **parameters: Any) -> Call:
         if values is not None:
@@ -442,18 +462,115 @@ def test_a_final_object_without_commit_or_written_again_or_deleted_is_seen() -> 
         assert stand.broken == {"I4"}
 
 
+def manifest(position: int, *, seq: int = 1, epoch: int = 1, parent: str | None = None, **changes: Any) -> Manifest:
+    """Of a worker that had folded so many records."""
+    return Manifest(
+        **{
+            "run_id": RUN.run_id,
+            "shard": 0,
+            "id": ManifestId(epoch=epoch, seq=seq, nonce="n"),
+            "parent": parent,
+            "writer": OURS,
+            "created": EPOCH,
+            "serializer": DEFAULT.format_id,
+            "inline": DEFAULT.encode({"position": position}, at="state").decode(),
+            "values": None,
+            "maps": {},
+            "images": {},
+            "slice_bytes": 4096,
+            **changes,
+        }
+    )
+
+
+def pointing_at(saved: Manifest, **changes: Any) -> Item:
+    tail = saved.key.removeprefix(contract.checkpoints_prefix(RUN.run_id, 0))
+    return row(checkpoint_key=tail, checkpoint_seq=saved.id.seq, fencing_token=saved.id.epoch, **changes)
+
+
 @pytest.mark.parametrize(("position", "broken"), [(7, set()), (0, {"I9"}), (9, {"I9"})])
-def test_work_goes_on_where_the_pointer_stood(position: int, broken: set[str]) -> None:
+def test_work_goes_on_where_the_pointers_save_began(position: int, broken: set[str]) -> None:
     stand = Stand(ProgressCheck)
     first = stand.check.diary(stand.process)
     stand.write(row(), "shard")
-    first.began(0, 0)
-    first.folded(0, 7, 7)
-    stand.write(row(checkpoint_key="1/m/1-n", checkpoint_seq=1), "record checkpoint", OWN)
-    first.folded(0, 2, 9)
+    first.began(0, 0, 100)
+    first.folded(0, 7, 7, 107)
+    first.folded(0, 2, 9, 109)
+    saved = manifest(7)
+    stand.save(saved)
+    stand.write(pointing_at(saved), "record checkpoint", OWN)
     stand.process.name = "worker 2"
     stand.write(row(fencing_token=2), "claim ready", {"seen": 1})
-    stand.check.diary(stand.process).began(0, position)
+    stand.check.diary(stand.process).began(0, position, 100 + position)
+    assert stand.broken == broken
+
+
+@pytest.mark.parametrize(("digest", "broken"), [(107, set()), (108, {"I5"})])
+def test_a_restored_state_is_the_one_that_others_had_at_that_position(digest: int, broken: set[str]) -> None:
+    stand = Stand(ProgressCheck)
+    first = stand.check.diary(stand.process)
+    first.began(0, 0, 100)
+    first.folded(0, 7, 7, 107)
+    stand.check.diary(stand.process).began(0, 7, digest)
+    assert stand.broken == broken
+
+
+PART: Final = b"part of a state"
+PACK: Final = f"{contract.checkpoints_prefix(RUN.run_id, 0)}00000001/d/000000000001-n-00"
+
+
+def in_a_pack() -> Segment:
+    packed = compress(PART)
+    return Segment(
+        key=PACK,
+        offset=4,
+        size_bytes=packed.size_bytes,
+        raw_bytes=packed.raw_bytes,
+        codec=packed.codec,
+        xxh3=packed.xxh3,
+        count=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("stored", "broken"),
+    [(b"else" + PART, set()), (b"else" + PART[::-1], {"I5"}), (PART, {"I5"}), (None, {"I5"})],
+    ids=["whole", "other bytes", "too short", "gone"],
+)
+def test_every_segment_of_the_pointers_checkpoint_is_verified(stored: bytes | None, broken: set[str]) -> None:
+    stand = Stand(ObjectCheck)
+    saved = manifest(1, maps={"m": MapEntry(base=in_a_pack(), deltas=(), length=1)})
+    if stored is not None:
+        stand.s3.put_object(Bucket=WORK_BUCKET, Key=PACK, Body=stored)
+    stand.s3.put_object(Bucket=WORK_BUCKET, Key=saved.key, Body=encode_manifest(saved))
+    stand.write(pointing_at(saved), "record checkpoint", OWN)
+    assert stand.broken == broken
+
+
+@pytest.mark.parametrize(("age", "broken"), [(0, {"I5"}), (1, {"I5"}), (2, set())])
+def test_the_two_newest_generations_are_not_deleted(age: int, broken: set[str]) -> None:
+    stand = Stand(ObjectCheck)
+    generations: list[Manifest] = []
+    for seq in (1, 2, 3):
+        saved = manifest(seq, seq=seq, parent=generations[-1].key if generations else None)
+        stand.save(saved)
+        stand.write(pointing_at(saved), "record checkpoint", OWN)
+        generations.append(saved)
+    stand.put(WORK_BUCKET, generations[-1 - age].key, None, "delete_objects")
+    assert stand.broken == broken
+
+
+@pytest.mark.parametrize(
+    ("kind", "token", "broken"),
+    [("controller", 1, {"I5"}), ("worker", 1, set()), ("controller", 2, set())],
+    ids=["by the sweep", "by its owner", "when the lease is over"],
+)
+def test_what_an_owner_is_writing_is_not_swept(kind: str, token: int, broken: set[str]) -> None:
+    stand = Stand(ObjectCheck)
+    stand.s3.put_object(Bucket=WORK_BUCKET, Key=PACK, Body=PART)
+    stand.leased = shard_from_item(row(fencing_token=token))
+    stand.process.kind = kind
+    stand.put(WORK_BUCKET, PACK, None, "delete_objects")
     assert stand.broken == broken
 
 
@@ -475,9 +592,9 @@ def test_a_session_books_its_whole_time(changes: dict[str, int], broken: set[str
 class Deaf:
     """A diary that nobody reads."""
 
-    def began(self, shard: int, position: int) -> None: ...
+    def began(self, shard: int, position: int, digest: int) -> None: ...
 
-    def folded(self, shard: int, records: int, position: int) -> None: ...
+    def folded(self, shard: int, records: int, position: int, digest: int) -> None: ...
 
     def returned(self, shard: int) -> None: ...
 
@@ -488,9 +605,9 @@ class Deaf:
 def test_lost_work_is_booked_as_redone(redone_ms: int, committed: bool, broken: set[str]) -> None:
     stand = Stand(LostWorkCheck)
     diary = stand.check.diary(stand.process, Deaf())
-    diary.began(0, 0)
+    diary.began(0, 0, 0)
     stand.process.clock.seconds = 3.0
-    diary.folded(0, 1, 1)
+    diary.folded(0, 1, 1, 0)
     if committed:
         stand.write(row(**DONE), "commit", OWN)
     stand.check.calling(stand.call("end session", {"redone_ms": redone_ms}))
@@ -519,17 +636,20 @@ def test_a_worker_lets_go_when_it_is_told(stop: Stop | None, seconds: tuple[int,
     assert stand.broken == broken
 
 
-@pytest.mark.parametrize(("saves", "broken"), [(True, set()), (False, {"I9"})])
-def test_no_more_than_an_interval_is_at_risk_once_faults_are_over(saves: bool, broken: set[str]) -> None:
+@pytest.mark.parametrize(("every", "late", "broken"), [(10, 0, set()), (10, 2, set()), (10, 9, {"I9"}), (0, 0, {"I9"})])
+def test_no_more_than_an_interval_is_at_risk_once_faults_are_over(every: int, late: int, broken: set[str]) -> None:
+    """A save covers what the job had when it began, not when it became durable."""
     stand = Stand(LostWorkCheck)
     stand.scheduler.now = 100_000_000
     diary = stand.check.diary(stand.process, Deaf())
-    diary.began(0, 0)
-    for position in range(1, 30):
+    diary.began(0, 0, 0)
+    for position in range(1, 40):
         stand.process.clock.seconds += 1.0
-        diary.folded(0, 1, position)
-        if saves and position % 10 == 0:
-            stand.write(row(checkpoint_key="1/m/1-n", checkpoint_seq=position), "record checkpoint", OWN)
+        diary.folded(0, 1, position, 0)
+        if every and position > late and (position - late) % every == 0:
+            saved = manifest(position - late, seq=position)
+            stand.save(saved)
+            stand.write(pointing_at(saved), "record checkpoint", OWN)
     assert stand.broken == broken
 
 
@@ -575,14 +695,22 @@ def test_one_reason_gives_one_worker() -> None:
     assert stand.broken == {"top-up"}
 
 
-@pytest.mark.parametrize(("deleted", "broken"), [(True, set()), (False, {"cleanup"})])
-def test_a_clean_run_left_nothing_behind(deleted: bool, broken: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("deleted", "looked_at", "broken"),
+    [(True, 2, set()), (False, 2, {"cleanup"}), (False, 1, set()), (True, None, {"cleanup"})],
+    ids=["deleted", "left", "came after the look", "nobody looked"],
+)
+def test_a_clean_run_left_nothing_behind(deleted: bool, looked_at: int | None, broken: set[str]) -> None:
     stand = Stand(CleanupCheck)
-    key = f"{contract.staging_prefix(RUN.run_id)}00000000/00000001-ours/part-00000000.json"
-    stand.s3.put_object(Bucket=WORK_BUCKET, Key=key, Body=b"x")
-    stand.write(run_item(state=RunState.COMPLETE), "end run")
-    if deleted:
-        stand.s3.delete_objects(Bucket=WORK_BUCKET, Delete={"Objects": [{"Key": key}]})
+    for folder in (contract.checkpoints_prefix(RUN.run_id), contract.staging_prefix(RUN.run_id)):
+        if looked_at is not None:
+            stand.scheduler.now = looked_at
+            stand.check.calling(stand.call("", operation="list_objects_v2", Prefix=folder))
+        key = f"{folder}00000000/00000001-ours/part"
+        stand.report.now = 1
+        stand.put(WORK_BUCKET, key, b"x")
+        if deleted:
+            stand.s3.delete_objects(Bucket=WORK_BUCKET, Delete={"Objects": [{"Key": key}]})
     stand.write(run_item(state=RunState.COMPLETE), "mark cleaned")
     assert stand.broken == broken
 
