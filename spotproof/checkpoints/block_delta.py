@@ -18,19 +18,29 @@ BLOCKS_MAX: Final = 2**32  # numbers are 32 bits wide: 1 TiB of image
 _LITTLE: Final = np.dtype("<u4")
 
 
-def encode_blocks(numbers: Numbers, data: Bytes8) -> list[Buffer]:
-    """The delta as two pieces, so that the blocks themselves are not copied.
+def write_header(raw: Bytes8, numbers: Numbers) -> None:
+    """Put count and numbers in front of the blocks, which lie behind them already: nothing is copied to make a delta.
 
     Args:
+        raw: (delta_bytes(n),) uint8.
         numbers: (n,) int64, strictly rising, from 0 to below 2**32.
-        data: (n * 256,) uint8, C-contiguous: the XOR of each block's old and new bytes.
     """
-    assert data.size == len(numbers) * BLOCK, "one block of data for each number"
+    assert len(raw) == delta_bytes(len(numbers)), "room for the header and one block for each number"
     assert not len(numbers) or numbers[-1] < BLOCKS_MAX, "numbers are 32 bits wide"
     header = np.empty(1 + len(numbers), dtype=_LITTLE)
     header[0] = len(numbers)
     header[1:] = np.diff(numbers, prepend=0)
-    return [header.view(np.uint8).data, data.data]
+    raw[: header.nbytes] = header.view(np.uint8)
+
+
+def blocks_of(raw: Bytes8, count: int) -> Bytes8:
+    """(count * 256,) uint8: where the blocks of a delta of `count` lie."""
+    return raw[COUNT_BYTES + count * NUMBER_BYTES :]
+
+
+def blocks_within(size_bytes: int) -> int:
+    """How many blocks a delta of at most `size_bytes` takes; at least one."""
+    return max(1, (size_bytes - COUNT_BYTES) // (NUMBER_BYTES + BLOCK))
 
 
 def delta_bytes(count: int) -> int:
@@ -42,7 +52,7 @@ def decode_blocks(raw: Buffer, *, blocks_max: int) -> tuple[Numbers, Bytes8]:
     """The numbers, (n,) int64 strictly rising, and the XOR data, (n * 256,) uint8: a view of `raw`.
 
     Args:
-        raw: what `encode_blocks` returned, joined.
+        raw: header and blocks.
         blocks_max: how many blocks the image has.
 
     Raises:

@@ -25,13 +25,13 @@ from spotproof.checkpoints.packing import Packer, PackObject, SegmentHandle
 from spotproof.checkpoints.segment import Segment
 from spotproof.checkpoints.serializers import DEFAULT
 from spotproof.checkpoints.state_map import MapImage
-from spotproof.checkpoints.workshop import SLICE_BYTES
+from spotproof.checkpoints.workshop import DELTA_BYTES, SLICE_BYTES
 from spotproof.concurrency import Spawner, run_all
 from spotproof.errors import CheckpointError
 from spotproof.leases.model import Lease
 
 if TYPE_CHECKING:
-    from spotproof.checkpoints.images.image import ImageGather
+    from spotproof.checkpoints.images.image import Delta, ImageGather
 
 INHERITED_INLINE_MAX: Final = 64 * 2**10  # bytes of earlier saves that a manifest goes on carrying
 
@@ -42,7 +42,7 @@ class EngineSizes:
 
     slice_bytes: int = SLICE_BYTES  # at 30 ms a request and 50 MB/s a connection, 92 % of the time carries bytes
     pack_bytes: int = 16 * 2**20
-    delta_bytes: int = 8 * 2**20  # of one segment of changed blocks: several are packed side by side
+    delta_bytes: int = DELTA_BYTES  # of one segment of changed blocks
     inline_bytes: int = 16 * 2**10  # a smaller save is one object
     pool_share: float = 0.1  # of the tracked bytes, for copies of what changed
     width: int = 8  # requests at once
@@ -203,9 +203,8 @@ class ImageCarry:
         """What can be done side by side before anything is placed."""
         for number in self._gathered.whole:
             yield lambda number=number: self._pack_base(number, put)  # type: ignore[misc]
-        blocks_each = max(1, self._sizes.delta_bytes // 256)
-        for first in range(0, len(self._gathered.blocks), blocks_each):
-            yield lambda first=first: self._pack_delta(first, first + blocks_each)  # type: ignore[misc]
+        for number, delta in enumerate(self._gathered.deltas):
+            yield lambda number=number, delta=delta: self._pack_delta(number, delta)  # type: ignore[misc]
 
     def add_to(self, packer: Packer) -> None:
         """Everything that is no object by itself."""
@@ -238,7 +237,7 @@ class ImageCarry:
             if any(number >= len(slices) or slices[number].seq < delta.seq for number in delta.touched):
                 yield delta
         if self._delta_handles:
-            touched = frozenset((self._gathered.blocks * 256 // self._sizes.slice_bytes).tolist())
+            touched = self._gathered.touched(self._sizes.slice_bytes)
             segments = tuple(handle.segment for handle in self._delta_handles)
             yield BlockDelta(seq=self._seq, length=self._gathered.extent, touched=touched, segments=segments)
 
@@ -251,14 +250,13 @@ class ImageCarry:
         else:
             self._bases[number] = put(packed) if 2 * packed.size_bytes > self._sizes.pack_bytes else packed
 
-    def _pack_delta(self, first: int, stop: int) -> None:
-        from spotproof.checkpoints.block_delta import encode_blocks
-        from spotproof.checkpoints.memory.pages import BLOCK, xor_blocks
+    def _pack_delta(self, number: int, delta: "Delta") -> None:
+        from spotproof.checkpoints.block_delta import write_header
+        from spotproof.checkpoints.memory.pages import xor_blocks
 
-        blocks = self._gathered.blocks[first:stop]
-        data = self._gathered.data[first * BLOCK : (first + len(blocks)) * BLOCK]
-        xor_blocks(data, self._gathered.image.shadow, blocks)
-        self._deltas[first] = compress(encode_blocks(blocks, data)), len(blocks)
+        xor_blocks(delta.data, self._gathered.image.shadow, delta.blocks)
+        write_header(delta.raw, delta.blocks)
+        self._deltas[number] = compress_probed(delta.raw.data), len(delta.blocks)
 
 
 def _pack_map(image: MapImage) -> Packed:

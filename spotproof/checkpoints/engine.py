@@ -93,7 +93,7 @@ class CheckpointEngine:
         self._spawner = spawner
         self._sizes = sizes or EngineSizes()
         self._workshop = workshop or Workshop()
-        self._workshop.slice_bytes = self._sizes.slice_bytes
+        self._workshop.slice_bytes, self._workshop.delta_bytes = self._sizes.slice_bytes, self._sizes.delta_bytes
         self._nonce = ids.nonce()
         self._seq = 0
         self._pointer: CheckpointPointer | None = None
@@ -147,7 +147,9 @@ class CheckpointEngine:
         return restored
 
     def pending_bytes(self, state: State) -> int | None:
-        """At most about how many bytes a save would write now; None if only a save can tell (files, tensors)."""
+        """At most about how many bytes a save would write now; None if only a save can tell (files, folders, tensors)."""
+        if state.has_directories:
+            return None
         total = state.dirty_bytes + len(self._values) + MANIFEST_BYTES_GUESS
         for image in state.images.values():
             dirty = image.dirty_bytes()
@@ -166,6 +168,7 @@ class CheckpointEngine:
 
         Raises:
             UnsavableValueError: the state holds a type that can't be saved; the text names its place.
+            CheckpointError: a program that writes into the state's folders can't be held still; nothing was taken.
         """
         assert self._saving is None, "settle the save before first"
         started = self._clock.monotonic()
@@ -236,7 +239,7 @@ class CheckpointEngine:
         images = {} if saving.manifest is None or saving.error is not None else saving.manifest.images
         for each in saving.gathered.images:
             each.image.settle(each, images.get(each.image.name))
-            self._workshop.pool.give_back(each.data)
+            self._workshop.pool.give_back(each.buffer)
         for each_map in saving.gathered.maps:
             each_map.target.settle(each_map.image, durable=saving.error is None)
         if saving.error is not None:

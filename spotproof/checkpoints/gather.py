@@ -77,7 +77,12 @@ class Gatherer:
 
         Raises:
             UnsavableValueError: the state holds a type that can't be saved; the text names its place.
+            CheckpointError: a program that writes into the state's folders can't be held still.
         """
+        with state.held_still():
+            return self._gather(state, values_on_record)
+
+    def _gather(self, state: State, values_on_record: bytes) -> Gathered | None:
         values = state.encode_values()
         try:
             self._gather_maps(state)
@@ -105,7 +110,7 @@ class Gatherer:
             base = self._all_anew or entry is None or (self._may_rebase and is_rebase_due(entry, each.dirty_bytes))
             if entry is None and not len(each):
                 continue
-            image = each.gather(base=base)
+            image = each.gather(base=base, on_record=entry is not None and not self._all_anew)
             if image is not None:
                 self._maps.append(MapGather(target=each, image=image))
 
@@ -120,7 +125,7 @@ class Gatherer:
             )
             if gathered is not None:
                 self._images.append(gathered)
-                room -= len(gathered.data)
+                room -= len(gathered.buffer)
 
 
 def is_rebase_due(entry: MapEntry, delta_bytes: int) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spotproof.checkpoints.memory.trackers.choose import TrackerChoice
 
 SLICE_BYTES: Final = 16 * 2**20
+DELTA_BYTES: Final = 16 * 2**20
 WARM_BYTES_MIN: Final = 2**20
 
 
@@ -26,6 +27,7 @@ class Workshop:
 
     scratch_dir: str | None = None  # where the folder is made; None: the system's temporary folder
     slice_bytes: int = SLICE_BYTES
+    delta_bytes: int = DELTA_BYTES
     tracker: "TrackerChoice" = "auto"
     spawner: Spawner | None = None  # touches fresh memory behind the job's back; None: at first use
     _folder: Path | None = field(default=None, init=False)
@@ -58,7 +60,7 @@ class Workshop:
         """A tracked image over the live bytes."""
         from spotproof.checkpoints.images.image import Image
 
-        return Image(name, live, slice_bytes=self.slice_bytes, track=self._track)
+        return Image(name, live, slice_bytes=self.slice_bytes, delta_bytes=self.delta_bytes, track=self._track)
 
     def warm(self, image: "Image") -> None:
         """Let the kernel back a fresh shadow now: the first touch of memory costs many times its use."""

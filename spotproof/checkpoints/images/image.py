@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from spotproof.checkpoints.block_delta import blocks_of, blocks_within, delta_bytes
 from spotproof.checkpoints.images.live import Live, length_of
 from spotproof.checkpoints.images.slices import Chain, dense_slices, rolling_slices
 from spotproof.checkpoints.manifest import ImageEntry
@@ -31,6 +32,19 @@ GROWTH: Final = 1.25  # of a shadow that has become too small: a growing file mo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """Some changed blocks, as they will be stored: room for the header, then the blocks."""
+
+    blocks: Numbers  # (k,)
+    raw: Bytes8  # (delta_bytes(k),)
+
+    @property
+    def data(self) -> Bytes8:
+        """(k * BLOCK,): the blocks."""
+        return blocks_of(self.raw, len(self.blocks))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageGather:
     """What one save carries of an image. While it is on its way, the image's shadow belongs to the save."""
 
@@ -40,22 +54,30 @@ class ImageGather:
     extent: int  # bytes that slices cover: the length, or more if the image was longer once
     whole: tuple[int, ...]  # slices that go as a new base, from the shadow
     blocks: Numbers  # (k,) changed blocks of the other slices
-    data: Bytes8  # (k * BLOCK,) their live bytes; the carry turns them into differences
+    deltas: tuple["Delta", ...]  # their live bytes; the carry turns them into differences
+    buffer: Bytes8  # of the pool; the deltas lie in it
 
     @property
     def size_bytes(self) -> int:
-        return len(self.data) + sum(self.image.span(number, self.extent)[1] for number in self.whole)
+        return len(self.buffer) + sum(self.image.span(number, self.extent)[1] for number in self.whole)
+
+    def touched(self, slice_bytes: int) -> frozenset[int]:
+        """The slices that the changed blocks are in."""
+        return frozenset(np.flatnonzero(np.bincount(self.blocks * BLOCK // slice_bytes)).tolist())
 
 
 class Image:
     """Live bytes and their shadow. `gather` and `settle` are the main thread's, between them the save reads."""
 
-    def __init__(self, name: str, live: Live, *, slice_bytes: int, track: Callable[["Image"], Tracker]) -> None:
+    def __init__(
+        self, name: str, live: Live, *, slice_bytes: int, delta_bytes: int, track: Callable[["Image"], Tracker]
+    ) -> None:
         self.name = name
         self.live = live
         self.entry: ImageEntry | None = None  # as in the manifest on record
         self.shadow: Bytes8 = np.empty(0, np.uint8)
         self._slice_bytes = slice_bytes
+        self._delta_blocks = blocks_within(delta_bytes)
         self._pieces: Sequence[Piece] = ()
         self._tail: Bytes8 = self.shadow
         self._tracker = track(self)
@@ -124,8 +146,7 @@ class Image:
         if known and not whole and not len(blocks):
             self._pending = _NONE  # written again with the same bytes
             return None
-        data = pool.take(len(blocks) * BLOCK)
-        copy_blocks(self._pieces, blocks, data)
+        buffer, deltas = self._copy(blocks, pool)
         for number in whole:
             start, size = self.span(number, extent)
             copy_range(self._pieces, start, start + size, self.shadow[start : start + size])
@@ -136,8 +157,22 @@ class Image:
             extent=extent,
             whole=tuple(sorted(whole)),
             blocks=blocks,
-            data=data,
+            deltas=deltas,
+            buffer=buffer,
         )
+
+    def _copy(self, blocks: Numbers, pool: BufferPool) -> tuple[Bytes8, tuple[Delta, ...]]:
+        """The live blocks, in portions, each behind room for its header."""
+        parts = [blocks[first : first + self._delta_blocks] for first in range(0, len(blocks), self._delta_blocks)]
+        buffer = pool.take(sum(delta_bytes(len(part)) for part in parts))
+        deltas: list[Delta] = []
+        at = 0
+        for part in parts:
+            delta = Delta(blocks=part, raw=buffer[at : at + delta_bytes(len(part))])
+            copy_blocks(self._pieces, part, delta.data)
+            deltas.append(delta)
+            at += len(delta.raw)
+        return buffer, tuple(deltas)
 
     def settle(self, gathered: ImageGather, entry: ImageEntry | None) -> None:
         """The save has ended: with the manifest's entry of this image if it is durable, else with None."""
@@ -150,7 +185,8 @@ class Image:
 
     def advance(self, gathered: ImageGather) -> None:
         """Bring the shadow to what is durable now; part of the save, before it ends."""
-        apply_blocks(self.shadow, gathered.blocks, gathered.data)
+        for delta in gathered.deltas:
+            apply_blocks(self.shadow, delta.blocks, delta.data)
 
     def arm(self) -> None:
         """The live bytes are those of the shadow, or no kernel watches them: track from here on."""
@@ -181,7 +217,9 @@ class Image:
         return max(length, 0 if self.entry is None else self.entry.extent)
 
     def _collect(self, extent: int) -> Numbers:
-        pages = np.union1d(self._pending, self._tracker.collect())
+        pages = self._tracker.collect()
+        if len(self._pending):
+            pages = np.union1d(self._pending, pages)
         pages = self._outside(pages[pages < padded(extent) // PAGE], self._invalid)
         self._pending = pages  # until the save is settled: whoever fails in between forgets nothing
         return pages
