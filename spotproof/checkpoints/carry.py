@@ -220,14 +220,17 @@ class ImageCarry:
         for number, base in self._base_handles.items():
             segment = base.segment if isinstance(base, SegmentHandle) else base
             slices[number] = BaseSlice(seq=self._seq, segment=segment)
-        count = max((number for number, each in slices.items() if each.segment is not None), default=-1) + 1
+        # A slice that became zeros keeps its seq: older deltas must not come back to life on it.
+        count = max((number for number, each in slices.items() if each.segment is not None or each.seq), default=-1) + 1
         filled = tuple(slices.get(number, BaseSlice(seq=0, segment=None)) for number in range(count))
+        deltas = tuple(self._needed_deltas(filled))
+        extent = max([gathered.length, *(delta.length for delta in deltas)])
         return ImageEntry(
             kind=gathered.image.live.kind,
             descr=gathered.describe,
             length=gathered.length,
-            slices=filled,
-            deltas=tuple(self._needed_deltas(filled)),
+            slices=filled[: -(-extent // self._sizes.slice_bytes)],  # the image shrank: behind it are only zeros
+            deltas=deltas,
         )
 
     def _needed_deltas(self, slices: tuple[BaseSlice, ...]) -> Iterator[BlockDelta]:

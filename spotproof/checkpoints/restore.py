@@ -16,6 +16,7 @@ from spotproof.checkpoints.segment import Segment
 from spotproof.checkpoints.serializers import serializer_for
 from spotproof.checkpoints.serializers.base import Serializer
 from spotproof.checkpoints.state import State
+from spotproof.checkpoints.state_directory import check_listings
 from spotproof.checkpoints.state_map import apply_changes
 from spotproof.checkpoints.store import Buffer
 from spotproof.checkpoints.workshop import Workshop
@@ -70,14 +71,16 @@ class Restorer:
         serializer = serializer_for(manifest.serializer)
         self._total_bytes, self._read_bytes = sum(each.size_bytes for each in manifest.segments), 0
         values = self._values(manifest)
+        maps = {name: self._entries(serializer, entry) for name, entry in manifest.maps.items()}
+        check_listings(maps, manifest.images)
         state = State(
             _dict(serializer.decode(values)),
-            {name: self._entries(serializer, entry) for name, entry in manifest.maps.items()},
+            maps,
             images={name: self._image(name, entry, manifest.slice_bytes) for name, entry in manifest.images.items()},
             workshop=self._workshop,
         )
         for name, entry in manifest.maps.items():
-            state.map(name).learn_entry_size(size_bytes=entry.base.raw_bytes, count=entry.base.count)
+            state.maps[name].learn_entry_size(size_bytes=entry.base.raw_bytes, count=entry.base.count)
         return Generation(manifest=manifest, state=state, values=values)
 
     def _values(self, manifest: Manifest) -> bytes:
@@ -97,7 +100,7 @@ class Restorer:
     def _image(self, name: str, entry: ImageEntry, slice_bytes: int) -> "Image":
         live = self._workshop.restored(name, kind=entry.kind, descr=entry.descr, length=entry.length)
         image = self._workshop.image(name, live)
-        image.reserve(entry.extent)
+        image.reserve(max(entry.extent, stored_extent(entry, slice_bytes)))
         load = ImageLoad(image.shadow, entry, slice_bytes)
         self._run([self._slice_job(load, number) for number in load.stored_slices])
         waiting = load.delta_segments()
@@ -136,8 +139,6 @@ class Restorer:
 
     def _read_into(self, segment: Segment, target: memoryview) -> None:
         """Bytes that were stored as they are go straight to their place, and are verified there."""
-        if segment.raw_bytes != target.nbytes:
-            raise CheckpointCorruptError(f"a slice of {target.nbytes} bytes is stored as one of {segment.raw_bytes}")
         if segment.codec == "raw" and segment.inline is None:
             found = self._objects.get_into(segment.key, target, offset=segment.offset)
             verify(segment, target if found else None)
@@ -179,11 +180,11 @@ class ImageLoad:
         return [number for number, each in enumerate(self._entry.slices) if each.segment is not None]
 
     def slice_target(self, number: int) -> tuple[Segment, memoryview]:
-        """What is stored for the slice, and where it goes."""
+        """What is stored for the slice, and where it goes: the image may have been shorter or longer then than it is now."""
         segment = self._entry.slices[number].segment
         assert segment is not None, "zeros are not stored"
         start = number * self._slice_bytes
-        return segment, self._shadow[start : min(start + self._slice_bytes, self._entry.extent)].data
+        return segment, self._shadow[start : start + segment.raw_bytes].data
 
     def delta_segments(self) -> Iterator[tuple[Segment, int]]:
         """Every segment of every delta with its seq, oldest first."""
@@ -216,6 +217,12 @@ class ImageLoad:
         """The image's bytes in portions."""
         length, step = self._entry.length, self._slice_bytes
         return [(start, min(start + step, length)) for start in range(0, length, step)]
+
+
+def stored_extent(entry: ImageEntry, slice_bytes: int) -> int:
+    """Where the last stored slice ends."""
+    segments = (each.segment for each in entry.slices)
+    return max((n * slice_bytes + each.raw_bytes for n, each in enumerate(segments) if each is not None), default=0)
 
 
 def _dict(value: object) -> dict[Any, Any]:

@@ -70,12 +70,12 @@ def restored_file(path: Path, descr: dict[str, Any], length: int, *, scratch_dir
     if type(mode) is not int or not 0 <= mode <= 0o7777 or type(exists) is not bool or (length and not exists):
         raise CheckpointCorruptError(f"no description of a file: {descr}")
     live = LiveFile(path, scratch_dir=scratch_dir)
-    if exists:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if exists:
             with path.open("wb") as file:
                 file.truncate(length)
             path.chmod(mode | 0o600)
-        except OSError as error:
-            raise ScratchFullError(f"cannot restore {path.name}: {error}") from error
+    except OSError as error:
+        raise ScratchFullError(f"cannot restore {path.name}: {error}") from error
     return live
