@@ -7,9 +7,11 @@ from typing import Any, cast
 from bench.scale.journal import Journal
 from simulation.kernel.process import Process
 from spotproof import contract
-from spotproof.checkpoints.engine import CheckpointEngine, Restored, Saved
+from spotproof.checkpoints.engine import CheckpointEngine, Restored, Saved, Saving
+from spotproof.checkpoints.gather import Gathered
 from spotproof.checkpoints.state import State
 from spotproof.concurrency import Waiter
+from spotproof.errors import AwsError, LeaseLostError
 from spotproof.interruptions.model import Signal
 from spotproof.interruptions.monitor import Monitor
 from spotproof.leases.model import CheckpointPointer, Lease, OutputFile, OutputPointer
@@ -121,6 +123,7 @@ class ModelEngine:
         self._saves = saves
         self._s3_s = s3_s
         self._seq = 0
+        self._saving: Saving | None = None
 
     def restore(self, pointer: CheckpointPointer | None) -> Restored:
         progress = self._handle.progress
@@ -137,22 +140,58 @@ class ModelEngine:
     def pending_bytes(self, _state: State) -> int:
         return STATE_BYTES
 
-    def save(self, _state: State, *, deadline: float | None = None) -> Saved:  # noqa: ARG002 - it never fails
+    @property
+    def busy(self) -> bool:
+        return self._saving is not None
+
+    def begin(
+        self, _state: State, *, record: Callable[[CheckpointPointer], None], deadline: float | None = None
+    ) -> Saving:
+        """A whole save, which the job waits for: the model has no background work. It fails only at the table."""
         started = self._handle.process.clock.monotonic()
-        self._wait(2)
+        self._handle.saved_at = started
         self._seq += 1
         prefix = contract.checkpoints_prefix(self._lease.run_id, self._lease.index)
         key = f"{prefix}{self._lease.fencing_token:06d}/{self._seq:08d}-0123456789ab.manifest"
-        self._saves.done_s[key] = self._handle.progress.done_s
-        now = self._handle.process.clock.monotonic()
-        self._handle.saved_at = now
-        return Saved(
-            pointer=CheckpointPointer(manifest_key=key, seq=self._seq), size_bytes=STATE_BYTES, requests=2,
-            duration_s=now - started, skipped=False, draft=None,
+        pointer = CheckpointPointer(manifest_key=key, seq=self._seq)
+        gathered = Gathered(
+            values=bytes(STATE_BYTES), values_changed=True, maps=(), images=(), kept_images=frozenset()
         )  # fmt: skip
-
-    def confirm(self, _saved: Saved, *, collect: bool = True) -> None:  # noqa: ARG002 - nothing is ever deleted
+        saving = Saving(gathered=gathered, pointer=pointer, stall_s=0.0, started=started, deadline=deadline)
+        self._saving = saving
+        self._wait(2)
+        self._saves.done_s[key] = self._handle.progress.done_s
+        try:
+            record(pointer)
+        except (LeaseLostError, AwsError) as error:
+            saving.error = error
+            return saving
         self._handle.progress.saved_s = self._handle.progress.done_s
+        duration_s = self._handle.process.clock.monotonic() - started
+        saving.saved = Saved(
+            pointer=pointer, size_bytes=STATE_BYTES, requests=2, stall_s=duration_s, duration_s=duration_s
+        )  # fmt: skip
+        return saving
+
+    def wait(self, _timeout_s: float | None = None) -> bool:
+        return True
+
+    def settle(self) -> Saved | None:
+        saving, self._saving = self._saving, None
+        if saving is None:
+            return None
+        if saving.error is not None:
+            raise saving.error
+        return saving.saved
+
+    def hurry(self, deadline: float) -> None:
+        """Nothing is on its way outside of `begin`."""
+
+    def cancel(self) -> None:
+        """As `hurry`."""
+
+    def close(self) -> None:
+        """Nothing to free."""
 
     def _wait(self, requests: int) -> None:
         for _ in range(requests):

@@ -131,6 +131,7 @@ class ModelWorker(WorkerAssembly):
             objects=cast(ObjectStore, NoObjects(self.process, shared.s3_s)),
             lease=lease,
             options=run.options,
+            window_s=120.0,
             store=self.store,
             retrier=self.retrier,
             ledger=self.ledger,

@@ -99,7 +99,7 @@ class CheckpointEngine:
         self._pointer: CheckpointPointer | None = None
         self._current: Manifest | None = None  # the generation that the pointer names, or stands in for it
         self._values = State().encode_values()  # as on record
-        self._written: set[str] = set()  # keys of this lease that may become garbage
+        self._written: set[str] = set()  # keys of this lease, and inherited ones, that may become garbage
         self._inherited = False  # earlier epochs may have left objects that nobody looked at yet
         self._damaged = False  # something on record is damaged: the next save builds on nothing
         self._saving: Saving | None = None
@@ -328,4 +328,4 @@ class CheckpointEngine:
             logger.warning(events.CHECKPOINT_CLEANUP_FAILED, extra={"shard": self._lease.index, "error": str(error)})
             return
         self._inherited = False
-        self._written = {key for key in self._written if key in kept}
+        self._written = kept & {*self._written, *listed}  # an inherited generation goes when it is replaced

@@ -100,21 +100,24 @@ class StateMap(MutableMapping[Any, Any]):
         if count:
             self._entry_bytes = max(1.0, size_bytes / count)
 
-    def gather(self, base: bool) -> MapImage | None:
+    def gather(self, base: bool, *, on_record: bool = False) -> MapImage | None:
         """What a save has to carry now; the journal starts anew. `settle` must follow before the next call.
 
         Args:
-            base: take the whole map, whatever changed; else the difference to what is durable.
+            base: take the whole map; else the difference to what is durable.
+            on_record: the base would only replace an older one and its deltas, so it can wait until something changes.
 
         Returns:
-            None if nothing changed: for a base, if the map is empty and was when it became durable, if it ever did.
+            None if nothing changed: for a base that is not on record, if the map is empty and was when it became
+            durable, if it ever did.
 
         Raises:
             UnsavableValueError: a value was changed into something that can't be saved; nothing was taken.
         """
         assert self._in_flight is None, "settle the save in flight first"
         digests = {key: self._digest(key) for key in self._suspects}
-        image = self._whole(digests) if base else self._changes(digests)
+        whole = base and not (on_record and self._is_unchanged(digests))
+        image = self._whole(digests) if whole else self._changes(digests)
         if image is not None:
             self._in_flight = _Flight(image=image, journal=self._journal)
             self._journal = MapJournal()
@@ -135,9 +138,16 @@ class StateMap(MutableMapping[Any, Any]):
             return None
         return self._image(self._entries, base=True, count=len(self._entries), digests=digests)
 
+    def _is_unchanged(self, digests: dict[Any, bytes]) -> bool:
+        journal = self._journal
+        return not (journal.removed or journal.updated or journal.appended or self._changed_in_place(digests))
+
+    def _changed_in_place(self, digests: dict[Any, bytes]) -> list[Any]:
+        return [key for key, digest in digests.items() if digest != self._digests.get(key)]
+
     def _changes(self, digests: dict[Any, bytes]) -> MapImage | None:
         journal = self._journal
-        in_place = (key for key, digest in digests.items() if digest != self._digests.get(key))
+        in_place = self._changed_in_place(digests)
         updated = journal.updated | {key: None for key in in_place if key not in journal.appended}
         count = len(journal.removed) + len(updated) + len(journal.appended)
         if not count:

@@ -12,10 +12,13 @@ from typing import Final
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from spotproof.checkpoints.engine import CheckpointEngine, Restored, Saved
+from spotproof.checkpoints.carry import EngineSizes
+from spotproof.checkpoints.engine import CheckpointEngine, Restored
 from spotproof.checkpoints.generations import TRIED_MAX
-from spotproof.checkpoints.manifest import SCHEMA, ManifestId, epoch_of, parse_manifest_key, seal
+from spotproof.checkpoints.manifest import SCHEMA, Manifest, decode_manifest, epoch_of, parse_manifest_key, seal
+from spotproof.checkpoints.segment import Segment
 from spotproof.checkpoints.state import State
+from spotproof.concurrency import InlineSpawner
 from spotproof.errors import AwsUnavailableError, CheckpointTooNewError, LeaseLostError
 from spotproof.leases.dynamodb import DynamoDBLeaseStore
 from spotproof.leases.memory.table import InMemoryTable
@@ -31,7 +34,7 @@ from tests.stateful.checkpoint_bucket import FaultyBucket, WriteFault, write_fau
 from tests.stateful.shard_model import Edit, StateModel, apply, edits
 
 RUN: Final = a_run(shards=1, stripes=1, session_buckets=1)
-HOW_FAR: Final = ("confirmed", "confirmed", "confirmed", "kept", "recorded", "unanswered", "written")
+HOW_FAR: Final = ("settled", "settled", "settled", "kept", "unsettled", "unanswered", "written")
 DAMAGES: Final = ("flipped", "cut", "gone", "swapped", "foreign", "newer schema", "newer format", "older schema")
 DAMAGED_MAX: Final = 4  # objects at a time: later the history would be about nothing else
 
@@ -44,17 +47,28 @@ class Owner:
     engine: CheckpointEngine
     state: State
     model: StateModel
-    recorded: Saved | None = None  # the pointer names it, the engine does not know yet
+    current: str | None = None  # key of the manifest that its next save builds on
+    unsettled: "Unsettled | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """A save that has ended; its worker has not looked yet."""
+
+    key: str
+    collects: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Durable:
     """One manifest that was written, recorded or not."""
 
-    id: ManifestId
-    needs: frozenset[str]
-    parent: str | None
+    manifest: Manifest
     model: StateModel
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset(self.manifest.keys)
 
 
 class Checkpoints(CountedMachine):
@@ -95,7 +109,14 @@ class Checkpoints(CountedMachine):
         """Claim the shard, whoever has it, and restore."""
         lease = self.claim()
         self.late_debris = False
-        engine = CheckpointEngine(objects=self.bucket, lease=lease, clock=self.clock, ids=self.ids)
+        engine = CheckpointEngine(
+            objects=self.bucket,
+            lease=lease,
+            clock=self.clock,
+            ids=self.ids,
+            spawner=InlineSpawner(),
+            sizes=EngineSizes(slice_bytes=8192, pack_bytes=4096, delta_bytes=1024, inline_bytes=64),
+        )
         try:
             restored = engine.restore(lease.checkpoint)
         except CheckpointTooNewError:
@@ -103,7 +124,7 @@ class Checkpoints(CountedMachine):
             restored = engine.restore(lease.checkpoint)
         self.check_restored(restored, lease)
         model = StateModel() if restored.manifest_key is None else self.durable[restored.manifest_key].model.copy()
-        return Owner(lease=lease, engine=engine, state=restored.state, model=model)
+        return Owner(lease=lease, engine=engine, state=restored.state, model=model, current=restored.manifest_key)
 
     def claim(self) -> Lease:
         self.owners += 1
@@ -157,83 +178,82 @@ class Checkpoints(CountedMachine):
     def work_and_save(self, changes: list[Edit], more: list[Edit], fault: WriteFault | None) -> None:
         for edit in changes:
             apply(edit, self.owner.state, self.owner.model)
-        self.save_state(self.owner, "confirmed", None, deadline=False)
+        self.save_state(self.owner, "settled", None, deadline=False)
         for edit in more:
             apply(edit, self.owner.state, self.owner.model)
-        self.save_state(self.owner, "confirmed", fault, deadline=False)
+        self.save_state(self.owner, "settled", fault, deadline=False)
 
     @rule(zombie=st.booleans(), how_far=st.sampled_from(HOW_FAR), deadline=st.booleans(), fault=write_faults)
     def save(self, zombie: bool, how_far: str, deadline: bool, fault: WriteFault | None) -> None:
         self.save_state(self.acting(zombie), how_far, fault, deadline=deadline)
 
     def save_state(self, owner: Owner, how_far: str, fault: WriteFault | None, *, deadline: bool) -> None:
-        if owner.recorded is not None:
-            self.confirm(owner, owner.recorded, collect=True)
+        if not self.settle(owner):
+            return
         self.late_debris = self.late_debris or owner is not self.owner
         self.bucket.arm(fault)
         try:
-            saved = owner.engine.save(owner.state, deadline=9e9 if deadline else None)
-            self.written(owner, saved)
-            if how_far != "written" and not saved.skipped:
-                self.move_pointer(owner, saved, how_far)
-        except AwsUnavailableError:
-            self.learn_unconfirmed(owner)
-            self.failed_before = True
+            saving = owner.engine.begin(
+                owner.state,
+                record=lambda pointer: self.record(owner, pointer, how_far),
+                deadline=9e9 if deadline or how_far == "kept" else None,
+            )
         except Crash:
-            self.learn_unconfirmed(owner)
+            self.learn(owner)
             self.note("killed between two writes")
             self.bucket.arm(None)
             self.buried(owner)
+            return
+        self.learn(owner)
+        if saving is not None:
+            collects = saving.deadline is None and self.bucket.struck is None
+            owner.unsettled = Unsettled(key=saving.pointer.manifest_key, collects=collects)
+        if how_far != "unsettled":
+            self.settle(owner)
+        self.bucket.arm(None)
+
+    def record(self, owner: Owner, pointer: CheckpointPointer, how_far: str) -> None:
+        if how_far == "written":
+            raise AwsUnavailableError("record: down")
+        self.store.record_checkpoint(owner.lease, pointer)
+        if how_far == "unanswered":
+            self.note("an unanswered pointer is overtaken")
+            raise AwsUnavailableError("record: reply lost")
+
+    def settle(self, owner: Owner) -> bool:
+        """What a worker does at its next safe point; whether it goes on."""
+        unsettled, owner.unsettled = owner.unsettled, None
+        try:
+            saved = owner.engine.settle()
+        except AwsUnavailableError:
+            self.failed_before = True
         except LeaseLostError:
             assert owner is not self.owner, "the owner was refused"
             self.note("a zombie is refused")
             self.buried(owner)
-        finally:
-            self.bucket.arm(None)
-
-    def move_pointer(self, owner: Owner, saved: Saved, how_far: str) -> None:
-        assert saved.pointer is not None
-        self.store.record_checkpoint(owner.lease, saved.pointer)
-        if how_far in ("confirmed", "kept"):
-            self.confirm(owner, saved, collect=how_far == "confirmed")
-        elif how_far == "recorded":
-            owner.recorded = saved
+            return False
         else:
-            self.note("an unanswered pointer is overtaken")
+            if saved is not None and unsettled is not None:
+                self.saved(owner, unsettled)
+        return True
 
-    def confirm(self, owner: Owner, saved: Saved, *, collect: bool) -> None:
-        owner.recorded = None
-        owner.engine.confirm(saved, collect=collect)
-        assert saved.draft is not None
-        manifest = saved.draft.manifest
-        if any(len(entry.deltas) > 1 for entry in manifest.maps.values()):
+    def saved(self, owner: Owner, unsettled: "Unsettled") -> None:
+        generation = self.durable[unsettled.key]
+        kept, owner.current = generation.needs | self.needs_of(owner.current), unsettled.key
+        if any(len(entry.deltas) > 1 for entry in generation.manifest.maps.values()):
             self.note("a chain of several deltas")
         if self.failed_before and owner is self.owner:
             self.failed_before = False
             self.note("a save fails and the next one carries everything")
-        if collect and self.bucket.struck is None:
-            self.check_garbage(owner, manifest.keys | self.needs_of(manifest.parent))
+        if unsettled.collects:
+            self.check_garbage(owner, kept)
 
-    def written(self, owner: Owner, saved: Saved) -> None:
-        if saved.draft is None:
-            return
-        manifest = saved.draft.manifest
-        self.durable[manifest.key] = Durable(
-            id=manifest.id, needs=frozenset(manifest.keys), parent=manifest.parent, model=owner.model.copy()
-        )
-
-    def learn_unconfirmed(self, owner: Owner) -> None:
-        """A manifest may have become durable although its writer never heard of it."""
+    def learn(self, owner: Owner) -> None:
+        """Manifests that became durable, whether or not anybody heard of it."""
         for key in set(self.bucket.ever) - set(self.durable):
-            manifest_id = parse_manifest_key(key, run_id=RUN.run_id, shard=0)
-            if manifest_id is not None:
-                body = json.loads(self.bucket.ever[key])
-                entries = [entry for each in body["maps"].values() for entry in (each["base"], *each["deltas"])]
-                needs = {entry["key"] for entry in entries} | {key}
-                needs |= {body["values"]["key"]} if body["values"] else set()
-                self.durable[key] = Durable(
-                    id=manifest_id, needs=frozenset(needs), parent=body["parent"], model=owner.model.copy()
-                )
+            if parse_manifest_key(key, run_id=RUN.run_id, shard=0) is not None:
+                manifest = decode_manifest(self.bucket.ever[key], run_id=RUN.run_id, shard=0, key=key)
+                self.durable[key] = Durable(manifest=manifest, model=owner.model.copy())
 
     # --- the hostile bucket ----------------------------------------------------------------------------------------
 
@@ -242,7 +262,7 @@ class Checkpoints(CountedMachine):
     def damage(self, kind: str, pick: int, bit: int, older: bool) -> None:
         assert self.pointer is not None
         generation = self.durable[self.pointer.manifest_key]
-        needs = self.needs_of(generation.parent) if older and generation.parent else generation.needs
+        needs = self.needs_of(generation.manifest.parent) if older and generation.manifest.parent else generation.needs
         there = sorted(key for key in needs if key in self.bucket.objects and key not in self.touched)
         manifests = [key for key in there if "/m/" in key]
         targets = there if kind in ("flipped", "cut", "gone", "swapped") else manifests
@@ -305,7 +325,15 @@ class Checkpoints(CountedMachine):
         return self.durable[key].needs if key is not None else frozenset()
 
     def is_intact(self, key: str) -> bool:
-        return all(self.bucket.objects.get(each) == self.bucket.ever[each] for each in self.durable[key].needs)
+        """Whether every byte that the generation needs is there; what else lies in its objects does not matter."""
+        if self.bucket.objects.get(key) != self.bucket.ever[key]:
+            return False
+        stored = [each for each in self.durable[key].manifest.segments if each.inline is None]
+        return all(each.key in self.bucket.objects and self.is_segment_intact(each) for each in stored)
+
+    def is_segment_intact(self, segment: Segment) -> bool:
+        start, stop = segment.offset, segment.offset + segment.size_bytes
+        return self.bucket.objects[segment.key][start:stop] == self.bucket.ever[segment.key][start:stop]
 
     def check_restored(self, restored: Restored, lease: Lease) -> None:
         expected = self.expected(lease)
@@ -329,9 +357,11 @@ class Checkpoints(CountedMachine):
         older = [
             key
             for key, each in self.durable.items()
-            if key in self.bucket.objects and each.id.epoch <= lease.fencing_token and each.id.seq < pointer.seq
+            if key in self.bucket.objects
+            and each.manifest.id.epoch <= lease.fencing_token
+            and each.manifest.id.seq < pointer.seq
         ]
-        tried = sorted(older, key=lambda key: self.durable[key].id, reverse=True)[:TRIED_MAX]
+        tried = sorted(older, key=lambda key: self.durable[key].manifest.id, reverse=True)[:TRIED_MAX]
         return next((key for key in tried if self.is_intact(key)), None)
 
     def check_garbage(self, owner: Owner, kept: frozenset[str] | set[str]) -> None:
@@ -353,7 +383,7 @@ class Checkpoints(CountedMachine):
         if pointer is None:
             return
         generation = self.durable[pointer.manifest_key]
-        for key in generation.needs | self.needs_of(generation.parent):
+        for key in generation.needs | self.needs_of(generation.manifest.parent):
             assert key in self.touched or self.bucket.objects.get(key) == self.bucket.ever[key], f"I5: {key} is gone"
 
     def teardown(self) -> None:

@@ -3,11 +3,13 @@
 import random
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Final
 
 from hypothesis import strategies as st
 
 from spotproof.checkpoints.engine import CheckpointEngine
+from spotproof.concurrency import InlineSpawner
 from spotproof.errors import AwsUnavailableError
 from spotproof.interruptions.model import Channel, Signal, SignalKind
 from spotproof.interruptions.monitor import Monitor
@@ -117,10 +119,10 @@ class BrittleBucket(FaultyBucket):
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__()
-        self._clock = clock
+        self._ticking = clock
 
     def _write(self, key: str, data: bytes, content_type: str, metadata: dict[str, str]) -> None:
-        self._clock.advance(1 / 8)
+        self._ticking.advance(1 / 8)
         super()._write(key, data, content_type, metadata)
 
     def get(self, key: str, *, size_max: int) -> bytes | None:
@@ -195,12 +197,11 @@ class WorkerLife:
 
     def _lease_with_a_checkpoint(self) -> Lease:
         lease = self._fresh_lease()
-        engine = CheckpointEngine(objects=self._bucket, lease=lease, clock=self._clock, ids=self._ids)
+        engine = self._engine(lease)
         state = engine.restore(None).state
         state["cursor"] = 1
-        saved = engine.save(state)
-        assert saved.pointer is not None
-        self._store.record_checkpoint(lease, saved.pointer)
+        saved = engine.save(state, record=lambda pointer: self._store.record_checkpoint(lease, pointer))
+        assert saved is not None
         self._store.release(lease, interrupted=False)
         again = self._store.claim_requeued(
             self._run,
@@ -210,15 +211,27 @@ class WorkerLife:
         assert again is not None
         return again
 
+    def _engine(self, lease: Lease) -> CheckpointEngine:
+        return CheckpointEngine(
+            objects=self._bucket, lease=lease, clock=self._clock, ids=self._ids, spawner=InlineSpawner()
+        )
+
     def _shard_run(self, lease: Lease, script: Script) -> ShardRun:
-        engine = CheckpointEngine(objects=self._bucket, lease=lease, clock=self._clock, ids=self._ids)
+        engine = self._engine(lease)
         output = NoOutput()
         return ShardRun(
             lease=lease,
             run=self._run,
             function=lambda shard, state: self._job(lease, script, state),
             handle=ShardHandle(
-                index=lease.index, shard_id="s", options={}, reader=NoInput(), output=output, monitor=self._monitor
+                index=lease.index,
+                shard_id="s",
+                options={},
+                reader=NoInput(),
+                output=output,
+                monitor=self._monitor,
+                scratch=lambda: Path(),
+                clock=self._clock,
             ),
             sink=output,
             engine=engine,
@@ -227,6 +240,7 @@ class WorkerLife:
                 objects=self._bucket,
                 lease=lease,
                 options=self._run.options,
+                window_s=120,
                 store=self._store,
                 retrier=Retrier(clock=self._clock, rng=random.Random(0)),
                 ledger=self.ledger,

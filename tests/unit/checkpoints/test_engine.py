@@ -1,5 +1,6 @@
 """The engine: what is durable when, what it costs, and what it refuses."""
 
+import itertools
 import json
 import logging
 from collections.abc import Iterable, Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spotproof import events
-from spotproof.checkpoints.draft import CHAIN_MAX
+from spotproof.checkpoints.gather import CHAIN_MAX
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.checkpoints.store import OCTETS, Buffer, delete_all
 from spotproof.errors import (
@@ -19,7 +20,7 @@ from spotproof.errors import (
     UnsavableValueError,
 )
 from spotproof.leases.model import CheckpointPointer
-from tests.unit.checkpoints.builders import make_engine, pointer_of, save, three_generations
+from tests.unit.checkpoints.builders import TINY, accept, make_engine, manifest_of, save, three_generations
 
 
 class FailingStore(InMemoryObjectStore):
@@ -77,19 +78,19 @@ def test_saving_an_unchanged_state_costs_no_request() -> None:
     objects = InMemoryObjectStore()
     engine = make_engine(objects)
     state = engine.restore(None).state
-    assert engine.save(state).skipped
+    assert engine.save(state, record=accept) is None
     state["cursor"] = 1
     state.map("totals")["AA"] = [1]
     first = save(engine, state)
+    before = engine.traffic
 
     state["cursor"] = 1
     assert state.map("totals")["AA"] == [1]
-    again = save(engine, state)
 
-    assert again.skipped
-    assert (again.requests, again.size_bytes, again.pointer) == (0, 0, first.pointer)
+    assert engine.save(state, record=accept) is None
+    assert engine.traffic == before
     restored = make_engine(objects, token=2)
-    assert restored.save(restored.restore(first.pointer).state).skipped
+    assert restored.save(restored.restore(first.pointer).state, record=accept) is None
 
 
 def test_a_small_change_to_a_big_map_is_one_small_object_and_a_manifest() -> None:
@@ -101,30 +102,30 @@ def test_a_small_change_to_a_big_map_is_one_small_object_and_a_manifest() -> Non
     state.map("totals")[17] = "changed"
     delta = save(engine, state)
 
-    assert (whole.requests, delta.requests) == (2, 2)
+    assert (whole.requests, delta.requests) == (2, 1)
     assert delta.size_bytes < whole.size_bytes / 20
 
 
 def test_a_failed_save_costs_nothing_and_the_next_one_is_complete() -> None:
     objects = FailingStore()
-    engine = make_engine(objects)
+    engine = make_engine(objects, sizes=TINY)
     state = engine.restore(None).state
     state.map("a")["x"] = 1
-    pointer = pointer_of(save(engine, state))
+    pointer = save(engine, state).pointer
 
-    state.map("a")["y"] = 2
+    state.map("a")["y"] = list(range(99))
     state.map("b")["z"] = 3
-    for allowed in (0, 1, 2):  # fails at the first object, the second, the manifest
+    for allowed in (0, 1):  # fails at the object, at the manifest
         objects.allowed = allowed
         with pytest.raises(AwsUnavailableError):
-            engine.save(state)
+            save(engine, state)
         before = make_engine(objects, token=2).restore(pointer)
         assert (before.fell_back, dict(before.state.map("a")), dict(before.state.map("b"))) == (None, {"x": 1}, {})
 
     objects.allowed = 10**9
-    pointer = pointer_of(save(engine, state))
+    pointer = save(engine, state).pointer
     after = make_engine(objects, token=2).restore(pointer)
-    assert (dict(after.state.map("a")), dict(after.state.map("b"))) == ({"x": 1, "y": 2}, {"z": 3})
+    assert (dict(after.state.map("a")), dict(after.state.map("b"))) == ({"x": 1, "y": [*range(99)]}, {"z": 3})
 
 
 def test_no_object_is_ever_written_twice_with_other_bytes() -> None:
@@ -136,16 +137,16 @@ def test_no_object_is_ever_written_twice_with_other_bytes() -> None:
             super()._write(key, data, content_type, metadata)
 
     objects = Watching()
-    owner, zombie = make_engine(objects, token=2), make_engine(objects, token=1)
+    owner, zombie = make_engine(objects, token=2, sizes=TINY), make_engine(objects, token=1, sizes=TINY)
     for engine in (zombie, owner):
         state = engine.restore(None).state
         for cursor in range(6):
             state["cursor"] = cursor
-            state.map("totals")[cursor] = engine is zombie
+            state.map("totals")[cursor] = [*range(99), engine is zombie]
             objects.allowed = 1 if cursor % 2 else 10**9
             if cursor % 2:
                 with pytest.raises(AwsUnavailableError):
-                    engine.save(state)
+                    save(engine, state)
             else:
                 save(engine, state)
 
@@ -171,10 +172,10 @@ def test_other_bytes_at_our_manifest_key_fail_the_save_and_not_the_lease() -> No
         state = each.restore(None).state
         state["cursor"] = cursor
         if each is engine:
-            saved = each.save(state)
+            saved = save(each, state)
             continue
         with pytest.raises(CheckpointError, match="damaged"):
-            each.save(state)
+            save(each, state)
 
     assert make_engine(objects, token=2).restore(saved.pointer).state["cursor"] == 1
 
@@ -196,7 +197,7 @@ def test_the_next_owner_clears_what_earlier_epochs_left_but_nothing_newer() -> N
     zombie = make_engine(objects, token=1)
     state = zombie.restore(pointers[-1]).state
     state.map("debris")["x"] = 1
-    debris = pointer_of(zombie.save(state)).manifest_key
+    debris = save(zombie, state).pointer.manifest_key
     newer = "checkpoints/run-1/00000007/00000009/m/000000000099-ff"
     other_shard = "checkpoints/run-1/00000008/00000001/m/000000000001-ff"
     for key in (newer, other_shard):
@@ -207,9 +208,22 @@ def test_the_next_owner_clears_what_earlier_epochs_left_but_nothing_newer() -> N
     state["cursor"] = 4
     saved = save(owner, state)
 
-    assert {newer, other_shard, pointers[-1].manifest_key, pointer_of(saved).manifest_key} <= set(objects.objects)
+    assert {newer, other_shard, pointers[-1].manifest_key, saved.pointer.manifest_key} <= set(objects.objects)
     assert not {debris, pointers[-2].manifest_key} & set(objects.objects)
     assert make_engine(objects, token=3).restore(saved.pointer).state["cursor"] == 4
+
+
+def test_the_generations_of_an_earlier_owner_go_once_they_are_replaced() -> None:
+    objects = InMemoryObjectStore()
+    pointers = three_generations(objects)
+    owner = make_engine(objects, token=2)
+    state = owner.restore(pointers[-1]).state
+    for cursor in (4, 5):
+        state["cursor"] = cursor
+        state.map("totals").clear()
+        save(owner, state)
+
+    assert not [key for key in objects.objects if "/00000001/" in key]
 
 
 def test_a_failed_clean_up_is_logged_and_made_good_by_the_next_save(caplog: pytest.LogCaptureFixture) -> None:
@@ -239,8 +253,7 @@ def test_chains_stay_short_and_deltas_small_against_their_base() -> None:
     for step in range(40):
         state.map("totals")[step] = step
         saved = save(engine, state)
-        assert saved.draft is not None
-        entry = saved.draft.manifest.maps["totals"]
+        entry = manifest_of(objects, saved.pointer).maps["totals"]
         longest = max(longest, len(entry.deltas))
         assert sum(delta.size_bytes for delta in entry.deltas) <= entry.base.size_bytes / 2
 
@@ -248,8 +261,7 @@ def test_chains_stay_short_and_deltas_small_against_their_base() -> None:
     for number in range(2900):
         state.map("totals")[number] = f"long value {number * 7919}"
     saved = save(engine, state)
-    assert saved.draft is not None
-    assert saved.draft.manifest.maps["totals"].deltas == ()
+    assert manifest_of(objects, saved.pointer).maps["totals"].deltas == ()
 
 
 def test_under_a_deadline_the_delta_goes_even_when_a_rebase_is_due_and_late_saves_stop() -> None:
@@ -261,11 +273,10 @@ def test_under_a_deadline_the_delta_goes_even_when_a_rebase_is_due_and_late_save
     state.map("totals").update({number: -number for number in range(10)})
 
     with pytest.raises(CheckpointLateError):
-        engine.save(state, deadline=1000.0)  # the fake clock's now
-    saved = engine.save(state, deadline=1001.0)
+        save(engine, state, deadline=1000.0)  # the fake clock's now
+    saved = save(engine, state, deadline=1001.0)
 
-    assert saved.draft is not None
-    assert len(saved.draft.manifest.maps["totals"].deltas) == 1
+    assert len(manifest_of(objects, saved.pointer).maps["totals"].deltas) == 1
 
 
 def test_big_inline_values_travel_as_an_object_and_only_when_they_changed() -> None:
@@ -277,15 +288,17 @@ def test_big_inline_values_travel_as_an_object_and_only_when_they_changed() -> N
     state.map("totals")["AA"] = 1
     second = save(engine, state)
 
-    assert (first.requests, second.requests) == (2, 2)
+    assert (first.requests, second.requests) == (2, 1)
     assert second.size_bytes < first.size_bytes / 10
     restored = make_engine(objects, token=2).restore(second.pointer).state
     assert restored["table"] == list(range(50_000))
     assert restored.map("totals")["AA"] == 1
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped", "swapped", "huge"])
-@pytest.mark.parametrize("part", ["manifest", "data"])
+@pytest.mark.parametrize(
+    ("part", "damage"),
+    [*itertools.product(("manifest", "data"), ("missing", "truncated", "flipped", "swapped")), ("manifest", "huge")],
+)
 def test_any_damage_leads_to_the_previous_generation_and_says_so(
     damage: str, part: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -313,7 +326,7 @@ def test_any_damage_leads_to_the_previous_generation_and_says_so(
     assert events.CHECKPOINT_FALLBACK in caplog.messages
     restored.state["cursor"] = 4
     saved = save(engine, restored.state)
-    assert pointer_of(saved).seq > pointers[-1].seq  # a pointer never goes back
+    assert saved.pointer.seq > pointers[-1].seq  # a pointer never goes back
     assert make_engine(objects, token=3).restore(saved.pointer).state["cursor"] == 4
 
 
@@ -345,7 +358,7 @@ def test_without_any_intact_generation_the_shard_starts_over_and_says_so() -> No
     assert (len(restored.state), restored.seq, restored.manifest_key) == (0, 0, None)
     assert str(restored.fell_back).count("manifest is not JSON") == 2
     restored.state["cursor"] = 1
-    assert pointer_of(save(engine, restored.state)).seq == pointers[-1].seq + 1
+    assert save(engine, restored.state).pointer.seq == pointers[-1].seq + 1
 
 
 def test_a_pointer_into_another_shard_is_never_followed() -> None:
@@ -399,11 +412,11 @@ def test_state_that_became_unsavable_is_reported_and_the_last_checkpoint_stands(
     engine = make_engine(objects)
     state = engine.restore(None).state
     state.map("totals")["AA"] = []
-    pointer = pointer_of(save(engine, state))
+    pointer = save(engine, state).pointer
     state.map("totals")["AA"].append({1})
 
     with pytest.raises(UnsavableValueError, match=r"state\.map\('totals'\)\['AA'\]"):
-        engine.save(state)
+        save(engine, state)
 
     assert make_engine(objects, token=2).restore(pointer).state.map("totals")["AA"] == []
 

@@ -318,3 +318,15 @@ def test_the_estimate_has_a_failed_saves_share_again() -> None:
 def test_a_delta_that_does_not_fit_is_corrupt(delta: object) -> None:
     with pytest.raises(CheckpointCorruptError):
         apply_changes({"AA": 1}, delta)
+
+
+def test_a_base_that_only_replaces_an_older_one_waits_until_something_changes() -> None:
+    totals = durable({"AA": [1]})
+    assert totals["AA"] == [1]  # handed out, so it may have changed
+
+    assert totals.gather(base=True, on_record=True) is None
+    totals["AA"].append(2)
+    image = totals.gather(base=True, on_record=True)
+
+    assert image is not None
+    assert DEFAULT.decode(image.encoded) == {"AA": [1, 2]}

@@ -12,7 +12,7 @@ from spotproof.checkpoints.state import State
 from spotproof.errors import AwsUnavailableError
 from spotproof.leases.model import CheckpointPointer
 from tests.fakes.ids import CountingIds
-from tests.unit.checkpoints.builders import make_engine
+from tests.unit.checkpoints.builders import TINY, make_engine
 from tests.unit.checkpoints.test_engine import FailingStore
 
 Model = tuple[dict[str, Any], dict[str, dict[Any, Any]]]
@@ -42,6 +42,7 @@ class ShardLife(RuleBasedStateMachine):
         self.token = 0
         self.pointer: CheckpointPointer | None = None
         self.model: Model = ({}, {})
+        self.saving: Model = ({}, {})  # as the save on its way found it
         self.durable: dict[str, Model] = {}  # by manifest key
         self.damaged: set[str] = set()
 
@@ -54,7 +55,7 @@ class ShardLife(RuleBasedStateMachine):
 
     def _take_over(self) -> str | None:
         self.token += 1
-        self.engine = make_engine(self.objects, self.token, ids=self.ids)
+        self.engine = make_engine(self.objects, self.token, ids=self.ids, sizes=TINY)
         restored = self.engine.restore(self.pointer)
         self.state: State = restored.state
         self.held: list[tuple[list[int], list[int]]] = []
@@ -105,37 +106,43 @@ class ShardLife(RuleBasedStateMachine):
         self.state.map(name).clear()
         self._map(name).clear()
 
+    def _record(self, pointer: CheckpointPointer) -> None:
+        assert self.pointer is None or pointer.seq > self.pointer.seq
+        self.pointer = pointer
+        self.durable[pointer.manifest_key] = copy.deepcopy(self.saving)
+
     @rule(deadline=st.booleans())
     def save(self, deadline: bool) -> None:
-        saved = self.engine.save(self.state, deadline=9e9 if deadline else None)
-        if saved.pointer is None or saved.skipped:
-            return
-        assert self.pointer is None or saved.pointer.seq > self.pointer.seq
-        self.pointer = saved.pointer
-        self.durable[saved.pointer.manifest_key] = copy.deepcopy(self.model)
-        self.engine.confirm(saved)
+        self.saving = self.model
+        self.engine.save(self.state, record=self._record, deadline=9e9 if deadline else None)
 
-    @rule(name=names, key=keys, value=values)
-    def work_goes_on_while_the_pointer_moves(self, name: str, key: Any, value: Any) -> None:
-        saved = self.engine.save(self.state)
-        snapshot = copy.deepcopy(self.model)
+    @rule(name=names, key=keys, value=values, fails=st.booleans())
+    def work_goes_on_while_a_save_is_carried(self, name: str, key: Any, value: Any, fails: bool) -> None:
+        self.saving = copy.deepcopy(self.model)
+        saving = self.engine.begin(self.state, record=self._refuse if fails else self._record)
         self.set_entry(name, key, value)
-        if saved.pointer is not None and not saved.skipped:
-            self.pointer = saved.pointer
-            self.durable[saved.pointer.manifest_key] = snapshot
-            self.engine.confirm(saved, collect=False)
+        if saving is None:
+            return
+        try:
+            assert self.engine.settle() is not None
+        except AwsUnavailableError:
+            assert fails
+
+    def _refuse(self, pointer: CheckpointPointer) -> None:
+        """The manifest is durable, but the pointer never learns of it."""
+        self.durable[pointer.manifest_key] = copy.deepcopy(self.saving)
+        raise AwsUnavailableError("record: down")
 
     @rule(allowed=st.integers(0, 2))
     def fail_to_save(self, allowed: int) -> None:
+        self.saving = self.model
         self.objects.allowed = allowed
         try:
-            saved = self.engine.save(self.state)
+            self.engine.save(self.state, record=self._record)
         except AwsUnavailableError:
             return
         finally:
             self.objects.allowed = 10**9
-        if not saved.skipped and saved.pointer is not None:  # durable, but the pointer never learns of it
-            self.durable[saved.pointer.manifest_key] = copy.deepcopy(self.model)
 
     @rule()
     def crash(self) -> None:

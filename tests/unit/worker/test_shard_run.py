@@ -10,7 +10,9 @@ import pytest
 
 from spotproof.checkpoints.engine import CheckpointEngine
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
+from spotproof.checkpoints.workshop import Workshop
 from spotproof.clock import to_epoch_ms
+from spotproof.concurrency import InlineSpawner, Spawner
 from spotproof.contract import checkpoints_prefix
 from spotproof.errors import AwsUnavailableError, CheckpointTooNewError, InputChangedError
 from spotproof.interruptions.model import Channel, Signal, SignalKind
@@ -106,6 +108,7 @@ class World:
         self.output = KeptOutput()
         self.reader = CountingReader()
         self.workers = 0
+        self.spawner: Spawner = InlineSpawner()  # of saves
         self.store.create_run(RUN)
 
     def lease(self) -> tuple[Lease, WorkerSession, Monitor, LedgerBook]:
@@ -137,14 +140,29 @@ class World:
 
     def worker(self, function: JobFunction) -> ShardRun:
         lease, session, monitor, ledger = self.lease()
-        engine = CheckpointEngine(objects=self.objects, lease=lease, clock=self.clock, ids=self.ids)
+        workshop = Workshop()
+        engine = CheckpointEngine(
+            objects=self.objects,
+            lease=lease,
+            clock=self.clock,
+            ids=self.ids,
+            spawner=self.spawner,
+            workshop=workshop,
+        )
         self.reader.position = 0
         return ShardRun(
             lease=lease,
             run=RUN,
             function=function,
             handle=ShardHandle(
-                index=0, shard_id="s", options={}, reader=self.reader, output=self.output, monitor=monitor
+                index=0,
+                shard_id="s",
+                options={},
+                reader=self.reader,
+                output=self.output,
+                monitor=monitor,
+                scratch=lambda: workshop.folder,
+                clock=self.clock,
             ),
             sink=self.output,
             engine=engine,
@@ -153,6 +171,7 @@ class World:
                 objects=self.objects,
                 lease=lease,
                 options=RUN.options,
+                window_s=120,
                 store=self.store,
                 retrier=self.retrier,
                 ledger=ledger,
@@ -264,7 +283,9 @@ def test_without_notice_the_next_worker_redoes_at_most_one_interval(world: World
 
     survivor = world.worker(world.job())
     assert survivor.execute() is ShardOutcome.COMMITTED
-    assert survivor.ledger.seconds(Spent.WORK) - (STEPS - 7) <= RUN.options.checkpoint_interval_s
+    interval_s = RUN.options.checkpoint_interval_s
+    assert interval_s is not None
+    assert survivor.ledger.seconds(Spent.WORK) - (STEPS - 7) <= interval_s
     assert world.output.published == [str(TOTAL)]
 
 
