@@ -1,11 +1,13 @@
 """A shard's state as the user's code sees it: one mapping, and named maps, arrays, tensors and files beside it."""
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spotproof.checkpoints.names import flaw_in_path
 from spotproof.checkpoints.serializers import DEFAULT
+from spotproof.checkpoints.state_directory import LISTINGS, StateDirectory, Still, below
 from spotproof.checkpoints.state_map import StateMap, check_map_name
 from spotproof.checkpoints.workshop import Workshop
 from spotproof.errors import UnsavableValueError
@@ -35,6 +37,7 @@ class State(MutableMapping[str, Any]):
         self._values: dict[str, Any] = dict(values or {})
         self._maps = {name: StateMap(name, entries) for name, entries in (maps or {}).items()}
         self._images: dict[str, Image] = dict(images or {})
+        self._directories: dict[str, StateDirectory] = {}
         self._workshop = workshop or Workshop()
 
     def __getitem__(self, key: str) -> Any:
@@ -65,6 +68,10 @@ class State(MutableMapping[str, Any]):
             UnsavableValueError: the name is not text of 1 to 200 printable characters.
         """
         check_map_name(name)
+        if name.startswith(LISTINGS):
+            raise UnsavableValueError(
+                f"state.map({name!r}): names that begin with {LISTINGS} are state.directory's own"
+            )
         return self._maps.setdefault(name, StateMap(name))
 
     def array(self, name: str, shape: int | tuple[int, ...], dtype: Any = "float64") -> "npt.NDArray[Any]":
@@ -107,9 +114,17 @@ class State(MutableMapping[str, Any]):
         Raises:
             UnsavableValueError: absolute, leaving the folder, or malformed.
         """
+        name = check_file_path(path)
+        taken = [each for each in self._directories if name == each or name.startswith(f"{each}/")]
+        if taken:
+            raise UnsavableValueError(
+                f"state.file({path!r}): state.directory({taken[0]!r}) saves what is in it already"
+            )
+        return self._file(name)
+
+    def _file(self, name: str) -> Path:
         from spotproof.checkpoints.images.file import LiveFile
 
-        name = check_file_path(path)
         image = self._images.get(f"file/{name}")
         if image is None:
             where = self._workshop.path_of(f"file/{name}")
@@ -120,9 +135,60 @@ class State(MutableMapping[str, Any]):
 
     def forget_file(self, path: str) -> None:
         """The file is no part of the state any more; what is on the disk stays."""
-        image = self._images.pop(f"file/{check_file_path(path)}", None)
+        self._forget_file(check_file_path(path))
+
+    def _forget_file(self, name: str) -> None:
+        image = self._images.pop(f"file/{name}", None)
         if image is not None:
             image.close()
+
+    def directory(self, name: str, *, still: Still | None = None) -> Path:
+        """Where the folder is on this host; after an interruption it is there, as it was saved, with all it held.
+
+        For programs that keep their progress in files of their own choosing. At each save the folder is looked at anew:
+        small files travel whole when they changed, of files above 64 KiB only changed blocks do; permissions, times,
+        empty folders and relative links come back too. Sockets, pipes and owners do not; hard links become copies.
+
+        Args:
+            name: relative path, such as "work"; `state.file` takes none below it.
+            still: called for each save; the context it returns holds whoever writes there still meanwhile. None: only
+                this job does, which stands still by itself.
+
+        Raises:
+            UnsavableValueError: bad name, or it overlaps with another folder or file of the state.
+            ScratchFullError: the disk is full.
+        """
+        check_file_path(name)
+        known = self._directories.get(name)
+        if known is not None:
+            return known.root
+        self._check_apart(name)
+        listing = self._maps.setdefault(f"{LISTINGS}{name}", StateMap(f"{LISTINGS}{name}"))
+        directory = self._directories[name] = StateDirectory(
+            name,
+            root=self._workshop.path_of(f"file/{name}"),
+            listing=listing,
+            restored=below(name, self._images),
+            track=lambda path: self._track_file(f"{name}/{path}"),
+            forget=lambda path: self._forget_file(f"{name}/{path}"),
+            still=still,
+        )
+        return directory.root
+
+    @contextmanager
+    def held_still(self) -> Iterator[None]:
+        """Nobody writes into the state's folders inside this block, and what they hold is part of the state."""
+        with ExitStack() as stack:
+            for directory in self._directories.values():
+                stack.enter_context(directory.still())
+            for directory in self._directories.values():
+                directory.look()
+            yield
+
+    @property
+    def has_directories(self) -> bool:
+        """Whether only a look at the disk can tell what changed."""
+        return bool(self._directories)
 
     def tensors(
         self, name: str, tensors: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None
@@ -181,6 +247,19 @@ class State(MutableMapping[str, Any]):
         for key, value in self._values.items():
             DEFAULT.check(value, at=f"state[{key!r}]")
         return DEFAULT.encode(self._values, at="state")
+
+    def _track_file(self, name: str) -> None:
+        self._file(name)
+
+    def _check_apart(self, name: str) -> None:
+        listed = f"{LISTINGS}{name}" in self._maps
+        own = [] if listed else [f"{name}/{path}" for path in below(name, self._images)]
+        folders = [
+            each for each in self._directories if f"{each}/".startswith(f"{name}/") or f"{name}/".startswith(f"{each}/")
+        ]
+        if f"file/{name}" in self._images or own or folders:
+            other = [*own, *folders, name][0]
+            raise UnsavableValueError(f"state.directory({name!r}) overlaps with {other!r}, which is saved already")
 
     def _add(self, key: str, live: "Live") -> "Image":
         image = self._images[key] = self._workshop.image(key, live)
