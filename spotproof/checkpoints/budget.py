@@ -81,7 +81,9 @@ def decide_on_stop(
     """Finish the shard if it fits, else save and work on while that fits, else save and leave, else let go.
 
     Decided anew at every safe point, with what is left by then. Nothing here can tear a checkpoint: a save that comes
-    too late writes no manifest, so trying one that is only expected to fit risks no more than time.
+    too late writes no manifest, so trying one risks no more than a shard handed on later, at the reserve. Estimates are
+    pessimistic. So going on is planned with SAVE_MARGIN times the estimate, and a save is given up only if the estimate
+    exceeds SAVE_MARGIN times what is left.
 
     *Leave at once, or use the window?* A stop costs requeue and restore either way, and the shard waits as long for
     its next worker. Leaving at once throws the rest of the window away: the host is paid and lost. Working on after a
@@ -108,8 +110,8 @@ def decide_on_stop(
     left = "an unknown rest of work" if remaining_s is None else f"{remaining_s:.1f} s of work"
     # Finishing leaves room for changing one's mind: a shard that turns out slower is still saved. Without a deadline
     # somebody wants us to go, so nothing is finished that was not saved.
-    fits = remaining_s is not None and remaining_s + save_s * SAVE_MARGIN <= usable_s
-    if fits and (window_s != math.inf or not can_save):
+    ends = remaining_s is not None and remaining_s + save_s * SAVE_MARGIN <= usable_s
+    if ends and (window_s != math.inf or not can_save):
         if saved_since_stop or not can_save or in_flight_s is not None or (remaining_s or 0.0) <= save_s:
             return StopDecision(choice=StopChoice.FINISH, reason=f"{left} fit into {usable_s:.1f} s")
         reason = f"{left} fit into {usable_s:.1f} s; saved first, should the host go early"
@@ -121,12 +123,13 @@ def decide_on_stop(
         return _with_save_in_flight(usable_s=usable_s, in_flight_s=in_flight_s, spare_s=spare_s)
     if not can_save:
         return StopDecision(choice=StopChoice.LET_GO, reason=f"{left} left, and its state can't be saved now")
-    if save_s >= usable_s:
+    if save_s >= SAVE_MARGIN * usable_s:
         reason = f"a save of {save_s:.1f} s does not fit into {usable_s:.1f} s"
         return StopDecision(choice=StopChoice.LET_GO, reason=reason)
     if spare_s >= (0.0 if saved_since_stop else WORTH_S):
         return _work_on(save_s=save_s, usable_s=usable_s, spare_s=spare_s, saved_since_stop=saved_since_stop)
-    reason = f"{left} left, a save of {save_s:.1f} s fits into {usable_s:.1f} s"
+    fits = "fits" if save_s < usable_s else "may fit"
+    reason = f"{left} left, a save of {save_s:.1f} s {fits} into {usable_s:.1f} s"
     return StopDecision(choice=StopChoice.SAVE_AND_LEAVE, reason=reason)
 
 
@@ -134,7 +137,7 @@ def _with_save_in_flight(*, usable_s: float, in_flight_s: float, spare_s: float)
     if spare_s >= 0.0:
         reason = f"the save in flight needs {in_flight_s:.1f} s, the last one can begin {spare_s:.1f} s later"
         return StopDecision(choice=StopChoice.GO_ON, reason=reason, again_in_s=spare_s)
-    if in_flight_s < usable_s:
+    if in_flight_s < SAVE_MARGIN * usable_s:
         reason = f"the save in flight needs {in_flight_s:.1f} s of {usable_s:.1f} s"
         return StopDecision(
             choice=StopChoice.WAIT, reason=reason, again_in_s=None if usable_s == math.inf else usable_s

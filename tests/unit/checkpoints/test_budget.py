@@ -84,10 +84,17 @@ def test_unknown_work_is_saved() -> None:
     assert decide(remaining_s=None).choice is StopChoice.SAVE_AND_LEAVE
 
 
-def test_when_no_save_fits_it_lets_go() -> None:
-    assert decide(window_s=16.0).choice is StopChoice.LET_GO
+def test_when_no_save_can_fit_it_lets_go() -> None:
+    assert decide(window_s=15.0).choice is StopChoice.LET_GO
     assert decide(window_s=-5.0).choice is StopChoice.LET_GO
-    assert decide(save_estimate_s=105.0).choice is StopChoice.LET_GO
+    assert decide(save_estimate_s=210.0).choice is StopChoice.LET_GO
+
+
+def test_a_save_that_is_expected_to_be_too_long_is_tried_all_the_same_as_a_late_one_tears_nothing() -> None:
+    decision = decide(save_estimate_s=209.0)
+
+    assert decision.choice is StopChoice.SAVE_AND_LEAVE
+    assert "may fit" in decision.reason
 
 
 def test_a_save_that_fits_without_its_margin_is_tried_whatever_one_more_step_would_add() -> None:
@@ -159,7 +166,8 @@ def test_a_save_in_flight_is_waited_for_when_leaving_or_when_time_is_short() -> 
 
 
 def test_a_save_in_flight_that_will_not_end_in_time_is_let_go_of() -> None:
-    assert decide(in_flight_s=106.0).choice is StopChoice.LET_GO
+    assert decide(in_flight_s=209.0).choice is StopChoice.WAIT
+    assert decide(in_flight_s=210.0).choice is StopChoice.LET_GO
 
 
 def test_finishing_needs_no_further_round_behind_a_save_in_flight() -> None:
@@ -180,7 +188,7 @@ times = st.floats(0, 1e4)
     saved=st.booleans(),
     may_work_on=st.booleans(),
 )
-def test_nothing_is_ever_begun_that_is_not_expected_to_end_before_the_reserve(
+def test_going_on_is_always_expected_to_end_before_the_reserve_and_giving_up_has_no_hope(
     window_s: float, reserve: float, remaining_s: float | None, save_s: float, can_save: bool,
     in_flight_s: float | None, step_s: float | None, saved: bool, may_work_on: bool,
 ) -> None:  # fmt: skip
@@ -201,16 +209,20 @@ def test_nothing_is_ever_begun_that_is_not_expected_to_end_before_the_reserve(
         case StopChoice.FINISH:
             assert remaining_s is not None
             assert remaining_s <= usable_s
-        case StopChoice.SAVE_AND_LEAVE | StopChoice.SAVE_AND_GO_ON:
+        case StopChoice.SAVE_AND_LEAVE:
             assert can_save
             assert in_flight_s is None
-            assert save_s <= usable_s
+            assert save_s < SAVE_MARGIN * usable_s
+        case StopChoice.SAVE_AND_GO_ON:
+            assert can_save
+            assert in_flight_s is None
+            assert SAVE_MARGIN * save_s <= usable_s
         case StopChoice.GO_ON:
             assert may_work_on
             assert step_s is not None
             assert (in_flight_s or 0.0) + step_s + save_s <= usable_s
         case StopChoice.WAIT:
             assert in_flight_s is not None
-            assert in_flight_s <= usable_s
+            assert usable_s > 0
         case StopChoice.LET_GO:
-            assert not can_save or (save_s if in_flight_s is None else in_flight_s) >= usable_s
+            assert not can_save or (save_s if in_flight_s is None else in_flight_s) >= SAVE_MARGIN * usable_s
