@@ -25,7 +25,7 @@ from spotproof.checkpoints.packing import Packer, PackObject, SegmentHandle
 from spotproof.checkpoints.segment import Segment
 from spotproof.checkpoints.serializers import DEFAULT
 from spotproof.checkpoints.state_map import MapImage
-from spotproof.checkpoints.workshop import DELTA_BYTES, SLICE_BYTES
+from spotproof.checkpoints.workshop import CHAIN_MAX, DELTA_BYTES, SLICE_BYTES
 from spotproof.concurrency import Spawner, run_all
 from spotproof.errors import CheckpointError
 from spotproof.leases.model import Lease
@@ -43,6 +43,7 @@ class EngineSizes:
     slice_bytes: int = SLICE_BYTES  # at 30 ms a request and 50 MB/s a connection, 92 % of the time carries bytes
     pack_bytes: int = 16 * 2**20
     delta_bytes: int = DELTA_BYTES  # of one segment of changed blocks
+    chain_max: int = CHAIN_MAX  # deltas of an image; each costs one request at restore
     inline_bytes: int = 16 * 2**10  # a smaller save is one object
     pool_share: float = 0.1  # of the tracked bytes, for copies of what changed
     width: int = 8  # requests at once

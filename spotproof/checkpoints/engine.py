@@ -94,6 +94,7 @@ class CheckpointEngine:
         self._sizes = sizes or EngineSizes()
         self._workshop = workshop or Workshop()
         self._workshop.slice_bytes, self._workshop.delta_bytes = self._sizes.slice_bytes, self._sizes.delta_bytes
+        self._workshop.chain_max = self._sizes.chain_max
         self._nonce = ids.nonce()
         self._seq = 0
         self._pointer: CheckpointPointer | None = None

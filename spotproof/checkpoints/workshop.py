@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SLICE_BYTES: Final = 16 * 2**20
 DELTA_BYTES: Final = 16 * 2**20
+CHAIN_MAX: Final = 64  # deltas of an image; each costs one request at restore
 WARM_BYTES_MIN: Final = 2**20
 
 
@@ -28,6 +29,7 @@ class Workshop:
     scratch_dir: str | None = None  # where the folder is made; None: the system's temporary folder
     slice_bytes: int = SLICE_BYTES
     delta_bytes: int = DELTA_BYTES
+    chain_max: int = CHAIN_MAX
     tracker: "TrackerChoice" = "auto"
     spawner: Spawner | None = None  # touches fresh memory behind the job's back; None: at first use
     _folder: Path | None = field(default=None, init=False)
@@ -60,7 +62,14 @@ class Workshop:
         """A tracked image over the live bytes."""
         from spotproof.checkpoints.images.image import Image
 
-        return Image(name, live, slice_bytes=self.slice_bytes, delta_bytes=self.delta_bytes, track=self._track)
+        return Image(
+            name,
+            live,
+            slice_bytes=self.slice_bytes,
+            delta_bytes=self.delta_bytes,
+            chain_max=self.chain_max,
+            track=self._track,
+        )
 
     def warm(self, image: "Image") -> None:
         """Let the kernel back a fresh shadow now: the first touch of memory costs many times its use."""

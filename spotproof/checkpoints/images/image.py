@@ -70,7 +70,14 @@ class Image:
     """Live bytes and their shadow. `gather` and `settle` are the main thread's, between them the save reads."""
 
     def __init__(
-        self, name: str, live: Live, *, slice_bytes: int, delta_bytes: int, track: Callable[["Image"], Tracker]
+        self,
+        name: str,
+        live: Live,
+        *,
+        slice_bytes: int,
+        delta_bytes: int,
+        chain_max: int,
+        track: Callable[["Image"], Tracker],
     ) -> None:
         self.name = name
         self.live = live
@@ -78,6 +85,7 @@ class Image:
         self.shadow: Bytes8 = np.empty(0, np.uint8)
         self._slice_bytes = slice_bytes
         self._delta_blocks = blocks_within(delta_bytes)
+        self._chain_max = chain_max
         self._pieces: Sequence[Piece] = ()
         self._tail: Bytes8 = self.shadow
         self._tracker = track(self)
@@ -255,7 +263,10 @@ class Image:
             invalid
             | dense
             | rolling_slices(
-                chain_of(self.entry, count), delta_bytes=len(blocks) * BLOCK, slice_bytes=self._slice_bytes
+                chain_of(self.entry, count),
+                delta_bytes=len(blocks) * BLOCK,
+                slice_bytes=self._slice_bytes,
+                chain_max=self._chain_max,
             )
         )
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from spotproof.checkpoints.workshop import CHAIN_MAX
+
 DENSE_SHARE: Final = 0.3  # of a slice's blocks: beyond it a whole slice is hardly bigger, and ends its chain of deltas
-CHAIN_MAX: Final = 64  # deltas; each costs one request at restore
 DELTAS_TO_BASE_MAX: Final = 0.5  # slices are rewritten once the deltas exceed this share of the bases
 REWRITE_SHARE: Final = 2.0  # of a delta's own bytes: how much a single save may rewrite for tidiness
 BASE_BYTES_MIN: Final = 2**20  # below it deltas are never too many for their base
@@ -40,14 +41,14 @@ def dense_slices(changed: Sequence[int], *, blocks_per_slice: int, room_blocks: 
     return frozenset(whole)
 
 
-def rolling_slices(chain: Chain, *, delta_bytes: int, slice_bytes: int) -> frozenset[int]:
+def rolling_slices(chain: Chain, *, delta_bytes: int, slice_bytes: int, chain_max: int = CHAIN_MAX) -> frozenset[int]:
     """Slices to rewrite so that the chain stays short: those that the oldest deltas touch, a few a save.
 
     Rewriting all at once would make one save as big as the state; REWRITE_SHARE spreads it, so a save never sends more
     than three times what changed, plus one slice.
     """
     base = max(chain.base_bytes, BASE_BYTES_MIN)
-    if chain.delta_bytes + delta_bytes <= DELTAS_TO_BASE_MAX * base and len(chain.touched) < CHAIN_MAX:
+    if chain.delta_bytes + delta_bytes <= DELTAS_TO_BASE_MAX * base and len(chain.touched) < chain_max:
         return frozenset()
     count = max(1, int(REWRITE_SHARE * delta_bytes) // slice_bytes)
     chosen: dict[int, None] = {}
