@@ -53,7 +53,8 @@ class ComputeStack(Stack):
         super().__init__(scope, name, stack_name=name, description="Spotproof: Batch on Spot and on-demand")
         self._settings, self._state, self._bundles = settings, state, bundles
         self._bootstrap = bootstrap_text(root / BOOTSTRAP)
-        self.fleet = Fleet(self, settings=settings, types=check_types(settings.instance_types, jobs))
+        types = check_types(settings.instance_types, jobs, architecture=settings.architecture)
+        self.fleet = Fleet(self, settings=settings, types=types)
         self._code = assets.Asset(self, "WorkerCode", path=str(bundles.worker.path), asset_hash=bundles.worker.digest)
         self._log_group = logs.LogGroup(
             self,

@@ -102,8 +102,10 @@ def parse_type(name: str) -> InstanceType:
     )
 
 
-def check_types(names: Sequence[str], jobs: Iterable[JobSpec]) -> tuple[InstanceType, ...]:
-    """The parsed types, once they are known to work for every job.
+def check_types(
+    names: Sequence[str], jobs: Iterable[JobSpec], *, architecture: str = "x86_64"
+) -> tuple[InstanceType, ...]:
+    """The parsed types, once they are known to work for every job. `architecture` is the worker bundle's.
 
     Raises:
         ConfigurationError: if they mix architectures (Batch refuses that only at deploy time), are too few or too much
@@ -111,9 +113,9 @@ def check_types(names: Sequence[str], jobs: Iterable[JobSpec]) -> tuple[Instance
     """
     types = tuple(parse_type(name) for name in dict.fromkeys(names))
     architectures = sorted({each.architecture for each in types})
-    if architectures != ["x86_64"]:
+    if architectures != [architecture]:
         raise ConfigurationError(
-            f"instance types must all be x86_64, as the worker bundle is; these are {' and '.join(architectures)}"
+            f"instance types must all be {architecture}, as the worker bundle is; these are {' and '.join(architectures)}"
         )
     _require(len(types), TYPES_MIN, "instance types")
     _require(len({each.family for each in types}), FAMILIES_MIN, "instance families")

@@ -61,6 +61,11 @@ class DeploySettings:
             reserved_concurrency=_number("reserved_concurrency", given.get("reserved_concurrency", 0), least=0),
         )
 
+    @property
+    def architecture(self) -> str:
+        """EC2's name of the processor that the worker's wheels are for."""
+        return "arm64" if self.worker_platform.endswith("aarch64") else "x86_64"
+
     def stack_name(self, suffix: str) -> str:
         return f"{self.prefix}-{suffix}"
 
@@ -97,9 +102,10 @@ def _removal(value: object) -> Removal:
 
 def _platform(value: object) -> str:
     text = str(value)
-    if text != "host" and not re.fullmatch(r"manylinux_2_\d+_x86_64", text):
+    if text != "host" and not re.fullmatch(r"manylinux_2_\d+_(x86_64|aarch64)", text):
         raise ConfigurationError(
-            f"context value worker_platform must be host or like manylinux_2_28_x86_64, got {value!r}"
+            f"context value worker_platform must be host or like manylinux_2_28_x86_64 or manylinux_2_28_aarch64, "
+            f"got {value!r}"
         )
     return text
 

@@ -46,7 +46,11 @@ def test_numbers_come_as_text_from_the_command_line() -> None:
         ("data_buckets", "s3://mine", "data_buckets takes bucket names without s3:// and *, got 's3://mine'"),
         ("data_buckets", "*", "data_buckets takes bucket names"),
         ("log_retention_days", "2", "log_retention_days must be one of 1, 3, 5, 7"),
-        ("worker_platform", "manylinux_2_28_aarch64", "worker_platform must be host or like manylinux_2_28_x86_64"),
+        (
+            "worker_platform",
+            "manylinux_2_28_riscv64",
+            "must be host or like manylinux_2_28_x86_64 or manylinux_2_28_aarch64",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line_that_says_what_is_right(name: str, value: object, message: str) -> None:
@@ -55,6 +59,18 @@ def test_a_wrong_value_is_refused_in_one_line_that_says_what_is_right(name: str,
 
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_graviton_is_chosen_by_the_platform_of_the_wheels_and_types_that_fit() -> None:
+    settings = DeploySettings.from_context({"worker_platform": "manylinux_2_28_aarch64"})
+    families = ("c6g", "c7g", "m6g", "m7g", "r6g", "r7g")
+    graviton = [f"{family}.{size}" for family in families for size in ("xlarge", "2xlarge")]
+
+    found = check_types(graviton, JOBS, architecture=settings.architecture)
+
+    assert {each.architecture for each in found} == {"arm64"}
+    with pytest.raises(ConfigurationError, match="must all be arm64, as the worker bundle is; these are x86_64"):
+        check_types(DEFAULT_TYPES, JOBS, architecture=settings.architecture)
 
 
 def test_the_default_types_hold_every_declared_job() -> None:
