@@ -4,7 +4,6 @@ Nothing here trusts what it reads: a digest, the sizes in the manifest and the f
 memory is taken, and a frame must end where its segment ends.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,19 +40,12 @@ class Packed:
         return memoryview(self.stored).nbytes
 
 
-def compress(raw: Buffer | Sequence[Buffer], *, level: int = FAST) -> Packed:
-    """The bytes packed, or as they are if that does not save a tenth.
-
-    Args:
-        raw: the bytes, or pieces of them in order, which are copied only if they do not shrink.
-        level: FAST or TEXT.
-    """
-    pieces = [raw] if isinstance(raw, bytes | bytearray | memoryview) else list(raw)
-    raw_bytes = sum(memoryview(piece).nbytes for piece in pieces)
-    compressor = zstandard.ZstdCompressor(level=level).compressobj(size=raw_bytes)
-    stored = b"".join([*(compressor.compress(piece) for piece in pieces), compressor.flush()])
+def compress(raw: Buffer, *, level: int = FAST) -> Packed:
+    """The bytes packed (`level` is FAST or TEXT), or as they are if that does not save a tenth."""
+    raw_bytes = memoryview(raw).nbytes
+    stored = zstandard.ZstdCompressor(level=level).compress(raw)
     if len(stored) >= WORTH_PACKING * raw_bytes or not may_shrink(raw_bytes=raw_bytes, size_bytes=len(stored)):
-        return as_it_is(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return as_it_is(raw)
     return Packed(stored=stored, codec="zstd", raw_bytes=raw_bytes, xxh3=digest(stored))
 
 
