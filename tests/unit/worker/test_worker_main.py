@@ -14,6 +14,9 @@ from moto import mock_aws
 
 from batch_jobs.worker_main import exit_code_of, main, run_assembly
 from spotproof import contract
+from spotproof.checkpoints.obstore_s3 import ObstoreObjectStore
+from spotproof.checkpoints.s3 import S3ObjectStore
+from spotproof.checkpoints.store import ObjectStore
 from spotproof.clients import Clients
 from spotproof.clock import SystemClock
 from spotproof.errors import (
@@ -49,6 +52,7 @@ ENV = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_BATCH_JOB_ID": "11111111-2222-3333-4444-555555555555",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9",  # nobody listens: a blocked IMDS
+    contract.ENV_TRANSPORT: "boto3",  # the only one that moto answers
 }
 OPTIONS = "ttl_s=6,poll_s=0.1"
 # A worker without a page of memory left, whose background threads are at work.
@@ -216,6 +220,35 @@ def test_an_input_that_changed_after_planning_is_quarantined_by_name(
 
     quarantined = [line for line in logged(capsys) if line["event"] == "shard_quarantined"]
     assert ["s3://data/in/b.txt" in line["error"] for line in quarantined] == [True]
+
+
+@pytest.mark.parametrize(
+    ("transport", "store"), [("", ObstoreObjectStore), ("obstore", ObstoreObjectStore), ("boto3", S3ObjectStore)]
+)
+def test_the_environment_chooses_what_carries_checkpoints(
+    monkeypatch: pytest.MonkeyPatch, transport: str, store: type[ObjectStore]
+) -> None:
+    buckets: list[ObjectStore] = []
+
+    def run(assembly: WorkerAssembly) -> int:
+        buckets.append(assembly.objects)
+        return contract.EXIT_DONE
+
+    monkeypatch.setattr(WorkerAssembly, "run", run)
+    monkeypatch.setenv(contract.ENV_TRANSPORT, transport)
+
+    assert work() == contract.EXIT_DONE
+
+    assert [type(bucket) for bucket in buckets] == [store]
+
+
+def test_an_unknown_transport_is_a_configuration_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(contract.ENV_TRANSPORT, "pigeon")
+
+    assert work() == contract.EXIT_CONFIGURATION
+    assert "SPOTPROOF_TRANSPORT must be obstore or boto3, got 'pigeon'" in capsys.readouterr().err
 
 
 def test_an_unknown_log_level_is_a_configuration_error(
