@@ -236,6 +236,8 @@ class WorkerAssembly:
             monitor=monitor,
             scratch=lambda: workshop.folder,
             clock=self.clock,
+            input_format=plan.header.format,
+            sharding=plan.header.strategy,
         )
         checkpointing = Checkpointing(
             engine=engine,

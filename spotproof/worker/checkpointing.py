@@ -7,7 +7,14 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from spotproof import events
-from spotproof.checkpoints.budget import StopChoice, StopDecision, decide_on_stop, dirty_budget_bytes, reserve_s
+from spotproof.checkpoints.budget import (
+    SAVE_MARGIN,
+    StopChoice,
+    StopDecision,
+    decide_on_stop,
+    dirty_budget_bytes,
+    reserve_s,
+)
 from spotproof.checkpoints.engine import CheckpointEngine, Restored, Saved, Saving
 from spotproof.checkpoints.estimate import ChangeRate, SaveCosts, SaveEstimate
 from spotproof.checkpoints.policy import Interval, SaveChoice, SaveDecision, choose_interval, decide_save
@@ -125,9 +132,11 @@ class Checkpointing:
             self._begin(state, reason=decision.reason, deadline=None)
         self._pace.leave()
 
-    def on_stop(self, state: State, stop: Signal, *, fraction_done: float, output_started: bool) -> StopAction:
+    def on_stop(
+        self, state: State, stop: Signal, *, fraction_done: float, output_started: bool, wrapped_up: bool = False
+    ) -> StopAction:
         """At a safe point under a hard stop: finish if it fits, else save and work on while that fits, else save and
-        leave, else let go of what is saved.
+        leave, else let go of what is saved. A job that has `wrapped_up` for the stop does not work on.
 
         Raises:
             LeaseLostError: the pointer was refused.
@@ -138,13 +147,19 @@ class Checkpointing:
             return StopAction.LET_GO
         self._settle()
         for _ in range(ROUNDS_MAX):
-            decision = self._decide_on_stop(state, stop, output_started=output_started)
+            decision = self._decide_on_stop(state, stop, output_started=output_started, wrapped_up=wrapped_up)
             self._tell(decision, stop, fraction_done)
             action = self._act(decision, state)
             if action is not None:
                 self._pace.leave()
                 return action
         return StopAction.LET_GO
+
+    def spare_s(self, state: State, stop: Signal) -> float:
+        """Seconds until a last save must begin to fit what is left; negative when it is late, infinite without a deadline."""
+        left_s = self._left_s(stop)
+        save_s = self._estimate.seconds(self._dirty(state) or 0) if self._plan.saves else 0.0
+        return left_s - self._reserve_s - (self._in_flight_s() or 0.0) - SAVE_MARGIN * save_s
 
     def cancel(self) -> None:
         """No save is needed any more."""
@@ -181,7 +196,7 @@ class Checkpointing:
             output_started=output_started,
         )
 
-    def _decide_on_stop(self, state: State, stop: Signal, *, output_started: bool) -> StopDecision:
+    def _decide_on_stop(self, state: State, stop: Signal, *, output_started: bool, wrapped_up: bool) -> StopDecision:
         window_s = self._left_s(stop)
         step_s = self._pace.step_s
         dirty = self._dirty(state) or 0
@@ -197,7 +212,9 @@ class Checkpointing:
             step_s=step_s,
             step_save_s=self._estimate.seconds(dirty + soon) - save_s,
             saved_since_stop=self._saved_since_stop,
-            may_work_on=stop.kind is SignalKind.NOTICE and self._options.on_notice is NoticePolicy.WORK,
+            may_work_on=not wrapped_up
+            and stop.kind is SignalKind.NOTICE
+            and self._options.on_notice is NoticePolicy.WORK,
         )
 
     def _act(self, decision: StopDecision, state: State) -> StopAction | None:
@@ -225,9 +242,14 @@ class Checkpointing:
         with self._ledger.span(Spent.CHECKPOINT):
             before_s, self._work_at_begin_s = self._work_at_begin_s, self._ledger.seconds(Spent.WORK)
             self._began_at = self._clock.monotonic()
-            self._saving = self._engine.begin(
-                state, record=lambda pointer: self._store.record_checkpoint(self._lease, pointer), deadline=deadline
-            )
+            try:
+                self._saving = self._engine.begin(
+                    state, record=lambda pointer: self._store.record_checkpoint(self._lease, pointer), deadline=deadline
+                )
+            except CheckpointError as error:  # nothing was taken: the next save is due after another interval
+                self._saving, self._work_at_begin_s = None, before_s
+                logger.warning(events.CHECKPOINT_FAILED, extra={"shard": self._lease.index, "error": str(error)})
+                return
         self._reason = reason
         self._looked_at = -math.inf
         if self._saving is None:

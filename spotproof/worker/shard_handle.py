@@ -6,6 +6,7 @@ from typing import IO, Any, Protocol
 
 from spotproof.clock import Clock
 from spotproof.interruptions.monitor import Monitor
+from spotproof.shards.model import InputFormat
 
 
 class Reader(Protocol):
@@ -33,7 +34,12 @@ class ShardHandle:
         id: stable text id of the shard.
         options: the run's options that are not Spotproof's own, as given at submit.
         output: `output.open(name)` writes a file of the shard's output.
+        input_format: what the input's records are, if it has any.
+        sharding: how the input is cut, as `shard_by` text with "auto" resolved.
+        ready_to_leave: a job that has wrapped up because of a stop sets it: what is left of the window is of no use to
+            it. The next safe point saves and lets go.
         at_safe_point: what `safe_point` does; the worker sets it.
+        spare: what `spare_s` tells; the worker sets it.
     """
 
     def __init__(
@@ -47,12 +53,19 @@ class ShardHandle:
         monitor: Monitor,
         scratch: Callable[[], Path],
         clock: Clock,
+        input_format: InputFormat = InputFormat.ANY,
+        sharding: str = "objects",
     ) -> None:
         self.index = index
         self.id = shard_id
         self.options = options
         self.output = output
+        self.input_format = input_format
+        self.sharding = sharding
+        self.ready_to_leave = False
         self.at_safe_point: Callable[[], None] = lambda: None
+        self.spare: Callable[[], float] = lambda: self.window_s
+        self._fraction_done: float | None = None
         self._reader = reader
         self._monitor = monitor
         self._scratch = scratch
@@ -101,6 +114,11 @@ class ShardHandle:
         return (stop.deadline - self._clock.now()).total_seconds()
 
     @property
+    def spare_s(self) -> float:
+        """Seconds until the last save of this shard must begin, by what saves took lately; infinite without a deadline."""
+        return self.spare()
+
+    @property
     def scratch_dir(self) -> Path:
         """A folder of this shard's own on this host, removed when the worker is through with the shard.
 
@@ -111,5 +129,10 @@ class ShardHandle:
 
     @property
     def fraction_done(self) -> float:
-        """How much of the shard's input was read, 0 to 1, by bytes."""
-        return self._reader.fraction_done
+        """How much of the shard is done, 0 to 1: of its input's bytes what was read, unless the job says otherwise."""
+        return self._reader.fraction_done if self._fraction_done is None else self._fraction_done
+
+    @fraction_done.setter
+    def fraction_done(self, fraction: float) -> None:
+        """For jobs whose work only begins when their input was read. A number that stays says: unknown."""
+        self._fraction_done = fraction

@@ -1,5 +1,6 @@
 """One lease from restore to commit: the only place where a user's function runs."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ class ShardRun:
     def _drive(self, state: State) -> Any:
         """Run the function to its end; what it returned. Its safe points are `yield` and `shard.safe_point()`."""
         self.handle.at_safe_point = lambda: self._inner_safe_point(state)
+        self.handle.spare = lambda: self._spare_s(state)
         try:
             return self._steps(state)
         except WorkerStopped as stopped:
@@ -130,11 +132,14 @@ class ShardRun:
         if not isinstance(steps, GeneratorType):
             return steps  # a function without `yield`: committed once all the same
         finished: list[Any] = []
-        while not finished:
-            with self.ledger.span(Spent.WORK):
-                finished = self._guarded(lambda: _advance(steps))
-            if not finished:
-                self._at_safe_point(state)
+        try:
+            while not finished:
+                with self.ledger.span(Spent.WORK):
+                    finished = self._guarded(lambda: _advance(steps))
+                if not finished:
+                    self._at_safe_point(state)
+        finally:
+            _end(steps)
         return finished[0]
 
     def _guarded(self, step: Callable[[], T]) -> T:
@@ -162,12 +167,18 @@ class ShardRun:
             stop = self.monitor.stop()
         if stop is None:
             return
-        action = self.checkpointing.on_stop(state, stop, fraction_done=done, output_started=started)
+        action = self.checkpointing.on_stop(
+            state, stop, fraction_done=done, output_started=started, wrapped_up=self.handle.ready_to_leave
+        )
         if action is StopAction.LET_GO:
             raise LetGoError(f"{stop.kind} by {stop.channel}")
 
     def _must_look_up(self) -> bool:
         return self.session.lost or self.monitor.stop() is not None
+
+    def _spare_s(self, state: State) -> float:
+        stop = self.monitor.stop()
+        return float("inf") if stop is None else self.checkpointing.spare_s(state, stop)
 
     def _commit(self, value: Any) -> ShardOutcome:
         self.checkpointing.cancel()
@@ -255,3 +266,12 @@ def _advance(steps: Generator[None, None, Any]) -> list[Any]:
     except StopIteration as stop:
         return [stop.value]
     return []
+
+
+def _end(steps: Generator[None, None, Any]) -> None:
+    """End a function that stands at a safe point, before its shard is handed on; one that has ended stays as it is.
+
+    Its `finally` blocks run. What they raise changes nothing any more: what happens to the shard is decided.
+    """
+    with contextlib.suppress(Exception, SystemExit):
+        steps.close()
