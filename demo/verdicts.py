@@ -7,7 +7,6 @@ from demo.hits import Aftermath, Hit
 from demo.latencies import Spread
 from demo.schedule import STEPS, Delivery, Kind
 from demo.statistics import DelayStatistics, first_difference
-from spotproof.checkpoints.policy import SAVE_SHARE_MAX
 from spotproof.leases.model import Run, RunState, Shard, ShardState
 
 
@@ -103,15 +102,15 @@ def redone_within(
 ) -> tuple[Verdict, Verdict]:
     """At most one checkpoint interval again after a kill, nothing after a notice.
 
-    A worker stretches the interval so that saving takes at most SAVE_SHARE_MAX of its time: what was in force follows
-    from the last save.
+    A save begins an interval after the one before did, or once that one is durable, and counts from its own end on: what
+    was in force follows from how long saves took.
 
     Args:
         interval_s: what the run asked for.
         step_s: the longest way to the next safe point, with the save there.
     """
     kills, notices = aftermaths[Kind.KILL], aftermaths[Kind.NOTICE]
-    in_force = [max(interval_s, each.save_s / SAVE_SHARE_MAX) for each in kills]
+    in_force = [max(interval_s, each.save_s) + each.save_s for each in kills]
     return (
         Verdict(
             claim="at most one checkpoint interval redone per kill",

@@ -9,6 +9,7 @@ from demo.latencies import spread
 from demo.schedule import Delivery, Kind, Step, plan_steps
 from demo.statistics import DelayStatistics
 from demo.verdicts import (
+    Verdict,
     all_carried_out,
     committed_once,
     count_within,
@@ -119,12 +120,13 @@ def test_redone_work_has_a_bound_for_kills_and_none_for_notices(
     assert (kill.holds, notice.holds) == holds
 
 
-def test_a_slow_save_stretches_the_interval_in_force() -> None:
-    found = dict.fromkeys(Kind, ()) | {Kind.KILL: (after(4.0, save_s=0.2),)}
+def test_a_slow_save_stretches_the_interval_in_force_by_its_own_length_only() -> None:
+    def kill(redone_s: float) -> Verdict:
+        found = dict.fromkeys(Kind, ()) | {Kind.KILL: (after(redone_s, save_s=1.5),)}
+        return redone_within(found, interval_s=1.0, step_s=0.5)[0]
 
-    kill, _ = redone_within(found, interval_s=1.0, step_s=0.5)
-
-    assert (kill.holds, kill.seen) == (True, "4.00 s (intervals in force: 4.00 s)")
+    assert (kill(3.5).holds, kill(3.5).seen) == (True, "3.50 s (intervals in force: 3.00 s)")
+    assert not kill(3.6).holds
 
 
 def test_a_missed_bar_is_shown_and_breaks_no_promise() -> None:
