@@ -34,6 +34,7 @@ class Workshop:
     spawner: Spawner | None = None  # touches fresh memory behind the job's back; None: at first use
     _folder: Path | None = field(default=None, init=False)
     _pool: "BufferPool | None" = field(default=None, init=False)
+    _images: "list[Image]" = field(default_factory=list, init=False)
 
     @property
     def folder(self) -> Path:
@@ -62,7 +63,7 @@ class Workshop:
         """A tracked image over the live bytes."""
         from spotproof.checkpoints.images.image import Image
 
-        return Image(
+        made = Image(
             name,
             live,
             slice_bytes=self.slice_bytes,
@@ -70,6 +71,8 @@ class Workshop:
             chain_max=self.chain_max,
             track=self._track,
         )
+        self._images.append(made)
+        return made
 
     def warm(self, image: "Image") -> None:
         """Let the kernel back a fresh shadow now: the first touch of memory costs many times its use."""
@@ -108,7 +111,10 @@ class Workshop:
         return self.folder / "state" / name.removeprefix("file/")
 
     def clear(self) -> None:
-        """Remove the folder's content and forget it: a new one is made when it is needed."""
+        """Stop tracking, remove the folder with its content and forget it: a new one is made when it is needed."""
+        for image in self._images:
+            image.close()
+        self._images.clear()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
