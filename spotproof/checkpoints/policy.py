@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from spotproof.checkpoints.estimate import SaveCosts
-from spotproof.checkpoints.intervals import expected_waste, with_prediction_s
+from spotproof.checkpoints.intervals import daly_s, expected_waste, first_order_holds, with_prediction_s
 from spotproof.checkpoints.presets import SavePlan
 from spotproof.checkpoints.risk import Risk
 
@@ -17,6 +17,7 @@ REQUEST_S: Final = 0.13  # one PUT at $0.005 per 1000 costs as much as so many s
 REQUEST_SHARE_MAX: Final = 0.01  # of the host's price that the requests of saves may cost
 FIRST_SAVE_S: Final = 30.0  # a first save comes early: it tells what saves cost
 BLIND_S: Final = 3.0  # and earlier still while nobody can tell how much changes
+SHORTEST_STALL_S: Final = 1e-6
 BUDGET_SHARE: Final = 0.5  # of the budget starts a save, so that the rest can change while it is carried
 
 
@@ -32,8 +33,8 @@ class Interval:
 def choose_interval(*, plan: SavePlan, costs: SaveCosts | None, restore_s: float, risk: Risk) -> Interval:
     """The interval in force: the submitter's, exactly; else the optimum for cost and risk between a floor and a cap.
 
-    T* = sqrt(2 C / (λ (1 - p))), see intervals.py; C is the stall alone, because the job works while a save is
-    carried. The floor keeps the stalls below SAVE_SHARE_MAX of the time, one carry at a time, and the requests below
+    T* = sqrt(2 C / (λ (1 - p))), or Daly's for long stalls, see intervals.py; C is the stall alone, because the job works
+    while a save is carried. The floor keeps the stalls below SAVE_SHARE_MAX of the time, one carry at a time, and the requests below
     REQUEST_SHARE_MAX of the host's price; only stalls may lift the interval over the cap.
 
     Args:
@@ -49,8 +50,7 @@ def choose_interval(*, plan: SavePlan, costs: SaveCosts | None, restore_s: float
         return Interval(seconds=plan.interval_s, floor_s=floor_s, reason=f"interval of {plan.interval_s:g} s, as asked")
     if costs is None:
         return Interval(seconds=FIRST_SAVE_S, floor_s=floor_s, reason=f"first save after {FIRST_SAVE_S:g} s")
-    stall_s = max(costs.stall_s, 1e-6)
-    best_s = with_prediction_s(save_s=stall_s, rate_per_h=risk.rate_per_h, reliability=risk.reliability)
+    best_s = _best_s(max(costs.stall_s, SHORTEST_STALL_S), risk)
     seconds = min(max(best_s, floor_s), max(CAP_S, floor_s))
     bound = "" if seconds == best_s else " (floor)" if seconds == floor_s else " (cap)"
     waste = expected_waste(
@@ -67,6 +67,12 @@ def choose_interval(*, plan: SavePlan, costs: SaveCosts | None, restore_s: float
         reason=f"interval of {seconds:.1f} s{bound}: a save stalls {1000 * costs.stall_s:.0f} ms, "
         f"{risk.rate_per_h:.3f} interruptions/h, {risk.reliability:.0%} of them announced, waste {waste:.2%}",
     )
+
+
+def _best_s(stall_s: float, risk: Risk) -> float:
+    if first_order_holds(save_s=stall_s, rate_per_h=risk.rate_per_h):
+        return with_prediction_s(save_s=stall_s, rate_per_h=risk.rate_per_h, reliability=risk.reliability)
+    return stall_s + daly_s(save_s=stall_s, rate_per_h=risk.rate_per_h * (1.0 - risk.reliability))
 
 
 def _floor_s(costs: SaveCosts | None) -> float:

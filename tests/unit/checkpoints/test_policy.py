@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotproof.checkpoints.estimate import SaveCosts
+from spotproof.checkpoints.intervals import daly_s
 from spotproof.checkpoints.policy import (
     CAP_S,
     FIRST_SAVE_S,
@@ -36,6 +37,13 @@ def test_the_interval_is_the_optimum_of_the_form_with_prediction() -> None:
     assert interval.seconds == pytest.approx(math.sqrt(2 * 0.03 * 3600 / (0.05 * 0.1)))
     for said in ("207.8 s", "30 ms", "0.050 interruptions/h", "90%", "waste 0.11%"):
         assert said in interval.reason
+
+
+def test_for_stalls_that_are_long_beside_the_time_between_interruptions_the_higher_order_counts() -> None:
+    interval = auto(SaveCosts(stall_s=2.0, carry_s=2.0, requests=1), Risk(rate_per_h=30, reliability=0.9))
+
+    assert interval.seconds == pytest.approx(2.0 + daly_s(save_s=2.0, rate_per_h=3))
+    assert interval.seconds > 69.3  # which the first order says
 
 
 def test_more_interruptions_and_worse_warnings_make_saves_more_frequent() -> None:

@@ -1,0 +1,1 @@
+"""The worker on a virtual clock whose last save must fit."""
