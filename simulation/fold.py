@@ -94,13 +94,15 @@ class Fold:
 
 
 class ArrayPart:
-    """Mixtures, each record's in a cell of its own or nearly so: changes lie scattered over the pages."""
+    """Mixtures, each record's in a cell of its own or nearly so: changes lie scattered over the pages. One more row is
+    written densely, so that its page travels whole now and then."""
 
     def __init__(self, state: Any) -> None:
-        self._cells = state.array("cells", (len(KEYS), CELLS), "int64")
+        self._cells = state.array("cells", (len(KEYS) + 1, CELLS), "int64")
 
     def add(self, key: str, number: int, mixture: int) -> None:
         self._cells[KEYS.index(key), number * 97 % CELLS] += mixture
+        self._cells[len(KEYS), [number * step % CELLS for step in (37, 101, 211)]] += number
 
     def mixed(self, key: str) -> int:
         return int(self._cells[KEYS.index(key)].sum()) % MODULUS

@@ -24,9 +24,9 @@ GRACES_S: Final = (contract.STOP_GRACE_S, AGENT_STOP_GRACE_S)  # what Batch prom
 TINY_PARTS: Final = PartSizes(single_write_max=60, write_part_bytes=100, single_copy_max=60, copy_part_bytes=80)
 # Small states take every path: segments in the manifest, packs of several, slices that are objects by themselves.
 TINY_PORTIONS: Final = (
-    EngineSizes(slice_bytes=4096, pack_bytes=1024, delta_bytes=512, inline_bytes=0, width=2),
-    EngineSizes(slice_bytes=8192, pack_bytes=4096, delta_bytes=1024, inline_bytes=400, width=3),
-    EngineSizes(slice_bytes=4096, pack_bytes=16_384, delta_bytes=256, inline_bytes=4000, width=2),
+    EngineSizes(slice_bytes=4096, pack_bytes=1024, delta_bytes=512, chain_max=3, inline_bytes=0, width=2),
+    EngineSizes(slice_bytes=8192, pack_bytes=4096, delta_bytes=1024, chain_max=2, inline_bytes=400, width=3),
+    EngineSizes(slice_bytes=4096, pack_bytes=16_384, delta_bytes=256, chain_max=5, inline_bytes=4000, width=2),
 )
 DEFAULT_PORTIONS: Final = EngineSizes()
 KEEPS: Final = (frozenset[str](),) * 6 + tuple(frozenset({kind}) for kind in KINDS) + (frozenset(KINDS),)
@@ -83,11 +83,15 @@ def draw_scenario(seed: int) -> Scenario:
     poisoned = rng.random() < 0.1
     of_state = random.Random(f"state {seed}")
     workload = replace(draw_workload(rng, poisoned=poisoned), keeps=of_state.choice(KEEPS))
+    workers = rng.choice((1, 2, 2, 3, 4))
+    options = _draw_options(rng, poisoned=poisoned)
+    if workload.keeps:
+        options["checkpoint_interval_s"] = of_state.choice(("1", "2", "10"))  # chains of saves are what it is about
     return Scenario(
         seed=seed,
         workload=workload,
-        workers=rng.choice((1, 2, 2, 3, 4)),
-        options=_draw_options(rng, poisoned=poisoned),
+        workers=workers,
+        options=options,
         rates=rates if hangs else {**rates, HANGS: 0.0},
         peace_s=PEACE_S[0] + rng.random() * (PEACE_S[1] - PEACE_S[0]),
         skew_s=rng.choice((0.0, 0.0, 1.0, 60.0, 600.0)),
@@ -99,7 +103,7 @@ def draw_scenario(seed: int) -> Scenario:
         page_jobs_max=rng.choice((1, 2, LIST_MAX)),
         burst=rng.choice(BURSTS),
         in_parts=TINY_PARTS if workload.opens_file else DEFAULT_SIZES,
-        in_portions=of_state.choice((*TINY_PORTIONS, DEFAULT_PORTIONS)),
+        in_portions=of_state.choice((*TINY_PORTIONS, *TINY_PORTIONS[:2], DEFAULT_PORTIONS)),
         repeats_completion=rng.random() < 0.5,
         attempts_max=rng.choice((1, 3, ATTEMPTS)),
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, Final
 
 from lambdas import controller, finalizer
@@ -389,7 +390,9 @@ def silence() -> None:
 
 @cache
 def _scratch_dir() -> str:
-    return tempfile.mkdtemp(prefix="spotproof-simulation-")
+    """In memory where there is such a file system: files come and go a thousand times a second."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    return tempfile.mkdtemp(prefix="spotproof-simulation-", dir=memory if memory.is_dir() else None)
 
 
 def _functions(in_parts: PartSizes) -> list[Function[Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 from simulation.checks.base import Check, TableWrite
 from simulation.checks.generations import GenerationCheck
 from simulation.checks.parsed import shard_from_item
+from simulation.checks.progress import ProgressCheck
 from simulation.faults.calls import Call
 from simulation.workload import Diary
 from spotproof.checkpoints.policy import CAP_S
@@ -80,7 +81,7 @@ class LostWorkCheck(Check):
         batch_s, stretch.last_s = now_s - stretch.last_s, now_s
         if not stretch.first_batch_s:
             stretch.first_batch_s = batch_s
-        if stretch.is_quiet:
+        if stretch.is_quiet and self.world.checks[ProgressCheck].holds(process.name, stretch.shard):
             interval_s = self.world.options.checkpoint_interval_s or CAP_S
             allowed_s = max(interval_s, SAVING_S) + 2 * batch_s + SAVING_S
             at_risk_s = now_s - stretch.safe_s

@@ -32,6 +32,10 @@ class ProgressCheck(Check):
     def is_damaged(self, shard: int) -> bool:
         return shard in self._undurable
 
+    def holds(self, process: str, shard: int) -> bool:
+        """Whether the shard's lease is still the one that the process took."""
+        return self._holders.get(shard) == process
+
     def restored(self) -> None:
         self._went_back = True
 
@@ -51,7 +55,7 @@ class ProgressCheck(Check):
 
     def began(self, process: str, shard: int, position: int, digest: int) -> None:
         self._same(shard, position, digest)
-        if self._holders.get(shard) != process:  # it was rescued before it began: nothing it writes is accepted
+        if not self.holds(process, shard):  # it was rescued before it began: nothing it writes is accepted
             self._position[(process, shard)] = position
             return
         durable = self._durable.get(shard, [0])

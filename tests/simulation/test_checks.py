@@ -641,6 +641,9 @@ def test_no_more_than_an_interval_is_at_risk_once_faults_are_over(every: int, la
     """A save covers what the job had when it began, not when it became durable."""
     stand = Stand(LostWorkCheck)
     stand.scheduler.now = 100_000_000
+    stand.checks[ProgressCheck].wrote(
+        TableWrite(partition="", sort="S#0", old=None, new=row(), call=stand.call("shard"))
+    )
     diary = stand.check.diary(stand.process, Deaf())
     diary.began(0, 0, 0)
     for position in range(1, 40):
@@ -651,6 +654,17 @@ def test_no_more_than_an_interval_is_at_risk_once_faults_are_over(every: int, la
             stand.save(saved)
             stand.write(pointing_at(saved), "record checkpoint", OWN)
     assert stand.broken == broken
+
+
+def test_who_has_lost_its_lease_can_not_save_what_it_goes_on_with() -> None:
+    stand = Stand(LostWorkCheck)
+    stand.scheduler.now = 100_000_000
+    diary = stand.check.diary(stand.process, Deaf())
+    diary.began(0, 0, 0)
+    for position in range(1, 40):
+        stand.process.clock.seconds += 1.0
+        diary.folded(0, 1, position, 0)
+    assert not stand.broken
 
 
 @pytest.mark.parametrize(
