@@ -1,5 +1,6 @@
 """An S3-shaped HTTP server in this process, for clients that speak to sockets; any of its answers can be a fault."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ HEADERS = {"ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
 class S3Server:
     """Answers as S3 does, but for the faults in `next_answers`, each of which answers one request."""
 
-    def __init__(self) -> None:
-        self._http = HttpServer(self._respond)
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._http = HttpServer(self._respond, tls=tls)
         self.start_over()
 
     @property

@@ -3,13 +3,16 @@
 import random
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 
+from bench.servers.certificate import CERTIFICATE, server_context
 from spotproof.checkpoints import obstore_s3
 from spotproof.checkpoints.obstore_s3 import ObstoreObjectStore
 from spotproof.checkpoints.s3 import S3ObjectStore
@@ -301,6 +304,23 @@ def test_the_usual_chain_of_credentials_serves_obstore(server: S3Server, monkeyp
 
     assert "from-the-chain/" in server.requests[0].headers["authorization"]
     assert server.requests[0].headers["x-amz-security-token"] == "a-token"
+
+
+def test_only_a_server_whose_certificate_is_trusted_gets_anything(tmp_path: Path) -> None:
+    with S3Server(server_context(tmp_path)).serving() as server:
+        server.start_over(BUCKET)
+        trusting = replace(clients_of(server.url).settings, ca_bundle=str(tmp_path / CERTIFICATE))
+
+        with pytest.raises(AwsUnavailableError, match="write s3://work-bucket/k"):
+            store_of(server.url).put("k", SOME)
+        assert server.requests == []
+
+        for store in (
+            ObstoreObjectStore(clients=Clients(trusting), bucket=BUCKET, retrier=retrier()),
+            S3ObjectStore(client=Clients(trusting).s3, bucket=BUCKET, retrier=retrier()),
+        ):
+            store.put("k", SOME)
+            assert store.get("k", size_max=len(SOME)) == SOME
 
 
 class Rotating(Credentials):

@@ -42,6 +42,11 @@ def test_obstore_gets_the_region_and_endpoint_of_the_other_clients(region: str) 
     assert store.retry_config["max_retries"] == 0
 
 
+def test_the_certificates_to_trust_come_from_the_environment() -> None:
+    assert AwsSettings.from_env({"AWS_CA_BUNDLE": "/etc/ours.pem"}).ca_bundle == "/etc/ours.pem"
+    assert AwsSettings.from_env({"AWS_CA_BUNDLE": ""}).ca_bundle is None
+
+
 def test_nothing_travels_over_plain_http_to_another_host() -> None:
     settings = AwsSettings(
         region="eu-west-1", endpoint_url="http://192.0.2.1:80", access_key_id="test", secret_access_key="test"
