@@ -149,6 +149,13 @@ def number(value: object, *, at_most: int = NUMBER_MAX) -> int:
     return value
 
 
+def text(value: Any) -> str:
+    """The value, if it is text that can be written; else raises TypeError or ValueError."""
+    written: str = typed(value, str)
+    written.encode()
+    return written
+
+
 def typed(value: Any, kind: type) -> Any:
     """The value, if it is of exactly this type; else raises TypeError."""
     if type(value) is not kind:

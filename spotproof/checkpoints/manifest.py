@@ -8,6 +8,7 @@ Keys of data objects are written without the prefix of the shard, so that no man
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -25,6 +26,7 @@ from spotproof.checkpoints.entries import (
     map_to_json,
     number,
     slice_size,
+    text,
     typed,
 )
 from spotproof.checkpoints.manifest_keys import (
@@ -55,6 +57,7 @@ SCHEMA: Final = 2  # 1 knew no images; a checkpoint of it is not read any more
 MANIFEST_BYTES_MAX: Final = 16 * 2**20
 INLINE_BYTES_MAX: Final = 64 * 2**10  # larger inline values travel as an object of their own
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+_FORMAT_ID: Final = re.compile(r"[0-9a-z.-]{1,64}")
 _MEMBERS: Final = frozenset(
     {"schema", "run", "shard", "epoch", "seq", "nonce", "parent", "writer", "created", "serializer", "inline", "values"}
     | {"maps", "images", "slice_bytes"}
@@ -171,17 +174,17 @@ def _verified(data: bytes) -> dict[str, Any]:
 
 def _from_json(body: dict[str, Any]) -> Manifest:
     check_members(body, set(_MEMBERS))
-    run_id, shard = typed(body["run"], str), number(body["shard"])
+    run_id, shard = text(body["run"]), number(body["shard"])
     prefix = checkpoints_prefix(run_id, shard)
     manifest = Manifest(
         run_id=run_id,
         shard=shard,
-        id=ManifestId(epoch=number(body["epoch"]), seq=number(body["seq"]), nonce=typed(body["nonce"], str)),
-        parent=None if body["parent"] is None else typed(body["parent"], str),
-        writer=typed(body["writer"], str),
+        id=ManifestId(epoch=number(body["epoch"]), seq=number(body["seq"]), nonce=text(body["nonce"])),
+        parent=None if body["parent"] is None else text(body["parent"]),
+        writer=text(body["writer"]),
         created=_moment(body["created"]),
-        serializer=typed(body["serializer"], str),
-        inline=None if body["inline"] is None else typed(body["inline"], str),
+        serializer=_format_id(body["serializer"]),
+        inline=None if body["inline"] is None else text(body["inline"]),
         values=None if body["values"] is None else Segment.from_json(body["values"], prefix=prefix),
         maps={name: map_from_json(entry, prefix=prefix) for name, entry in typed(body["maps"], dict).items()},
         images=_images_from_json(body, prefix),
@@ -193,11 +196,17 @@ def _from_json(body: dict[str, Any]) -> Manifest:
     return manifest
 
 
-def _moment(text: Any) -> datetime:
-    moment = parse_utc(text)
-    if moment.isoformat() != text:
-        raise ValueError(f"expected a moment as isoformat writes it, got {text!r:.200}")
+def _moment(value: Any) -> datetime:
+    moment = parse_utc(value)
+    if moment.isoformat() != value:
+        raise ValueError(f"expected a moment as isoformat writes it, got {value!r:.200}")
     return moment
+
+
+def _format_id(value: Any) -> str:
+    if not _FORMAT_ID.fullmatch(text(value)):
+        raise ValueError(f"no format of values is called {value!r:.200}")
+    return text(value)
 
 
 def _images_from_json(body: dict[str, Any], prefix: str) -> dict[str, ImageEntry]:

@@ -110,6 +110,7 @@ class Restorer:
             for number, (_, seq) in enumerate(window):
                 load.apply(*read.pop(number), seq=seq)
         self._run([self._load_job(image, start, stop) for start, stop in load.ranges()])
+        live.check_loaded()
         image.restored(entry)
         return image
 

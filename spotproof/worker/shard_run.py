@@ -96,7 +96,7 @@ class ShardRun:
             return self._release(interrupted=True, reason=str(stop))
         except UserCodeError as error:
             return self._fail(classify_failure(error.__cause__ or error))
-        except ScratchFullError as error:
+        except (ScratchFullError, MemoryError) as error:  # as early as when the saved state is too big for this host
             return self._fail(classify_failure(error))
         except (LeaseLostError, SessionLostError) as error:
             return self._lose(error)

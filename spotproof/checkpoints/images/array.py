@@ -15,6 +15,7 @@ from spotproof.errors import CheckpointCorruptError, UnsavableValueError
 KIND: Final[ImageKind] = "array"
 BYTES_MAX: Final = 2**40
 KINDS_OF_NUMBERS: Final = "biufcSU"  # numpy dtype kinds whose bytes mean the same everywhere
+SIZES_MAX: Final = {"f": 8, "c": 16}  # bytes; a longer float is another format on every architecture
 DIMENSIONS_MAX: Final = 32
 
 
@@ -47,6 +48,9 @@ class LiveArray:
     def load(self, shadow: Bytes8, start: int, stop: int) -> None:
         self._memory[start:stop] = shadow[start:stop]
 
+    def check_loaded(self) -> None:
+        """Any bytes are numbers."""
+
 
 def new_array(name: str, shape: object, dtype: object) -> LiveArray:
     """A zeroed array.
@@ -64,12 +68,13 @@ def restored_array(descr: dict[str, Any], length: int) -> LiveArray:
         CheckpointCorruptError: the description is none, or does not fit the length.
     """
     try:
-        live = LiveArray(shape=check_shape("", descr["shape"]), dtype=check_dtype("", descr["dtype"]))
+        shape, dtype = check_shape("", descr["shape"]), check_dtype("", descr["dtype"])
     except (KeyError, UnsavableValueError) as error:
         raise CheckpointCorruptError(f"no description of an array: {error}") from error
-    if live.array.nbytes != length:
-        raise CheckpointCorruptError(f"an array of {live.array.nbytes} bytes is said to have {length}")
-    return live
+    size_bytes = math.prod(shape) * dtype.itemsize
+    if size_bytes != length:
+        raise CheckpointCorruptError(f"an array of {size_bytes} bytes is said to have {length}")
+    return LiveArray(shape=shape, dtype=dtype)
 
 
 def check_shape(name: str, shape: object) -> tuple[int, ...]:
@@ -86,9 +91,10 @@ def check_dtype(name: str, dtype: object) -> np.dtype[Any]:
     """The dtype with its byte order; UnsavableValueError if its bytes mean nothing elsewhere."""
     try:
         known: np.dtype[Any] = np.dtype(dtype)  # type: ignore[call-overload]
-    except TypeError:
-        raise UnsavableValueError(f"state.array({name!r}): {dtype!r} is no numpy dtype") from None
-    if known.kind not in KINDS_OF_NUMBERS or known.itemsize == 0 or known.names is not None:
+    except (TypeError, ValueError, SyntaxError):  # which one depends on how wrong it is
+        raise UnsavableValueError(f"state.array({name!r}): {dtype!r:.200} is no numpy dtype") from None
+    meaning = known.kind in KINDS_OF_NUMBERS and known.itemsize <= SIZES_MAX.get(known.kind, known.itemsize)
+    if not meaning or known.itemsize == 0 or known.names is not None:
         raise UnsavableValueError(
             f"state.array({name!r}): dtype {known} can't be saved; use numbers, booleans or fixed-width text"
         )

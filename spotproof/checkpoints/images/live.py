@@ -36,6 +36,14 @@ class Live(Protocol):
         """Take over the restored bytes [start, stop). Called for several ranges at once, by several threads."""
         ...
 
+    def check_loaded(self) -> None:
+        """Nothing, if the restored bytes make sense.
+
+        Raises:
+            CheckpointCorruptError: they do not.
+        """
+        ...
+
 
 def length_of(pieces: Sequence[Piece]) -> int:
     """Bytes that the pieces cover."""

@@ -71,6 +71,10 @@ class LiveTensors:
         if self._restored is not None:
             self._restored[start:stop] = shadow[start:stop]
 
+    def check_loaded(self) -> None:
+        """Tell now what `saved` would tell the user's code: while an older generation can stand in."""
+        self.saved()
+
     def saved(self) -> dict[str, SavedTensor]:
         """What was restored and not bound yet.
 
