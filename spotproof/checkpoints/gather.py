@@ -89,6 +89,8 @@ class Gatherer:
             self._gather_images(state)
         except BaseException:
             self._gathered(state, values, values_on_record).settle_failed()
+            for each in self._images:
+                self._workshop.pool.give_back(each.buffer)
             raise
         gathered = self._gathered(state, values, values_on_record)
         dropped = self._current is not None and not self._current.images.keys() <= gathered.kept_images

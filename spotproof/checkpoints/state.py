@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spotproof.checkpoints.names import flaw_in_path
+from spotproof.checkpoints.names import flaw_in_path, flaw_in_paths
 from spotproof.checkpoints.serializers import DEFAULT
 from spotproof.checkpoints.state_directory import LISTINGS, StateDirectory, Still, below
 from spotproof.checkpoints.state_map import StateMap, check_map_name
@@ -96,7 +96,8 @@ class State(MutableMapping[str, Any]):
         live = image.live
         assert isinstance(live, LiveArray), "only arrays are stored below array/"
         wanted = check_shape(name, shape), check_dtype(name, dtype)
-        if (live.array.shape, live.dtype) != wanted:
+        # Byte order apart: whoever names none goes on where another architecture stopped.
+        if (live.array.shape, live.dtype.newbyteorder("=")) != (wanted[0], wanted[1].newbyteorder("=")):
             raise UnsavableValueError(
                 f"state.array({name!r}) is {live.dtype} of shape {live.array.shape}, asked for as {wanted[1]} of {wanted[0]}"
             )
@@ -120,6 +121,10 @@ class State(MutableMapping[str, Any]):
             raise UnsavableValueError(
                 f"state.file({path!r}): state.directory({taken[0]!r}) saves what is in it already"
             )
+        others = {key.removeprefix("file/") for key in self._images if key.startswith("file/")}
+        flaw = None if name in others else flaw_in_paths([name, *others])
+        if flaw is not None:
+            raise UnsavableValueError(f"state.file({path!r}): {flaw}; forget_file() the one that is no more")
         return self._file(name)
 
     def _file(self, name: str) -> Path:

@@ -56,9 +56,6 @@ class LiveFile:
             os.close(self._loading)
             self._loading = None
 
-    def _unreadable(self, error: OSError) -> UnsavableValueError:
-        return UnsavableValueError(f"state.file({self.path.name!r}) can't be read: {error.strerror}")
-
     def allocate_shadow(self, size_bytes: int) -> Bytes8:
         return allocate_on_disk(self._scratch_dir, size_bytes)
 
@@ -75,6 +72,9 @@ class LiveFile:
 
     def check_loaded(self) -> None:
         """Any bytes are a file."""
+
+    def _unreadable(self, error: OSError) -> UnsavableValueError:
+        return UnsavableValueError(f"state.file({self.path.name!r}) can't be read: {error.strerror}")
 
 
 def restored_file(path: Path, descr: dict[str, Any], length: int, *, scratch_dir: str) -> LiveFile:

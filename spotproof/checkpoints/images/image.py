@@ -89,7 +89,8 @@ class Image:
         self._pieces: Sequence[Piece] = ()
         self._tail: Bytes8 = self.shadow
         self._tracker = track(self)
-        self._pending: Numbers = _NONE  # pages of a failed save
+        self._pending: Numbers = _NONE  # pages that were collected and did not become durable
+        self._in_flight: Numbers = _NONE  # pages of the save on its way
         self._invalid: frozenset[int] = frozenset()  # slices whose shadow is not what is durable
 
     def pieces(self) -> Sequence[Piece]:
@@ -136,12 +137,14 @@ class Image:
         try:
             if all_anew:
                 self._invalid = frozenset(range(-(-self._extent(length) // self._slice_bytes)))
-            return self._gather(pool, length, room_bytes, may_rebase=may_rebase)
+            return self._gather(pool, length, room_bytes, may_rebase=may_rebase, all_anew=all_anew)
         finally:
             self._pieces = ()
             self.live.release()
 
-    def _gather(self, pool: BufferPool, length: int, room_bytes: int, *, may_rebase: bool) -> ImageGather | None:
+    def _gather(
+        self, pool: BufferPool, length: int, room_bytes: int, *, may_rebase: bool, all_anew: bool
+    ) -> ImageGather | None:
         extent = self._extent(length)
         pages = self._collect(extent)
         rewritten = self._rewritten(pages)
@@ -151,13 +154,15 @@ class Image:
         blocks = blocks[~np.isin(blocks * BLOCK // self._slice_bytes, sorted(whole))] if whole else blocks
         entry = self.entry
         known = entry is not None and (entry.descr, entry.length) == (describe, length)
-        if known and not whole and not len(blocks):
+        if known and not whole and not len(blocks) and not all_anew:
             self._pending = _NONE  # written again with the same bytes
             return None
         buffer, deltas = self._copy(blocks, pool)
-        for number in whole:
-            start, size = self.span(number, extent)
-            copy_range(self._pieces, start, start + size, self.shadow[start : start + size])
+        for number in whole:  # to its end, also where a failed save of a longer image wrote
+            memory = self.shadow[number * self._slice_bytes : (number + 1) * self._slice_bytes]
+            start = number * self._slice_bytes
+            copy_range(self._pieces, start, start + len(memory), memory)
+        self._in_flight, self._pending = self._pending, _NONE
         return ImageGather(
             image=self,
             describe=describe,
@@ -184,12 +189,13 @@ class Image:
 
     def settle(self, gathered: ImageGather, entry: ImageEntry | None) -> None:
         """The save has ended: with the manifest's entry of this image if it is durable, else with None."""
+        in_flight, self._in_flight = self._in_flight, _NONE
         if entry is None:
-            self._invalid |= frozenset(gathered.whole)  # pages are still pending: only success forgets them
+            self._invalid |= frozenset(gathered.whole)
+            self._pending = np.union1d(self._pending, in_flight)
             return
         self.entry = entry
-        self._pending = _NONE
-        self._invalid = frozenset()
+        self._invalid -= frozenset(gathered.whole)  # others lie behind the end: they are when the image grows again
 
     def advance(self, gathered: ImageGather) -> None:
         """Bring the shadow to what is durable now; part of the save, before it ends."""
@@ -203,6 +209,7 @@ class Image:
     def restored(self, entry: ImageEntry) -> None:
         """The live bytes and the shadow are those of `entry`."""
         self.entry = entry
+        self.live.release()
         self.arm()
 
     def close(self) -> None:
@@ -229,7 +236,7 @@ class Image:
         if len(self._pending):
             pages = np.union1d(self._pending, pages)
         pages = self._outside(pages[pages < padded(extent) // PAGE], self._invalid)
-        self._pending = pages  # until the save is settled: whoever fails in between forgets nothing
+        self._pending = pages  # whoever fails from here on forgets nothing
         return pages
 
     def _outside(self, pages: Numbers, slices: frozenset[int]) -> Numbers:
@@ -255,7 +262,10 @@ class Image:
         per_slice = np.bincount(blocks * BLOCK // self._slice_bytes, minlength=count).tolist()
         invalid = frozenset(each for each in self._invalid if each < count)
         dense = dense_slices(
-            per_slice, blocks_per_slice=self._slice_bytes // BLOCK, room_blocks=max(0, room_bytes) // BLOCK
+            per_slice,
+            blocks_per_slice=self._slice_bytes // BLOCK,
+            room_blocks=max(0, room_bytes) // BLOCK,
+            last_blocks=-(-self.span(count - 1, extent)[1] // BLOCK) if count else None,
         )
         if not may_rebase or self.entry is None or not len(blocks):
             return invalid | dense

@@ -22,14 +22,20 @@ class Chain:
     touched: Sequence[tuple[int, frozenset[int]]]  # (seq, slices) of each delta, oldest first
 
 
-def dense_slices(changed: Sequence[int], *, blocks_per_slice: int, room_blocks: int) -> frozenset[int]:
+def dense_slices(
+    changed: Sequence[int], *, blocks_per_slice: int, room_blocks: int, last_blocks: int | None = None
+) -> frozenset[int]:
     """Slices that go whole because much of them changed, or because the gather buffer has no room for their blocks.
 
     Args:
         changed: changed blocks of each slice.
         room_blocks: how many blocks the gather buffer takes in all.
+        last_blocks: blocks of the last slice, if it is shorter than the others.
     """
-    whole = {number for number, count in enumerate(changed) if count > DENSE_SHARE * blocks_per_slice}
+    sizes = [blocks_per_slice] * len(changed)
+    if sizes and last_blocks is not None:
+        sizes[-1] = last_blocks
+    whole = {number for number, count in enumerate(changed) if count > DENSE_SHARE * sizes[number]}
     rest = sum(count for number, count in enumerate(changed) if number not in whole)
     if rest > room_blocks:
         for number in sorted(range(len(changed)), key=lambda each: changed[each], reverse=True):
