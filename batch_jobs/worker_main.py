@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = WorkerSettings.from_env(environment())
         formatter = _configure_logs(settings, arguments)
     except SpotproofError as error:
-        return _refuse(error)
+        return refuse(error)
     return _to_exit_code(lambda: _assemble(arguments, settings, clock, formatter).run())
 
 
@@ -77,7 +77,7 @@ def _to_exit_code(work: Callable[[], int]) -> int:
         return work()
     except SpotproofError as error:
         logger.error(events.WORKER_FAILED, extra={"error": str(error), "exit_code": exit_code_of(error)})
-        return _refuse(error)
+        return refuse(error)
     except Exception as error:
         logger.exception(events.WORKER_FAILED, extra={"error": repr(error), "exit_code": contract.EXIT_UNEXPECTED})
         return contract.EXIT_UNEXPECTED
@@ -176,7 +176,8 @@ def _configure_logs(settings: WorkerSettings, arguments: argparse.Namespace) -> 
         raise ConfigurationError(f"environment variable {contract.ENV_LOG_LEVEL}: {error}") from error
 
 
-def _refuse(error: SpotproofError) -> int:
+def refuse(error: SpotproofError) -> int:
+    """Say on one line why there will be no work; the exit code."""
     print(f"spotproof: error: {error}", file=sys.stderr, flush=True)
     return exit_code_of(error)
 

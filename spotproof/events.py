@@ -31,6 +31,10 @@ SESSION_LOST: Final = "session_lost"
 HEARTBEAT_LATE: Final = "heartbeat_late"
 WATCHER_DEGRADED: Final = "watcher_degraded"  # a signal source does not answer; never read as "no spot"
 REQUEST_RETRIED: Final = "request_retried"
+PROGRAM_STARTED: Final = "program_started"  # a wrapped program
+PROGRAM_OUTPUT: Final = "program_output"  # one line that it printed
+PROGRAM_ASKED_TO_STOP: Final = "program_asked_to_stop"
+PROGRAM_ENDED: Final = "program_ended"
 
 # --- log events of whoever takes leases away or closes runs -------------------------------------------------------
 STOP_FILE_WRITTEN: Final = "stop_file_written"

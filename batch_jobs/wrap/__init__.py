@@ -1,0 +1,1 @@
+"""Any program as a job: its folder is the state, its output folder is the output."""
