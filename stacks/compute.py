@@ -12,12 +12,13 @@ from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from spotproof import contract
+from spotproof.errors import ConfigurationError
 from stacks.bootstrap_text import bootstrap_text
 from stacks.bundle import Bundles
 from stacks.fleet import Fleet
 from stacks.grants import Grant
 from stacks.instance_types import check_types
-from stacks.jobs import JobSpec
+from stacks.jobs import JobSpec, check_rows
 from stacks.permissions import Targets, statements
 from stacks.settings import DeploySettings
 from stacks.state import StateStack
@@ -25,6 +26,7 @@ from stacks.state import StateStack
 PUBLIC_IMAGE = "public.ecr.aws/docker/library/python:{python}-slim"
 BOOTSTRAP = Path("batch_jobs") / "bootstrap.py"
 WORKER_MODULE = "batch_jobs.worker_main"
+WRAP_MODULE = "batch_jobs.wrap"  # the same worker around a program
 WORKER_GRANTS = (
     Grant.SHARDS_READ,
     Grant.SHARDS_WRITE,
@@ -51,6 +53,7 @@ class ComputeStack(Stack):
     ) -> None:
         name = settings.stack_name(contract.STACK_COMPUTE)
         super().__init__(scope, name, stack_name=name, description="Spotproof: Batch on Spot and on-demand")
+        check_rows(jobs)
         self._settings, self._state, self._bundles = settings, state, bundles
         self._bootstrap = bootstrap_text(root / BOOTSTRAP)
         types = check_types(settings.instance_types, jobs, architecture=settings.architecture)
@@ -64,6 +67,7 @@ class ComputeStack(Stack):
         )
         self._job_role = self._role()
         for job in jobs:
+            _check_program(job, root)
             self._job_definition(job)
         self._outputs([job.definition_name(settings.prefix) for job in jobs])
 
@@ -126,10 +130,16 @@ class ComputeStack(Stack):
         )
 
     def _command(self, job: JobSpec) -> list[str]:
-        command = ["python3", "-c", self._bootstrap, WORKER_MODULE, "--job", job.name, "--module", job.module]
-        for parameter in contract.JOB_PARAMETERS:
-            command += [f"--{parameter.replace('_', '-')}", f"Ref::{parameter}"]
-        return command
+        work = (
+            [WRAP_MODULE, "--job", job.name]
+            if job.command
+            else [WORKER_MODULE, "--job", job.name, "--module", job.module]
+        )
+        parameters = [
+            word for name in contract.JOB_PARAMETERS for word in (f"--{name.replace('_', '-')}", f"Ref::{name}")
+        ]
+        wrapped = ["--", *job.command] if job.command else []
+        return ["python3", "-c", self._bootstrap, *work, *parameters, *wrapped]
 
     def _environment(self, job: JobSpec, definition: str) -> dict[str, str]:
         return {
@@ -147,6 +157,16 @@ class ComputeStack(Stack):
             "HOME": "/tmp",  # noqa: S108 - nobody has no home; libraries that want one get the container's own scratch
             "PYTHONUNBUFFERED": "1",
         }
+
+
+def _check_program(job: JobSpec, root: Path) -> None:
+    """Raises ConfigurationError if a job's program should be in the worker bundle and is not there."""
+    program = job.bundled_program
+    if program is not None and not (root / program).is_file():
+        raise ConfigurationError(
+            f"job {job.name!r} in stacks/jobs.py: there is no {program}; put the program below batch_jobs/, or name one "
+            "of the image by its absolute path"
+        )
 
 
 def _retry_rules() -> list[batch.RetryStrategy]:

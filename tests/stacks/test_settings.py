@@ -139,4 +139,4 @@ def test_a_job_that_needs_more_processors_than_a_type_has_is_refused() -> None:
 @pytest.mark.parametrize("wrong", [{"vcpus": 0}, {"memory_mib": 3}, {"timeout_s": 59}])
 def test_a_row_that_batch_would_refuse_is_refused_first(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match=r"job 'odd' in stacks/jobs.py needs"):
-        JobSpec(name="odd", module="m", **wrong)
+        JobSpec(name="odd", module="m", **wrong).check()
