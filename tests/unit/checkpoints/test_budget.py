@@ -162,7 +162,7 @@ def test_a_save_in_flight_is_waited_for_when_leaving_or_when_time_is_short() -> 
     )
     assert working(in_flight_s=102.0).choice is StopChoice.WAIT
     assert decide(in_flight_s=20.0, window_s=math.inf).again_in_s is None
-    assert decide(in_flight_s=20.0, can_save=False).choice is StopChoice.WAIT
+    assert working(in_flight_s=20.0, can_save=False).choice is StopChoice.WAIT
 
 
 def test_a_save_in_flight_that_will_not_end_in_time_is_let_go_of() -> None:

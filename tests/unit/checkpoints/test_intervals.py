@@ -36,6 +36,7 @@ def test_warnings_make_saves_rarer_by_the_root_of_what_they_miss() -> None:
 
 def test_daly_meets_young_where_saves_are_short_and_differs_where_they_are_not() -> None:
     assert daly_s(save_s=0.01, rate_per_h=0.05) == pytest.approx(young_s(save_s=0.01, rate_per_h=0.05), rel=1e-3)
+    assert daly_s(save_s=60, rate_per_h=1) == pytest.approx(617.88, abs=0.01)
     assert daly_s(save_s=600, rate_per_h=1) < 0.9 * young_s(save_s=600, rate_per_h=1)
     assert daly_s(save_s=7200, rate_per_h=1) == 3600
 
@@ -88,6 +89,11 @@ def test_starting_again_without_saves_costs_what_trials_show() -> None:
 
     expected = waste_without_saves(work_s=3600, rate_per_h=0.5, restart_s=60)
     assert total / trials / 3600 - 1 == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize(("rate", "waste"), [(0.05, 0.0263), (0.2, 0.1107)])
+def test_an_hour_without_saves_is_dear(rate: float, waste: float) -> None:
+    assert waste_without_saves(work_s=3600, rate_per_h=rate, restart_s=60) == pytest.approx(waste, abs=1e-4)
 
 
 def test_the_first_order_is_trusted_while_saves_are_short() -> None:

@@ -46,6 +46,13 @@ def test_for_stalls_that_are_long_beside_the_time_between_interruptions_the_high
     assert interval.seconds > 69.3  # which the first order says
 
 
+def test_the_waste_in_the_reason_counts_what_is_lost_while_a_save_is_carried() -> None:
+    quick, slow = SaveCosts(stall_s=0.03, carry_s=0.2, requests=3), SaveCosts(stall_s=0.03, carry_s=200, requests=3)
+
+    assert "waste 0.11%" in auto(quick).reason
+    assert "waste 0.14%" in auto(slow).reason
+
+
 def test_more_interruptions_and_worse_warnings_make_saves_more_frequent() -> None:
     assert auto(CHEAP, Risk(rate_per_h=0.2, reliability=0.9)).seconds < auto(CHEAP).seconds
     assert auto(CHEAP, Risk(rate_per_h=0.05, reliability=0.5)).seconds < auto(CHEAP).seconds
