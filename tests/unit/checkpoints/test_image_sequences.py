@@ -4,6 +4,7 @@ import logging
 import random
 import shutil
 import tempfile
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from spotproof.checkpoints.carry import EngineSizes
+from spotproof.checkpoints.engine import Saved
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.checkpoints.state import State
 from spotproof.checkpoints.workshop import Workshop
 from spotproof.errors import AwsUnavailableError
 from spotproof.leases.model import CheckpointPointer
 from tests.fakes.ids import CountingIds
-from tests.unit.checkpoints.builders import TINY, make_engine
+from tests.unit.checkpoints.builders import TINY, make_engine, manifest_of, save
 from tests.unit.checkpoints.test_engine import FailingStore
 
 LENGTH_MAX = 60_000  # of the file: eight tiny slices
@@ -126,3 +129,37 @@ class ImageLife(RuleBasedStateMachine):
 
 TestImageLife = ImageLife.TestCase
 TestImageLife.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+def restored_twin(objects: InMemoryObjectStore, saved: Saved, sizes: EngineSizes = TINY) -> State:
+    restored = make_engine(objects, 2, sizes=sizes).restore(saved.pointer)
+    assert restored.fell_back is None
+    return restored.state
+
+
+def test_a_last_slice_that_became_zeros_is_not_brought_back_to_life_by_older_deltas() -> None:
+    objects, sizes = InMemoryObjectStore(), replace(TINY, slice_bytes=2**17)  # zeros of less are stored like any bytes
+    engine = make_engine(objects, sizes=sizes)
+    state = engine.restore(None).state
+    blocks = state.array("blocks", (3 * 512, 256), "uint8")
+    for changed in (slice(1024, 1124), slice(1124, 1224)):  # twice too few of the slice's blocks to send it whole
+        blocks[changed] = 7
+        save(engine, state)
+    blocks[:] = 0
+
+    last = save(engine, state)
+
+    assert manifest_of(objects, last.pointer).images["array/blocks"].slices[-1].segment is None
+    assert not restored_twin(objects, last, sizes).array("blocks", blocks.shape, "uint8").any()
+
+
+def test_a_file_that_shrank_and_grew_again_has_a_base_longer_than_itself() -> None:
+    objects = InMemoryObjectStore()
+    engine = make_engine(objects, sizes=TINY)
+    state = engine.restore(None).state
+    data = random.Random(1).randbytes(TINY.slice_bytes - 100)
+    for content in (data, data[:1000], data[:1000] + bytes(5000) + b"x"):
+        state.file("work.bin").write_bytes(content)
+        last = save(engine, state)
+
+        assert restored_twin(objects, last).file("work.bin").read_bytes() == content
