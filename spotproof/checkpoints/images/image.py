@@ -8,7 +8,13 @@ import numpy as np
 
 from spotproof.checkpoints.block_delta import blocks_of, blocks_within, delta_bytes
 from spotproof.checkpoints.images.live import Live, length_of
-from spotproof.checkpoints.images.slices import Chain, dense_slices, rolling_slices
+from spotproof.checkpoints.images.slices import (
+    DENSE_SHARE,
+    DENSE_SHARE_HURRIED,
+    Chain,
+    dense_slices,
+    rolling_slices,
+)
 from spotproof.checkpoints.manifest import ImageEntry
 from spotproof.checkpoints.memory.arena import BufferPool, allocate
 from spotproof.checkpoints.memory.pages import (
@@ -266,6 +272,7 @@ class Image:
             blocks_per_slice=self._slice_bytes // BLOCK,
             room_blocks=max(0, room_bytes) // BLOCK,
             last_blocks=-(-self.span(count - 1, extent)[1] // BLOCK) if count else None,
+            dense_share=DENSE_SHARE if may_rebase else DENSE_SHARE_HURRIED,
         )
         if not may_rebase or self.entry is None or not len(blocks):
             return invalid | dense

@@ -7,6 +7,7 @@ from typing import Final
 from spotproof.checkpoints.workshop import CHAIN_MAX
 
 DENSE_SHARE: Final = 0.3  # of a slice's blocks: beyond it a whole slice is hardly bigger, and ends its chain of deltas
+DENSE_SHARE_HURRIED: Final = 0.9  # where nothing but the bytes counts: a last save must carry what changed, and no more
 DELTAS_TO_BASE_MAX: Final = 0.5  # slices are rewritten once the deltas exceed this share of the bases
 REWRITE_SHARE: Final = 2.0  # of a delta's own bytes: how much a single save may rewrite for tidiness
 BASE_BYTES_MIN: Final = 2**20  # below it deltas are never too many for their base
@@ -23,7 +24,12 @@ class Chain:
 
 
 def dense_slices(
-    changed: Sequence[int], *, blocks_per_slice: int, room_blocks: int, last_blocks: int | None = None
+    changed: Sequence[int],
+    *,
+    blocks_per_slice: int,
+    room_blocks: int,
+    last_blocks: int | None = None,
+    dense_share: float = DENSE_SHARE,
 ) -> frozenset[int]:
     """Slices that go whole because much of them changed, or because the gather buffer has no room for their blocks.
 
@@ -31,11 +37,12 @@ def dense_slices(
         changed: changed blocks of each slice.
         room_blocks: how many blocks the gather buffer takes in all.
         last_blocks: blocks of the last slice, if it is shorter than the others.
+        dense_share: of a slice's blocks that are much.
     """
     sizes = [blocks_per_slice] * len(changed)
     if sizes and last_blocks is not None:
         sizes[-1] = last_blocks
-    whole = {number for number, count in enumerate(changed) if count > DENSE_SHARE * sizes[number]}
+    whole = {number for number, count in enumerate(changed) if count > dense_share * sizes[number]}
     rest = sum(count for number, count in enumerate(changed) if number not in whole)
     if rest > room_blocks:
         for number in sorted(range(len(changed)), key=lambda each: changed[each], reverse=True):
