@@ -35,4 +35,9 @@ COMMANDS: Final = (
         module="spotproof_cli.commands.interrupt",
         summary="Interrupt workers of a run on purpose, in the local account.",
     ),
+    CommandEntry(
+        name="wrap",
+        module="spotproof_cli.commands.wrap",
+        summary="Run any program as a worker's job, here: spotproof wrap … -- CMD…",
+    ),
 )
