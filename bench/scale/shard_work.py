@@ -140,6 +140,9 @@ class ModelEngine:
     def pending_bytes(self, _state: State) -> int:
         return STATE_BYTES
 
+    def carried_at_most(self, _state: State, dirty_bytes: int) -> int:
+        return dirty_bytes
+
     @property
     def busy(self) -> bool:
         return self._saving is not None

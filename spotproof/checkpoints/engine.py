@@ -263,6 +263,14 @@ class CheckpointEngine:
         self._workshop.clear()
 
     def _carry_on(self, saving: Saving, carry: Carry, record: Record, ended: Callable[[], None]) -> None:
+        try:
+            self._carry(saving, carry, record)
+            if saving.manifest is not None and saving.deadline is None:
+                self._collect(saving.manifest)
+        finally:
+            ended()
+
+    def _carry(self, saving: Saving, carry: Carry, record: Record) -> None:
         before = self.traffic
         try:
             manifest = carry.run()
