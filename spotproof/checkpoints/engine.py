@@ -287,13 +287,10 @@ class CheckpointEngine:
                 stall_s=saving.stall_s,
                 duration_s=self._clock.monotonic() - saving.started,
             )
-        except Exception as error:
+        except BaseException as error:
             saving.error = error
-        try:
-            if saving.manifest is not None and saving.deadline is None:
-                self._collect(saving.manifest)
-        finally:
-            ended()
+            if not isinstance(error, Exception):
+                raise
 
     def _before_write(self, key: str) -> None:
         saving = self._saving
