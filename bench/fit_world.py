@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from simulation.kernel.process import Process
 from simulation.kernel.scheduler import Scheduler, microseconds
-from spotproof.checkpoints import estimate
+from spotproof.checkpoints import estimate, gather
 from spotproof.checkpoints.carry import EngineSizes
 from spotproof.checkpoints.engine import CheckpointEngine
 from spotproof.checkpoints.estimate import SaveEstimate
@@ -243,7 +243,7 @@ class FitWorld:
     scheduler: Scheduler = field(default_factory=Scheduler)
 
     def play(self) -> Story:
-        with _estimates_at_scale():
+        with _constants_at_scale():
             return self._play()
 
     def _play(self) -> Story:
@@ -391,14 +391,17 @@ class FitWorld:
 
 
 @contextmanager
-def _estimates_at_scale() -> Iterator[None]:
-    """What counts as a small save shrinks with everything else."""
-    before = estimate.SMALL_BYTES
-    vars(estimate)["SMALL_BYTES"] = before // SCALE
+def _constants_at_scale() -> Iterator[None]:
+    """What counts as a small save, and the least room for copies, shrink with everything else."""
+    shrunk = ((estimate, "SMALL_BYTES"), (gather, "ROOM_BYTES_MIN"))
+    before = [(module, name, vars(module)[name]) for module, name in shrunk]
+    for module, name, value in before:
+        vars(module)[name] = value // SCALE
     try:
         yield
     finally:
-        vars(estimate)["SMALL_BYTES"] = before
+        for module, name, value in before:
+            vars(module)[name] = value
 
 
 def _a_run(case: Case, preset: CheckpointPreset) -> Run:

@@ -13,38 +13,49 @@ ROUND_SHARE: Final = 0.25  # of what is left: a last save that would take more i
 WORTH_S: Final = 30.0  # working on after a notice must gain at least this
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSize:
+    """Of what a save may carry."""
+
+    total_bytes: int  # of the tracked memory and files
+    room_bytes: int  # of the gather buffer: that much is carried as changes alone
+
+
 def reserve_s(window_s: float) -> float:
     """Seconds of a whole window (not of what is left of it) that no save may use; 0 without a deadline."""
     return 0.0 if window_s == math.inf else max(0.0, window_s) * RESERVE_SHARE
 
 
 def dirty_budget_bytes(
-    *, window_s: float, estimate: SaveEstimate, notice_lag_s: float = 0.0, in_flight_s: float = 0.0
-) -> int:
+    *,
+    window_s: float,
+    estimate: SaveEstimate,
+    notice_lag_s: float = 0.0,
+    in_flight_s: float = 0.0,
+    size: StateSize | None = None,
+    step_bytes: int = 0,
+) -> int | None:
     """The most changed bytes whose last save, SAVE_MARGIN times over, still fits the window less its reserve.
 
-    About half the bandwidth times the usable window. 0: not even an empty save fits.
+    About half the bandwidth times the usable window. 0: nothing fits behind the save in flight, or not even an empty
+    save fits. None: no budget can be kept, because one step changes more than the whole window takes; holding the job
+    back would slow it down and guarantee nothing.
 
     Args:
         window_s: from a notice to the end of the host.
         estimate: of saves as they went lately.
         notice_lag_s: how late a notice may be seen: the poll, and the longest way to a safe point.
         in_flight_s: what a save in flight still needs before the last one can begin.
+        size: of the state. If all of it does not fit the window, no more may change than there is room for copies of:
+            beyond that, slices travel whole.
+        step_bytes: what the job changes from one safe point to the next.
     """
-    usable_s = window_s - reserve_s(window_s) - notice_lag_s - in_flight_s
-    return estimate.largest_bytes(within_s=usable_s / SAVE_MARGIN)
-
-
-def carried_at_most(*, dirty_bytes: int, room_bytes: int, total_bytes: int) -> int:
-    """The most bytes that a save carries when so many changed: they alone while the gather buffer has room for copies of
-    them; else slices travel whole, in the worst case all.
-
-    Args:
-        dirty_bytes: of changed pages, >= 0.
-        room_bytes: of the gather buffer.
-        total_bytes: of the whole state.
-    """
-    return dirty_bytes if dirty_bytes <= room_bytes else max(dirty_bytes, total_bytes)
+    usable_s = window_s - reserve_s(window_s) - notice_lag_s
+    whole = estimate.largest_bytes(within_s=usable_s / SAVE_MARGIN)
+    if step_bytes > whole:
+        return None
+    budget = estimate.largest_bytes(within_s=(usable_s - in_flight_s) / SAVE_MARGIN)
+    return budget if size is None or size.total_bytes <= whole else min(budget, size.room_bytes)
 
 
 class StopChoice(StrEnum):

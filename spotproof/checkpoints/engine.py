@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from spotproof import events
+from spotproof.checkpoints.budget import StateSize
 from spotproof.checkpoints.carry import Carry, EngineSizes
 from spotproof.checkpoints.garbage import superseded
-from spotproof.checkpoints.gather import Gathered, Gatherer
+from spotproof.checkpoints.gather import Gathered, Gatherer, room_bytes, tracked_bytes
 from spotproof.checkpoints.generations import Generation, candidate_keys
 from spotproof.checkpoints.manifest import Manifest, ManifestId
 from spotproof.checkpoints.metered import MeteredStore, Traffic
@@ -158,6 +159,11 @@ class CheckpointEngine:
                 return None
             total += dirty
         return total
+
+    def size_of(self, state: State) -> StateSize:
+        """Of its images; what else there is is small."""
+        tracked = tracked_bytes(state)
+        return StateSize(total_bytes=tracked, room_bytes=room_bytes(tracked, pool_share=self._sizes.pool_share))
 
     def begin(self, state: State, *, record: Record, deadline: float | None = None) -> Saving | None:
         """Copy what changed, and carry it in the background; None if nothing changed.

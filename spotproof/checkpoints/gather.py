@@ -42,6 +42,12 @@ class Gathered:
             values + sum(len(each.image.encoded) for each in self.maps) + sum(each.size_bytes for each in self.images)
         )
 
+    @property
+    def changed_bytes(self) -> int:
+        """What the job changed since the save before: without what is carried for tidiness."""
+        maps = sum(len(each.image.encoded) for each in self.maps)
+        return (len(self.values) if self.values_changed else 0) + maps + sum(each.changed_bytes for each in self.images)
+
     def settle_failed(self) -> None:
         """Nothing of this became durable: the next save carries it again."""
         for each in self.maps:
@@ -119,8 +125,7 @@ class Gatherer:
     def _gather_images(self, state: State) -> None:
         if not state.images:
             return
-        tracked = sum(len(each.shadow) for each in state.images.values())
-        room = max(ROOM_BYTES_MIN, int(self._pool_share * tracked))
+        room = room_bytes(tracked_bytes(state), pool_share=self._pool_share)
         for each in state.images.values():
             gathered = each.gather(
                 self._workshop.pool, room_bytes=room, may_rebase=self._may_rebase, all_anew=self._all_anew
@@ -128,6 +133,16 @@ class Gatherer:
             if gathered is not None:
                 self._images.append(gathered)
                 room -= len(gathered.buffer)
+
+
+def tracked_bytes(state: State) -> int:
+    """Of all images, as far as they were ever looked at."""
+    return sum(len(each.shadow) for each in state.images.values())
+
+
+def room_bytes(tracked: int, *, pool_share: float) -> int:
+    """How many changed bytes of images of `tracked` bytes are copied at most; what is beyond travels as whole slices."""
+    return max(ROOM_BYTES_MIN, int(pool_share * tracked))
 
 
 def is_rebase_due(entry: MapEntry, delta_bytes: int) -> bool:

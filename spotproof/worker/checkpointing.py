@@ -190,7 +190,7 @@ class Checkpointing:
             interval=self._interval,
             since_save_s=self._clock.monotonic() - self._began_at,
             dirty_bytes=self._dirty(state),
-            budget_bytes=self._budget_bytes() if self._plan.keeps_budget else None,
+            budget_bytes=self._budget_bytes(state) if self._plan.keeps_budget else None,
             in_flight=self._engine.busy,
             hint_pending=hint is not None and self._hint_served is None,
             output_started=output_started,
@@ -258,7 +258,7 @@ class Checkpointing:
             self._saved_any = True
             # Known now, not when it is durable: while a first save is long on its way, nothing else tells what changes.
             worked_s = self._work_at_begin_s - before_s
-            self._rate = self._rate.observe(size_bytes=self._saving.gathered.size_bytes, worked_s=worked_s)
+            self._rate = self._rate.observe(size_bytes=self._saving.gathered.changed_bytes, worked_s=worked_s)
 
     def _wait(self, timeout_s: float | None) -> None:
         with self._ledger.span(Spent.CHECKPOINT):
@@ -338,12 +338,15 @@ class Checkpointing:
             return self._dirty_bytes
         return self._rate.bytes_in(self._ledger.seconds(Spent.WORK) - self._work_at_begin_s)
 
-    def _budget_bytes(self) -> int:
+    def _budget_bytes(self, state: State) -> int | None:
+        step_s = self._pace.step_s or 0.0
         return dirty_budget_bytes(
             window_s=self._window_s,
             estimate=self._estimate,
-            notice_lag_s=self._options.poll_s + (self._pace.step_s or 0.0),
+            notice_lag_s=self._options.poll_s + step_s,
             in_flight_s=self._in_flight_s() or 0.0,
+            size=self._engine.size_of(state),
+            step_bytes=self._rate.bytes_in(step_s) or 0,
         )
 
     def _in_flight_s(self) -> float | None:

@@ -62,6 +62,7 @@ class ImageGather:
     blocks: Numbers  # (k,) changed blocks of the other slices
     deltas: tuple["Delta", ...]  # their live bytes; the carry turns them into differences
     buffer: Bytes8  # of the pool; the deltas lie in it
+    changed_bytes: int  # as far as it is known; slices that go whole for other reasons bring more
 
     @property
     def size_bytes(self) -> int:
@@ -156,6 +157,7 @@ class Image:
         rewritten = self._rewritten(pages)
         blocks = changed_blocks(self._pieces, self.shadow, self._outside(pages, rewritten))
         whole = rewritten | self._choose_whole(blocks, extent, room_bytes, may_rebase=may_rebase)
+        changed = len(blocks) * BLOCK + sum(self.span(number, extent)[1] for number in rewritten)
         describe = self.live.describe()
         blocks = blocks[~np.isin(blocks * BLOCK // self._slice_bytes, sorted(whole))] if whole else blocks
         entry = self.entry
@@ -178,6 +180,7 @@ class Image:
             blocks=blocks,
             deltas=deltas,
             buffer=buffer,
+            changed_bytes=changed,
         )
 
     def _copy(self, blocks: Numbers, pool: BufferPool) -> tuple[Bytes8, tuple[Delta, ...]]:

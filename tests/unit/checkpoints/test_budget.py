@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from spotproof.checkpoints.budget import (
     SAVE_MARGIN,
     WORTH_S,
+    StateSize,
     StopChoice,
     StopDecision,
-    carried_at_most,
     decide_on_stop,
     dirty_budget_bytes,
     reserve_s,
@@ -58,13 +58,30 @@ def test_a_save_of_the_whole_budget_fits_with_its_margin(
     budget = dirty_budget_bytes(window_s=window_s, estimate=estimate, notice_lag_s=lag_s, in_flight_s=in_flight_s)
 
     usable_s = window_s - reserve_s(window_s) - lag_s - in_flight_s
+    assert budget is not None
     assert budget == 0 or SAVE_MARGIN * estimate.seconds(budget) <= usable_s * (1 + 1e-9)
 
 
-def test_what_the_gather_buffer_holds_travels_alone_and_anything_more_may_take_all_with_it() -> None:
-    assert carried_at_most(dirty_bytes=10, room_bytes=10, total_bytes=1000) == 10
-    assert carried_at_most(dirty_bytes=11, room_bytes=10, total_bytes=1000) == 1000
-    assert carried_at_most(dirty_bytes=1001, room_bytes=10, total_bytes=1000) == 1001
+FAST = SaveEstimate(latency_s=0.0, carried_bytes=100e6, carrying_s=1.0)
+WHOLE = 5_250_000_000  # of a window of 120 s
+
+
+def test_a_state_that_fits_whole_may_change_whole() -> None:
+    size = StateSize(total_bytes=WHOLE, room_bytes=1000)
+
+    assert dirty_budget_bytes(window_s=120, estimate=FAST, size=size) == WHOLE
+
+
+def test_of_a_state_that_does_not_fit_no_more_may_change_than_there_is_room_for_copies() -> None:
+    size = StateSize(total_bytes=WHOLE + 1, room_bytes=1000)
+
+    assert dirty_budget_bytes(window_s=120, estimate=FAST, size=size) == 1000
+    assert dirty_budget_bytes(window_s=120, estimate=FAST, size=size, in_flight_s=105) == 0
+
+
+def test_a_job_whose_every_step_changes_more_than_the_window_takes_is_not_held_back_for_nothing() -> None:
+    assert dirty_budget_bytes(window_s=120, estimate=FAST, step_bytes=WHOLE) == WHOLE
+    assert dirty_budget_bytes(window_s=120, estimate=FAST, step_bytes=WHOLE + 1) is None
 
 
 def test_work_that_fits_is_finished_once_what_there_is_has_been_saved() -> None:
