@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from spotproof.checkpoints.garbage_deletion import KEYS_MAX, REFUSED_MAX, BulkDeletion, Deletion
+from spotproof.checkpoints.garbage_deletion import KEYS_MAX, REFUSED_MAX, WIDTH, BulkDeletion, Deletion
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.checkpoints.store import ObjectFacts, Undeleted
 from spotproof.concurrency import InlineSpawner, Spawner, ThreadSpawner
@@ -70,16 +70,16 @@ def test_everything_below_the_prefix_goes_and_nothing_else(count: int, spawner: 
     assert max((len(batch) for batch in bucket.batches), default=0) <= KEYS_MAX
 
 
-def test_four_requests_are_under_way_at_once() -> None:
-    """The barrier opens only for four at a time: fewer would wait in vain."""
-    meeting = threading.Barrier(4, timeout=10)
+def test_several_requests_are_under_way_at_once() -> None:
+    """The barrier opens only for so many at a time: fewer would wait in vain."""
+    meeting = threading.Barrier(WIDTH, timeout=10)
 
     class Slow(Bucket):
         def delete_batch(self, keys: Sequence[str]) -> list[Undeleted]:
             meeting.wait()
             return super().delete_batch(keys)
 
-    assert delete(Slow(8 * KEYS_MAX), spawner=ThreadSpawner()).deleted == 8 * KEYS_MAX
+    assert delete(Slow(2 * WIDTH * KEYS_MAX), spawner=ThreadSpawner()).deleted == 2 * WIDTH * KEYS_MAX
 
 
 def test_the_listing_is_never_far_ahead_of_the_deletions() -> None:
