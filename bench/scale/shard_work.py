@@ -7,6 +7,7 @@ from typing import Any, cast
 from bench.scale.journal import Journal
 from simulation.kernel.process import Process
 from spotproof import contract
+from spotproof.checkpoints.budget import StateSize
 from spotproof.checkpoints.engine import CheckpointEngine, Restored, Saved, Saving
 from spotproof.checkpoints.gather import Gathered
 from spotproof.checkpoints.state import State
@@ -66,6 +67,7 @@ class WorkHandle:
     progress: Progress = field(default_factory=Progress)
     saved_at: float = 0.0
     began_at: float | None = None  # the stretch under way
+    ready_to_leave: bool = False  # the function never says so
     at_first_safe_point: bool = True  # where the product takes the measure of this worker's pace
 
     @property
@@ -140,8 +142,8 @@ class ModelEngine:
     def pending_bytes(self, _state: State) -> int:
         return STATE_BYTES
 
-    def carried_at_most(self, _state: State, dirty_bytes: int) -> int:
-        return dirty_bytes
+    def size_of(self, _state: State) -> StateSize:
+        return StateSize(total_bytes=0, room_bytes=STATE_BYTES)
 
     @property
     def busy(self) -> bool:
