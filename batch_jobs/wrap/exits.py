@@ -35,11 +35,12 @@ def check_end(ended: Ended) -> None:
     raise ProgramFailedError(f"{how_it_ended(ended.code)}" + (f"; it said: {said}" if said else ""))
 
 
-def how_it_ended(code: int) -> str:
-    """The exit code, or minus the signal, in words."""
+def how_it_ended(code: int, *, asked: bool = False) -> str:
+    """The exit code, or minus the signal, in words. `asked`: to stop."""
+    if code == EXIT_INTERRUPTED:
+        return f"exit code {code}, {'as it was asked to' if asked else 'but nothing had asked it to stop'}"
     if code >= 0:
-        hint = ", but nothing had asked it to stop" if code == EXIT_INTERRUPTED else ""
-        return f"exit code {code}{hint}"
+        return f"exit code {code}"
     try:
         name, hint = signal.Signals(-code).name, _HINTS.get(signal.Signals(-code), "")
     except ValueError:

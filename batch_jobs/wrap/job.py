@@ -95,7 +95,7 @@ class WrappedProgram:
             if _patience_s(shard, waited_s=self._clock.monotonic() - asked_at) <= 0:
                 break
         if ended is not None:
-            self._log(events.PROGRAM_ENDED, shard, how=how_it_ended(ended.code), asked=True)
+            self._log(events.PROGRAM_ENDED, shard, how=how_it_ended(ended.code, asked=True), asked=True)
             if ended.code == 0:
                 return
         shard.ready_to_leave = True
