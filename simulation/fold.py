@@ -1,14 +1,17 @@
 """The fold of a simulated job, and where in the state it lives: all in a map, or parts of it in arrays, files, tensors."""
 
 import os
+import sys
 import zlib
+from array import array
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 KEYS: Final = ("a", "b", "ä", "鍵", "k 5")  # unicode on purpose (D8)
 MODULUS: Final = 1_000_003
-KINDS: Final = ("array", "file", "tensors")  # of parts that are no map
+KINDS: Final = ("map", "array", "file", "tensors")  # of parts beside the map of totals
+ENTRIES: Final = 60  # of the second map from the beginning: what changes in it is little beside it
 CELLS: Final = 512  # of a key in array and file: its numbers fill a page
 CELL_BYTES: Final = 8
 WEIGHTS: Final = 300  # of a key in the tensors: their rows lie across pages
@@ -45,9 +48,10 @@ class Fold:
     """One shard's, in a `spotproof` state. What an image keeps, the map has as 0."""
 
     def __init__(self, state: Any, *, keeps: frozenset[str], position: int) -> None:
-        """`keeps`: kinds of images that have a part; `position`: records folded so far."""
+        """`keeps`: kinds of parts that are kept besides the totals; `position`: records folded so far."""
         self._state = state
         self._totals = state.map("totals")
+        self._map = MapPart(state) if "map" in keeps else None
         self._array = ArrayPart(state) if "array" in keeps else None
         self._file = FilePart(state, position) if "file" in keeps else None
         self._tensors = TensorPart(state) if "tensors" in keeps else None
@@ -69,6 +73,8 @@ class Fold:
                 self._array.add(key, number, mixture)
             if self._file is None:
                 total += added
+            if self._map is not None:
+                self._map.add(number, added)
             self._totals[key] = (count, total, mixed)
         if self._file is not None:
             self._file.add(batch, position)
@@ -87,10 +93,29 @@ class Fold:
     def digest(self) -> int:
         """Of every byte of the state: one shard's state is the same whenever it has folded the same records."""
         digest = zlib.crc32(repr(sorted(self._totals.items())).encode())
-        for part in (self._array, self._file, self._tensors):
+        for part in (self._map, self._array, self._file, self._tensors):
             if part is not None:
                 digest = part.digest(digest)
         return digest
+
+
+class MapPart:
+    """Entries that are updated, changed in place, added and removed; their order counts."""
+
+    def __init__(self, state: Any) -> None:
+        self._map = state.map("records")
+        if not self._map:
+            self._map.update({-number: [number, "as it was"] for number in range(1, ENTRIES + 1)})
+
+    def add(self, number: int, value: int) -> None:
+        self._map[number] = (number, value)
+        self._map[-1 - number % (ENTRIES // 2)] = (number, "updated")
+        self._map[-ENTRIES + number % (ENTRIES // 4)].append(value)
+        if number % 4 == 0:
+            self._map.pop(number - 4, None)
+
+    def digest(self, before: int) -> int:
+        return zlib.crc32(repr(list(self._map.items())).encode(), before)
 
 
 class ArrayPart:
@@ -126,16 +151,16 @@ class FilePart:
             for record in batch:
                 place = (KEYS.index(record["key"]) * CELLS + int(record["id"]) * 31 % CELLS) * CELL_BYTES
                 file.seek(place)
-                before = int.from_bytes(file.read(CELL_BYTES), "little", signed=True)
+                before = int.from_bytes(file.read(CELL_BYTES), sys.byteorder, signed=True)
                 file.seek(place)
-                file.write((before + int(record["value"])).to_bytes(CELL_BYTES, "little", signed=True))
+                file.write((before + int(record["value"])).to_bytes(CELL_BYTES, sys.byteorder, signed=True))
         with self._log.open("a", encoding="ascii") as log:
             log.writelines(LOG_LINE % ((int(record["id"]),) * 40) for record in batch)
 
     def total(self, key: str) -> int:
-        data = _content(self._sums)[KEYS.index(key) * CELLS * CELL_BYTES :][: CELLS * CELL_BYTES]
-        cells = (data[place : place + CELL_BYTES] for place in range(0, len(data), CELL_BYTES))
-        return sum(int.from_bytes(cell, "little", signed=True) for cell in cells)
+        first = KEYS.index(key) * CELLS * CELL_BYTES
+        cells = array("q", _content(self._sums)[first : first + CELLS * CELL_BYTES])
+        return sum(cells)
 
     def digest(self, before: int) -> int:
         return zlib.crc32(_content(self._log), zlib.crc32(_content(self._sums), before))

@@ -17,6 +17,7 @@ from simulation.kernel.trace import Trace
 
 READ_TIMEOUT_S: Final = 10.0  # of spotproof.clients: how long a lost answer is waited for
 PAUSE_S: Final = 400.0  # beyond every ttl of a simulated run
+SLOW_S: Final = (1.0, 9.0)  # a slow answer comes within the time that it is waited for
 LATE_S: Final = 150.0  # at most so much later comes the duplicate of a request
 
 
@@ -73,6 +74,8 @@ class Gate:
         if fault is CallFault.SENT_TWICE and hasattr(parameters.get("Body"), "read"):
             parameters["Body"] = parameters["Body"].read()  # the stream is closed when the duplicate comes
         process.wait(self._latency_s())
+        if fault is CallFault.SLOW:
+            process.wait(SLOW_S[0] + (SLOW_S[1] - SLOW_S[0]) * self._rng.random())
         if fault is not None:
             self._before(call, fault, target)
         answer, refused = self._effect(call, target)

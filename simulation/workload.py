@@ -46,7 +46,7 @@ class Workload:
     pace_s: float  # per record
     poison: frozenset[int]
     opens_file: bool  # the function writes a file of its own besides the value it returns
-    keeps: frozenset[str] = frozenset()  # kinds of images that hold a part of the fold besides the map (fold.py)
+    keeps: frozenset[str] = frozenset()  # kinds of parts of the fold besides the map of totals (fold.py)
 
     @property
     def sizes(self) -> list[int]:

@@ -31,6 +31,10 @@ class GenerationCheck(Check):
         """What was written under the key, and None if nothing was."""
         return self._known.get(key)
 
+    def manifests(self) -> list[Manifest]:
+        """All that were written so far, oldest first."""
+        return [each.manifest for each in self._known.values()]
+
     def changed(self, change: ObjectChange) -> None:
         if change.call is None or change.new is None or change.key in self._known or not is_manifest(change):
             return

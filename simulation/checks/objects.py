@@ -122,12 +122,15 @@ class ObjectCheck(Check):
             again = change.old is not None or not self.world.run_ended  # late duplicates outlive the clean-up
             self.report.require(not again, "I4", f"{change.key} was committed and then written again")
         elif is_manifest(change) and not change.call.is_duplicate:  # when one comes, the data may be collected
-            self._manifest_written(change.key, change.new)
+            self._manifest_written(change.key)
 
-    def _manifest_written(self, key: str, body: bytes) -> None:
+    def _manifest_written(self, key: str) -> None:
         """Data first: a manifest never names what is not there, unless a fault took it."""
         shard = shard_of(key, self.world.run_id)
-        manifest = decode_manifest(body, run_id=self.world.run_id, shard=shard, key=key)
+        written = self.world.checks[GenerationCheck].generation(key)
+        if written is None:
+            return  # no good, which was told
+        manifest = written.manifest
         row = self.world.shard(shard)
         late = self.world.run_ended or row is None or row.state.final or row.fencing_token != manifest.id.epoch
         if late or self.world.checks[ProgressCheck].is_damaged(shard):

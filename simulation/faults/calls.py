@@ -27,6 +27,7 @@ class CallFault(StrEnum):
     SKEWED = "A10 signature refused"  # for the host's wrong clock, of one process, for a while
     DENIED = "A11 access denied"  # to one prefix, for everybody, for a while
     OUTAGE = "A14 outage"  # of one service, for everybody, for a while
+    SLOW = "A16 slow"  # S3 takes seconds for each request, for everybody, for a while
 
     @property
     def prevents(self) -> bool:
@@ -34,8 +35,10 @@ class CallFault(StrEnum):
         return self in _PREVENTING
 
 
-SPELLS: Final = frozenset({CallFault.EXPIRED, CallFault.SKEWED, CallFault.DENIED, CallFault.OUTAGE})  # last a while
-_PREVENTING: Final = SPELLS | {
+SPELLS: Final = frozenset(  # last a while
+    {CallFault.EXPIRED, CallFault.SKEWED, CallFault.DENIED, CallFault.OUTAGE, CallFault.SLOW}
+)
+_PREVENTING: Final = (SPELLS - {CallFault.SLOW}) | {
     CallFault.THROTTLED,
     CallFault.FAILED_BEFORE,
     CallFault.UNREACHABLE,

@@ -182,6 +182,7 @@ _CATALOGUE: Final = (
         plays=(_has("A15 queries in pages"),),
         note="a page holds 1,000 or 2,500 bytes instead of 1 MB; listings of S3 and Batch break after 1 to 3 entries",
     ),
+    Fault(id="A16", words="S3 slow: seconds a request, for minutes", plays=(_play(CallFault.SLOW, *EVERY_CALL),)),
     Fault(
         id="P1",
         words="killed at any call; host gone without a word; host that never boots",
@@ -254,7 +255,11 @@ _CATALOGUE: Final = (
         words="summer time, leap second and turn of the year in time shards",
         plays=(_has("C4 time shards over a change of clocks"),),
     ),
-    Fault(id="D1", words="checkpoint damaged, cut short or foreign", plays=(_play("D1 checkpoint damaged", "world"),)),
+    Fault(
+        id="D1",
+        words="checkpoint damaged, cut short or foreign; or forged, under a right digest",
+        plays=(_play("D1 checkpoint damaged", "world"), _play("D1 checkpoint forged", "world")),
+    ),
     Fault(
         id="D2",
         words="checkpoint of another version",

@@ -5,15 +5,18 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from simulation.checks.parsed import CURRENT
+from simulation.checks.generations import GenerationCheck
+from simulation.checks.parsed import CURRENT, shard_from_item
 from simulation.checks.progress import ProgressCheck
 from simulation.cloud.s3_buckets import Damage
+from simulation.faults.forged_manifests import FORGERIES
 from simulation.kernel.process import Process
 from simulation.kernel.scheduler import microseconds
 from simulation.worker import KIND
 from simulation.workload import DATA_BUCKET, WORK_BUCKET
 from spotproof import contract
-from spotproof.checkpoints.manifest import seal
+from spotproof.checkpoints.manifest import SCHEMA, seal
+from spotproof.leases.model import ShardState
 
 LOOK_S: Final = 15.0  # between two opportunities
 JUMP_S: Final = 600
@@ -40,11 +43,13 @@ def _vanished_stop_file(world: Any, rng: random.Random) -> bool:
 
 
 def _corrupt_checkpoint(world: Any, rng: random.Random) -> bool:
-    """Flipped, cut short, or another object's bytes."""
+    """Flipped, cut short, or another object's bytes; rather of what will be restored next, if there is such a thing."""
     keys = sorted(world.s3.objects(WORK_BUCKET, contract.CHECKPOINTS_PREFIX))
     if len(keys) < 2:
         return False
-    key, other = rng.sample(keys, 2)
+    due = [each for each in _handed_on(world) if each in keys]
+    key = rng.choice(due or keys)
+    other = rng.choice([each for each in keys if each != key])
     how = rng.choice(tuple(Damage))
     if how is Damage.SWAP and world.s3.objects(WORK_BUCKET, key)[key] == world.s3.objects(WORK_BUCKET, other)[other]:
         how = Damage.FLIP
@@ -53,19 +58,27 @@ def _corrupt_checkpoint(world: Any, rng: random.Random) -> bool:
     return True
 
 
+def _forged_checkpoint(world: Any, rng: random.Random) -> bool:
+    """Somebody who may write into the bucket changes a manifest and seals it again: it must not be believed."""
+    found = _manifest(world, rng)
+    if found is None:
+        return False
+    key, body = found
+    name = rng.choice(tuple(FORGERIES))
+    if not FORGERIES[name](body, rng):
+        return False
+    _damaged(world, key)
+    world.s3.put_object(Bucket=WORK_BUCKET, Key=key, Body=seal(body))
+    return True
+
+
 def _newer_checkpoint(world: Any, rng: random.Random) -> bool:
     """A newer version of the product wrote a checkpoint's manifest, and is rolled back after a while."""
-    keys = [key for key in sorted(world.s3.objects(WORK_BUCKET, contract.CHECKPOINTS_PREFIX)) if "/m/" in key]
-    if not keys:
+    found = _manifest(world, rng)
+    if found is None:
         return False
-    key = rng.choice(keys)
+    key, body = found
     ours = world.s3.objects(WORK_BUCKET, key)[key]
-    try:
-        body = json.loads(ours)
-    except ValueError:
-        return False  # damaged before
-    if body.pop("root", None) is None or body.get("schema") == int(NEWER):
-        return False  # it has another object's bytes, or is newer already
     world.s3.put_object(Bucket=WORK_BUCKET, Key=key, Body=seal({**body, "schema": int(NEWER)}))
 
     def roll_back() -> None:
@@ -145,6 +158,7 @@ DEEDS: Final[Mapping[str, Deed]] = {
     "A12 stop file vanished": _vanished_stop_file,
     "C2 clock jumped": _clock_jumped,
     "D1 checkpoint damaged": _corrupt_checkpoint,
+    "D1 checkpoint forged": _forged_checkpoint,
     "D2 newer checkpoint": _newer_checkpoint,
     "D6 input changed": _changed_input,
     "K1 submitted twice": _submitted_again,
@@ -182,6 +196,32 @@ class Deeds:
 def _some_key(world: Any, rng: random.Random, prefix: str) -> str | None:
     keys = sorted(world.s3.objects(WORK_BUCKET, prefix))
     return rng.choice(keys) if keys else None
+
+
+def _manifest(world: Any, rng: random.Random) -> tuple[str, dict[str, Any]] | None:
+    """A manifest's key and its members but the root; None if there is none of this version, or it is damaged."""
+    keys = [key for key in sorted(world.s3.objects(WORK_BUCKET, contract.CHECKPOINTS_PREFIX)) if "/m/" in key]
+    if not keys:
+        return None
+    key = rng.choice(keys)
+    try:
+        body: dict[str, Any] = json.loads(world.s3.objects(WORK_BUCKET, key)[key])
+    except ValueError:
+        return None
+    if body.pop("root", None) is None or body.get("schema") != SCHEMA:
+        return None  # it has another object's bytes, or is newer already
+    return key, body
+
+
+def _handed_on(world: Any) -> list[str]:
+    """The objects of checkpoints whose shards wait for a worker."""
+    rows = [
+        shard_from_item(item) for item in world.table.items() if item["sk"]["S"].startswith(contract.SHARD_SK_PREFIX)
+    ]
+    generations = world.checks[GenerationCheck]
+    waiting = [row.checkpoint for row in rows if row.state is ShardState.READY and row.checkpoint is not None]
+    saved = [generations.generation(each.manifest_key) for each in waiting]
+    return sorted(set().union(*(each.manifest.keys for each in saved if each is not None)))
 
 
 def _some_worker(world: Any, rng: random.Random) -> Process | None:

@@ -16,7 +16,7 @@ WRITES: Final = frozenset(
     }
 )  # fmt: skip
 CONDITIONAL: Final = frozenset({"put_object", "copy_object", "complete_multipart_upload"})  # some always, some at times
-S3_ONLY: Final = frozenset({CallFault.SLOW_DOWN, CallFault.DENIED, CallFault.CONFLICTED, CallFault.CUT})
+S3_ONLY: Final = frozenset({CallFault.SLOW_DOWN, CallFault.DENIED, CallFault.CONFLICTED, CallFault.CUT, CallFault.SLOW})
 NOT_S3: Final = frozenset({CallFault.THROTTLED})
 FIRST_TIMES: Final = 4.0  # a world's first call at a site fails so much more often: rare sites are mostly first calls
 

@@ -28,6 +28,7 @@ CALLS: Final = {
     CallFault.SKEWED: 0.001,
     CallFault.DENIED: 0.002,
     CallFault.OUTAGE: 0.0005,
+    CallFault.SLOW: 0.002,
 }
 # Chance per opportunity of everything else; the place that asks says what an opportunity is.
 OTHERS: Final = {
@@ -74,6 +75,7 @@ DEEDS: Final = {
     "A12 stop file vanished": 0.04,
     "C2 clock jumped": 0.03,
     "D1 checkpoint damaged": 0.03,
+    "D1 checkpoint forged": 0.02,
     "D2 newer checkpoint": 0.02,
     "D6 input changed": 0.006,
     "K1 submitted twice": 0.01,

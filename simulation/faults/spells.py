@@ -51,6 +51,7 @@ def _folder(call: Call) -> str:
 
 _SCOPES: Final[dict[CallFault, Callable[[Call], str]]] = {
     CallFault.OUTAGE: _service,
+    CallFault.SLOW: _service,
     CallFault.EXPIRED: _process,
     CallFault.SKEWED: _process,
     CallFault.DENIED: _folder,

@@ -15,7 +15,7 @@ from simulation.scenario import PROPERTIES, draw_scenario
 from simulation.world import run_seed
 
 ROOT = Path(__file__).parent.parent.parent
-IDS = [f"{letter}{number}" for letter, last in (("E", 11), ("L", 8), ("A", 15), ("P", 11), ("C", 4), ("D", 8), ("K", 6))
+IDS = [f"{letter}{number}" for letter, last in (("E", 11), ("L", 8), ("A", 16), ("P", 11), ("C", 4), ("D", 8), ("K", 6))
        for number in range(1, last + 1)]  # fmt: skip
 NAMES = {play.name for fault in CATALOGUE.values() for play in fault.plays}
 SITES = {

@@ -12,7 +12,7 @@ from simulation.faults.book import FaultBook
 from simulation.faults.calls import BASIC, SPELLS, Call, CallFault, error_of
 from simulation.faults.drawn import DrawnFaults, can_strike
 from simulation.faults.spells import LONGEST_S
-from simulation.gate import LATE_S, PAUSE_S, READ_TIMEOUT_S, Gate, GatedClients
+from simulation.gate import LATE_S, PAUSE_S, READ_TIMEOUT_S, SLOW_S, Gate, GatedClients
 from simulation.kernel.process import KILLED, Process
 from simulation.kernel.scheduler import MICROSECONDS, Scheduler, microseconds
 from simulation.kernel.trace import Trace
@@ -281,10 +281,17 @@ def test_a_spell_ends_by_itself() -> None:
 
 def test_spells_are_refusals_that_the_product_knows_and_outages_pass() -> None:
     for service in ("dynamodb", "s3", "batch", "events"):
-        for fault in SPELLS - {CallFault.OUTAGE}:
+        for fault in SPELLS - {CallFault.OUTAGE, CallFault.SLOW}:
             error = error_of(fault, a_call(Rig(), service=service))
             assert isinstance(as_aws_error(error, doing="a test"), AwsAccessError), (service, fault)
         assert is_transient(error_of(CallFault.OUTAGE, a_call(Rig(), service=service)))
+
+
+def test_a_slow_store_answers_within_the_time_that_is_waited_for() -> None:
+    rig = Rig(CallFault.SLOW)
+
+    assert rig.call() == {"answer": 1}
+    assert SLOW_S[0] < rig.at_s < SLOW_S[1] + 0.1 < READ_TIMEOUT_S
 
 
 def test_what_strikes_is_counted_with_its_site() -> None:
