@@ -20,6 +20,11 @@ class StateSize:
     total_bytes: int  # of the tracked memory and files
     room_bytes: int  # of the gather buffer: that much is carried as changes alone
 
+    def carried_at_most(self, dirty_bytes: int) -> int:
+        """What a save carries when so many bytes changed: they alone while there is room for copies of them; else slices
+        travel whole, in the worst case all."""
+        return dirty_bytes if dirty_bytes <= self.room_bytes else max(dirty_bytes, self.total_bytes)
+
 
 def reserve_s(window_s: float) -> float:
     """Seconds of a whole window (not of what is left of it) that no save may use; 0 without a deadline."""
@@ -112,7 +117,7 @@ def decide_on_stop(
         can_save: False while output files are open, which no checkpoint carries, or if the run never saves.
         in_flight_s: seconds that the save in flight still needs; None: there is none.
         step_s: the longest way to the next safe point lately; None if unknown, which forbids working on.
-        step_save_s: seconds by which one more step is expected to lengthen that save.
+        step_save_s: seconds by which one more step lengthens that save at most.
         saved_since_stop: a save has begun since the stop came and has not failed.
         may_work_on: the host is lost anyway, and the run wants its windows used.
     """

@@ -200,8 +200,9 @@ class Checkpointing:
         window_s = self._left_s(stop)
         step_s = self._pace.step_s
         dirty = self._dirty(state) or 0
-        soon = 0 if step_s is None else self._rate.bytes_in(step_s) or 0
+        soon = dirty + (self._rate.bytes_in(step_s or 0.0) or 0)
         save_s = self._estimate.seconds(dirty)
+        later_s = self._estimate.seconds(self._engine.size_of(state).carried_at_most(soon))
         return decide_on_stop(
             window_s=window_s,
             reserve_s=self._reserve_s,
@@ -210,7 +211,7 @@ class Checkpointing:
             can_save=self._plan.saves and not output_started,
             in_flight_s=self._in_flight_s(),
             step_s=step_s,
-            step_save_s=self._estimate.seconds(dirty + soon) - save_s,
+            step_save_s=later_s - save_s,
             saved_since_stop=self._saved_since_stop,
             may_work_on=not wrapped_up
             and stop.kind is SignalKind.NOTICE

@@ -62,6 +62,12 @@ def test_a_save_of_the_whole_budget_fits_with_its_margin(
     assert budget == 0 or SAVE_MARGIN * estimate.seconds(budget) <= usable_s * (1 + 1e-9)
 
 
+def test_what_there_is_room_for_travels_alone_and_anything_more_may_take_all_with_it() -> None:
+    size = StateSize(total_bytes=1000, room_bytes=10)
+
+    assert [size.carried_at_most(dirty) for dirty in (10, 11, 1001)] == [10, 1000, 1001]
+
+
 FAST = SaveEstimate(latency_s=0.0, carried_bytes=100e6, carrying_s=1.0)
 WHOLE = 5_250_000_000  # of a window of 120 s
 
