@@ -22,6 +22,7 @@ from spotproof.checkpoints.carry import EngineSizes
 from spotproof.checkpoints.engine import CheckpointEngine
 from spotproof.checkpoints.estimate import SaveEstimate
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
+from spotproof.checkpoints.memory.trackers.choose import TrackerChoice
 from spotproof.checkpoints.state import State
 from spotproof.checkpoints.store import OCTETS, Buffer
 from spotproof.checkpoints.workshop import Workshop
@@ -240,6 +241,7 @@ class FitWorld:
 
     case: Case
     preset: CheckpointPreset = CheckpointPreset.AUTO
+    tracker: TrackerChoice = "compare"
     scheduler: Scheduler = field(default_factory=Scheduler)
 
     def play(self) -> Story:
@@ -358,7 +360,7 @@ class FitWorld:
             clock=process.clock,
             ids=process.ids,
             spawner=process.spawner,
-            workshop=Workshop(tracker="compare"),  # the same everywhere; nobody knows what is dirty before a gather
+            workshop=Workshop(tracker=self.tracker),
             sizes=SIZES,
         )
 
