@@ -21,14 +21,17 @@ class LedgerBook:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._totals_s = dict.fromkeys(Spent, 0.0)
+        self._open: list[tuple[Spent, float, float]] = []  # kind, start, booked until then; from the outside in
 
     @contextmanager
     def span(self, kind: Spent) -> Iterator[None]:
         inside_before = self._total_s()
         started = self._clock.monotonic()
+        self._open.append((kind, started, inside_before))
         try:
             yield
         finally:
+            self._open.pop()
             inside_s = self._total_s() - inside_before
             self._totals_s[kind] += self._clock.monotonic() - started - inside_s
 
@@ -43,7 +46,13 @@ class LedgerBook:
         self._totals_s[target] += moved
 
     def seconds(self, kind: Spent) -> float:
-        return self._totals_s[kind]
+        """Of this kind so far, spans that go on included: a safe point may lie inside the function's work."""
+        now, booked_s, inner_s, found_s = self._clock.monotonic(), self._total_s(), 0.0, self._totals_s[kind]
+        for each, started, booked_before_s in reversed(self._open):
+            own_s = now - started - (booked_s - booked_before_s) - inner_s
+            inner_s += own_s
+            found_s += own_s if each is kind else 0.0
+        return found_s
 
     def snapshot(self) -> Ledger:
         totals_ms = {kind: round(seconds * 1000) for kind, seconds in self._totals_s.items()}

@@ -42,3 +42,21 @@ def test_a_span_is_booked_when_its_work_raises() -> None:
         pass
 
     assert book.seconds(Spent.WORK) == 3
+
+
+def test_a_span_that_goes_on_counts_already_without_what_lies_inside_it() -> None:
+    clock = FakeClock()
+    ledger = LedgerBook(clock)
+    with ledger.span(Spent.WORK):
+        clock.advance(5)
+        assert ledger.seconds(Spent.WORK) == 5
+        with ledger.span(Spent.CHECKPOINT):
+            clock.advance(2)
+            assert (ledger.seconds(Spent.WORK), ledger.seconds(Spent.CHECKPOINT)) == (5, 2)
+        clock.advance(1)
+        assert (ledger.seconds(Spent.WORK), ledger.seconds(Spent.CHECKPOINT)) == (6, 2)
+        with ledger.span(Spent.WORK):
+            clock.advance(1)
+            assert ledger.seconds(Spent.WORK) == 7
+
+    assert (ledger.seconds(Spent.WORK), ledger.seconds(Spent.CHECKPOINT)) == (7, 2)
