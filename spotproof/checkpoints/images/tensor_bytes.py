@@ -32,10 +32,13 @@ def dtype_name(tensor: Any, *, at: str) -> str:
     """The safetensors name of the dtype.
 
     Raises:
-        UnsavableValueError: neither a numpy array nor a torch tensor, or a dtype that the format does not know.
+        UnsavableValueError: neither a numpy array nor a torch tensor, one without plain bytes (sparse, or on the meta
+            device), or a dtype that the format does not know.
     """
     if not is_torch(tensor) and not isinstance(tensor, np.ndarray):
         raise UnsavableValueError(f"{at}: expected a numpy array or a torch tensor, got {type(tensor).__name__}")
+    if is_torch(tensor):
+        _check_plain(tensor, at=at)
     text = str(tensor.dtype).removeprefix("torch.")
     if text not in _NAMES or (isinstance(tensor, np.ndarray) and tensor.dtype.newbyteorder("<") != tensor.dtype):
         raise UnsavableValueError(f"{at}: dtype {text} can't be saved; use one of {', '.join(_NAMES)}")
@@ -52,7 +55,8 @@ def read_bytes(tensor: Any) -> Bytes8:
     plain = tensor.detach()
     if plain.numel() == 0:
         return np.empty(0, np.uint8)
-    packed: Bytes8 = plain.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    # Conjugation and sign may be pending, as bits beside the elements.
+    packed: Bytes8 = plain.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8).numpy()
     return packed
 
 
@@ -78,3 +82,11 @@ def as_numpy(data: Bytes8, dtype: str, shape: tuple[int, ...]) -> Any:
 
 def size_bytes(dtype: str, shape: tuple[int, ...]) -> int:
     return SIZES[dtype] * math.prod(shape)
+
+
+def _check_plain(tensor: Any, *, at: str) -> None:
+    layout = str(tensor.layout).removeprefix("torch.")
+    if layout != "strided":
+        raise UnsavableValueError(f"{at}: a {layout} tensor can't be saved; save its indices and values, or to_dense()")
+    if tensor.is_meta:
+        raise UnsavableValueError(f"{at}: a tensor on the meta device has no values; give the model real memory first")
