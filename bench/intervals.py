@@ -22,6 +22,9 @@ from spotproof.checkpoints.intervals import (
     waste_without_saves,
     with_prediction_s,
 )
+from spotproof.checkpoints.policy import CAP_S
+from spotproof.checkpoints.presets import HOURLY_S
+from spotproof.checkpoints.risk import RELIABILITY_PRIOR
 
 SEED: Final = 4
 POINTS_OFF_MAX: Final = 0.2
@@ -31,6 +34,8 @@ RATES_PER_H: Final = (0.05, 0.2)
 RELIABILITIES: Final = (0.0, 0.5, 0.9, 0.99)
 COSTS_S: Final = (60.0, 3.5, 0.3, 0.03)
 SHARD_S: Final = 3600.0
+LONG_SHARD_S: Final = 8 * 3600.0
+STALL_S: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +133,22 @@ def without_saves(rate_per_h: float, *, shards: int) -> dict[str, Any]:
     }
 
 
+def preset_table(rate_per_h: float) -> dict[str, Any]:
+    """What the presets waste on shards of eight hours with saves that stall 30 ms, warnings right nine times in ten."""
+    setting = Setting(rate_per_h=rate_per_h, reliability=RELIABILITY_PRIOR, save_s=STALL_S)
+    naive = waste_without_saves(work_s=LONG_SHARD_S, rate_per_h=rate_per_h, restart_s=RESTART_S)
+    return {
+        "rate_per_h": rate_per_h,
+        "shard_s": LONG_SHARD_S,
+        "save_s": STALL_S,
+        "reliability": RELIABILITY_PRIOR,
+        "naive_percent": round(100 * naive, 2),
+        "hourly_percent": round(100 * setting.form(HOURLY_S), 3),
+        "auto_percent": round(100 * setting.form(min(CAP_S, setting.best_s)), 3),
+        "restarts_alone_percent": round(100 * rate_per_h / 3600 * RESTART_S, 3),
+    }
+
+
 def show(cells: list[dict[str, Any]]) -> None:
     print(f"{'λ /h':>5} {'p':>5} {'C s':>6} {'T*':>9} {'waste %':>8} {'simulated':>9} {'T*/2':>7} {'2 T*':>7}")
     for row in cells:
@@ -165,6 +186,7 @@ def main() -> None:
             "best_beats_half_and_double": all(_is_best(row) for row in cells),
             "cells": cells,
             "without_saves": restarting,
+            "presets": [preset_table(rate) for rate in RATES_PER_H],
         },
     )
     sys.exit(not (worst <= POINTS_OFF_MAX and all(_is_best(row) for row in cells)))
