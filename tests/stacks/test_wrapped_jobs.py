@@ -107,3 +107,14 @@ def test_a_program_that_is_not_in_the_bundle_is_refused_at_synthesis(tmp_path: P
 
     with pytest.raises(ConfigurationError, match="there is no batch_jobs/programs/no-such-solver"):
         synthesise(tmp_path, missing)
+
+
+def test_a_bad_row_ends_the_app_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CDK_OUTDIR", str(tmp_path / "out"))
+    monkeypatch.setattr(spotproof_app, "JOBS", (JobSpec(name="both", module="m", command=("true",)),))
+    monkeypatch.setattr(spotproof_app, "build_bundles", lambda *_, **__: tiny_bundles(tmp_path))
+
+    assert spotproof_app.main() == 3
+    assert capsys.readouterr().err.count("\n") == 1
