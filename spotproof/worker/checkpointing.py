@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from enum import StrEnum
 from typing import Final, assert_never
 
@@ -25,7 +24,7 @@ from spotproof.checkpoints.state import State
 from spotproof.checkpoints.store import ObjectStore, delete_all
 from spotproof.clock import Clock
 from spotproof.contract import checkpoints_prefix
-from spotproof.errors import AwsError, CheckpointError, LeaseLostError
+from spotproof.errors import AwsError, CheckpointError
 from spotproof.interruptions.model import Signal, SignalKind
 from spotproof.leases.model import Lease, NoticePolicy, RunOptions
 from spotproof.leases.store import LeaseStore
@@ -170,9 +169,15 @@ class Checkpointing:
         """Wait for the save that is not needed any more: nothing of it may be written after the shard is handed on."""
         self._engine.cancel()
         left_s = PARTING_S if self._deadline is None else self._deadline + self._reserve_s - self._clock.monotonic()
-        if self._engine.wait(min(PARTING_S, max(0.0, left_s))):
-            with suppress(LeaseLostError):  # whoever hands the shard on finds out
-                self._settle()
+        self._engine.wait(min(PARTING_S, max(0.0, left_s)))
+        self.take_note()
+
+    def take_note(self) -> None:
+        """At the end of the shard: what has become durable by now is no lost work."""
+        try:
+            self._settle()
+        except Exception as error:  # nothing follows from it any more
+            logger.warning(events.CHECKPOINT_FAILED, extra={"shard": self._lease.index, "error": str(error)})
 
     def close(self) -> None:
         """The shard is over for this worker."""

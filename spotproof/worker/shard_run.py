@@ -219,6 +219,7 @@ class ShardRun:
     def _fail(self, failure: Failure) -> ShardOutcome:
         if failure.blameless:
             return self._release(interrupted=False, reason=failure.text)
+        self.checkpointing.take_note()
         self.ledger.move(self.checkpointing.at_risk_s, source=Spent.WORK, target=Spent.REDONE)
         failures_max = 1 if failure.hopeless else self.run.options.failures_max
         retry_at = self.clock.now() + timedelta(seconds=retry_after_s(self.lease.failures + 1))
@@ -239,6 +240,7 @@ class ShardRun:
         return ShardOutcome.QUARANTINED if quarantined else ShardOutcome.FAILED
 
     def _lose(self, error: Exception) -> ShardOutcome:
+        self.checkpointing.take_note()
         lost_s = self.checkpointing.at_risk_s
         self.ledger.move(lost_s, source=Spent.WORK, target=Spent.REDONE)
         self._log(events.LEASE_LOST, error=str(error), lost_ms=round(lost_s * 1000))

@@ -147,6 +147,25 @@ def test_a_save_that_comes_through_while_the_worker_parts_is_no_lost_work(monkey
     assert worker.ledger.seconds(Spent.REDONE) == 1  # the step after the save began
 
 
+@pytest.mark.parametrize("end", ["failed", "lost"])
+def test_a_save_that_came_through_before_the_shard_failed_or_was_lost_is_no_lost_work(end: str) -> None:
+    world, spawner = slow_world(save_s=0.5)
+    worker = world.worker(world.job())
+
+    def strike() -> None:
+        world.clock.advance(STEP_S)
+        if end == "failed":
+            raise ValueError("bad carrier")
+        spawner.happen()
+        worker.session.abandon()
+
+    worker.function = world.job({4: strike})
+
+    assert worker.execute() is (ShardOutcome.FAILED if end == "failed" else ShardOutcome.LOST)
+    assert len(spawner.saves) == 1
+    assert worker.ledger.seconds(Spent.REDONE) == (1 if end == "failed" else 2)
+
+
 @pytest.mark.parametrize("save_s", [2.0, 4.5, 500.0])
 def test_a_save_on_its_way_at_the_commit_leaves_nothing_in_the_bucket(save_s: float) -> None:
     world, spawner = slow_world(save_s)
