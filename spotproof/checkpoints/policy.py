@@ -26,7 +26,7 @@ class Interval:
     """Seconds between the beginnings of two saves, and why."""
 
     seconds: float  # infinite: nothing is saved at all
-    floor_s: float  # changes alone start no save earlier than this, unless they reach the whole budget
+    spacing_s: float  # changes alone start no save earlier than this, unless they reach the whole budget
     reason: str
 
 
@@ -43,14 +43,17 @@ def choose_interval(*, plan: SavePlan, costs: SaveCosts | None, restore_s: float
         restore_s: seconds from losing a host to working again, as far as known; part of the waste in the reason.
         risk: rate of interruptions and reliability of their warnings.
     """
-    floor_s = _floor_s(costs)
+    spacing_s = _spacing_s(costs)
     if not plan.saves:
-        return Interval(seconds=math.inf, floor_s=floor_s, reason="checkpoint=naive: nothing is saved")
+        return Interval(seconds=math.inf, spacing_s=spacing_s, reason="checkpoint=naive: nothing is saved")
     if plan.interval_s is not None:
-        return Interval(seconds=plan.interval_s, floor_s=floor_s, reason=f"interval of {plan.interval_s:g} s, as asked")
+        return Interval(
+            seconds=plan.interval_s, spacing_s=spacing_s, reason=f"interval of {plan.interval_s:g} s, as asked"
+        )
     if costs is None:
-        return Interval(seconds=FIRST_SAVE_S, floor_s=floor_s, reason=f"first save after {FIRST_SAVE_S:g} s")
+        return Interval(seconds=FIRST_SAVE_S, spacing_s=spacing_s, reason=f"first save after {FIRST_SAVE_S:g} s")
     best_s = _best_s(max(costs.stall_s, SHORTEST_STALL_S), risk)
+    floor_s = _floor_s(costs)
     seconds = min(max(best_s, floor_s), max(CAP_S, floor_s))
     bound = "" if seconds == best_s else " (floor)" if seconds == floor_s else " (cap)"
     waste = expected_waste(
@@ -63,7 +66,7 @@ def choose_interval(*, plan: SavePlan, costs: SaveCosts | None, restore_s: float
     )
     return Interval(
         seconds=seconds,
-        floor_s=floor_s,
+        spacing_s=spacing_s,
         reason=f"interval of {seconds:.1f} s{bound}: a save stalls {1000 * costs.stall_s:.0f} ms, "
         f"{risk.rate_per_h:.3f} interruptions/h, {risk.reliability:.0%} of them announced, waste {waste:.2%}",
     )
@@ -76,10 +79,16 @@ def _best_s(stall_s: float, risk: Risk) -> float:
 
 
 def _floor_s(costs: SaveCosts | None) -> float:
+    """Saves that only time asks for: one carry at a time, requests within their share; stalls as in `_spacing_s`."""
     if costs is None:
         return FLOOR_S
-    protects_store_s = max(FLOOR_S, costs.carry_s, costs.requests * REQUEST_S / REQUEST_SHARE_MAX)
-    return max(min(CAP_S, protects_store_s), costs.stall_s / SAVE_SHARE_MAX)
+    protects_store_s = max(costs.carry_s, costs.requests * REQUEST_S / REQUEST_SHARE_MAX)
+    return max(min(CAP_S, protects_store_s), _spacing_s(costs))
+
+
+def _spacing_s(costs: SaveCosts | None) -> float:
+    """Saves that the budget asks for: later ones would not fit, so only stalls hold them apart."""
+    return FLOOR_S if costs is None else max(FLOOR_S, costs.stall_s / SAVE_SHARE_MAX)
 
 
 class SaveChoice(StrEnum):
@@ -138,7 +147,7 @@ def decide_save(
     if hint_pending:
         return _save("a rebalance recommendation came")
     if dirty_bytes is not None and budget_bytes is not None:
-        half = dirty_bytes >= max(1.0, BUDGET_SHARE * budget_bytes) and since_save_s >= interval.floor_s
+        half = dirty_bytes >= max(1.0, BUDGET_SHARE * budget_bytes) and since_save_s >= interval.spacing_s
         if (full and budget_bytes > 0) or half:
             return _save(f"{dirty_bytes} bytes changed, {budget_bytes} fit the window")
     if dirty_bytes is None and budget_bytes is not None and since_save_s >= BLIND_S:

@@ -81,6 +81,11 @@ def test_a_slow_carry_spaces_saves_by_its_own_length_and_not_by_a_multiple() -> 
     assert auto(SaveCosts(stall_s=0.001, carry_s=4000, requests=3)).seconds == CAP_S
 
 
+def test_a_save_that_the_budget_asks_for_waits_for_no_carry_and_no_price() -> None:
+    assert auto(SaveCosts(stall_s=0.001, carry_s=100, requests=60)).spacing_s == FLOOR_S
+    assert auto(SaveCosts(stall_s=1.0, carry_s=100, requests=60)).spacing_s == pytest.approx(1.0 / SAVE_SHARE_MAX)
+
+
 def test_a_long_stall_is_the_only_thing_that_lifts_the_interval_over_the_cap() -> None:
     assert auto(SaveCosts(stall_s=60, carry_s=60, requests=3)).seconds == pytest.approx(60 / SAVE_SHARE_MAX)
 
@@ -108,7 +113,7 @@ def test_stalls_never_take_more_than_their_share_of_the_time(
 
 
 QUIET: dict[str, Any] = {
-    "interval": Interval(seconds=60.0, floor_s=5.0, reason="interval of 60 s"),
+    "interval": Interval(seconds=60.0, spacing_s=5.0, reason="interval of 60 s"),
     "since_save_s": 10.0,
     "dirty_bytes": 100,
     "budget_bytes": 1000,
