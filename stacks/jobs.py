@@ -62,6 +62,8 @@ class JobSpec:
             return "needs a name of a-z, 0-9 and -"
         if not self.command[0] or any("\0" in word for word in self.command):
             return "needs a program as the first word of command=, and no word with a zero byte"
+        if ".." in self.command[0].split("/"):
+            return f"has a program {self.command[0]!r} outside of the worker bundle: put it below batch_jobs/"
         for word in self.command:
             if "Ref::" in word:
                 return f"has {word!r} in its command, which AWS Batch would replace: give the program an option instead"

@@ -56,13 +56,25 @@ class WrappedProgram:
             scratch=shard.scratch_dir,
             code=self._code,
         )
-        files = yield from place_input(shard, places.input)
+        files = yield from self._fetch(shard, places.input)
         try:
             self._start(program, shard, places, files)
             yield from self._watch(program, shard, places)
         finally:
             program.kill()
         hand_over(places.output, shard.output)
+
+    def _fetch(self, shard: ShardHandle, folder: Path) -> Generator[None, None, list[Path]]:
+        """The input's files. A stop meanwhile ends the worker's part at once: nothing was begun."""
+        steps = place_input(shard, folder)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                files: list[Path] = end.value
+                return files
+            shard.ready_to_leave = shard.stopping
+            yield
 
     def _start(self, program: Program, shard: ShardHandle, places: Places, files: list[Path]) -> None:
         told = places.variables(index=shard.index, shard_id=shard.id, files=files)

@@ -80,7 +80,7 @@ def _listed(name: str, root: Path, folder: str) -> list[os.DirEntry[str]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise _unreadable(name, folder, error) from error
+        raise _unreadable(name, folder, error) from None
 
 
 def _look(name: str, each: os.DirEntry[str], path: str, big: Collection[str]) -> Entry | None:
@@ -101,7 +101,7 @@ def _look(name: str, each: os.DirEntry[str], path: str, big: Collection[str]) ->
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unreadable(name, path, error) from error
+        raise _unreadable(name, path, error) from None
 
 
 def _look_at_link(name: str, each: os.DirEntry[str], path: str) -> Entry:

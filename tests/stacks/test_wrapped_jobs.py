@@ -82,6 +82,7 @@ def test_a_program_of_the_bundle_is_found_from_where_it_is_unpacked_and_may_run(
         ({"command": ("sort", 5)}, "needs command= as a tuple of words"),
         ({"command": ("", "-u")}, "needs a program as the first word"),
         ({"command": ("so\0rt",)}, "no word with a zero byte"),
+        ({"command": ("../solver",)}, "outside of the worker bundle"),
         ({"command": ("sort", "Ref::input")}, "'Ref::input' in its command, which AWS Batch would replace"),
         ({"command": ("sort", "x" * COMMAND_BYTES_MAX)}, "put it into a script"),
         ({"command": ("sort",), "name": "So rt"}, "needs a name of a-z, 0-9 and -"),

@@ -217,6 +217,21 @@ def test_a_big_file_with_a_name_that_is_no_text_is_refused(host: Host) -> None:
         host.save()
 
 
+def test_what_can_not_be_read_is_refused_by_name(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host.start() / "secret").write_bytes(b"1")
+
+    def refuse(path: str, *_: Any) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr("spotproof.checkpoints.directory_files.os.open", refuse)
+    with pytest.raises(
+        UnsavableValueError, match=r"cannot read 'secret': Permission denied; let its owner read it"
+    ) as no:
+        host.save()
+
+    assert no.value.__cause__ is None  # the shard's error is this text, not the system's
+
+
 def test_read_only_folders_come_back(host: Host) -> None:
     work = host.start()
     (work / "locked").mkdir()

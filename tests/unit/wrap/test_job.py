@@ -374,6 +374,16 @@ def test_without_a_deadline_patience_ends_too(worker: Worker, monkeypatch: pytes
     worker.until(lambda: worker.shard.ready_to_leave, "patience has ended")
 
 
+def test_a_stop_while_the_input_is_fetched_is_obeyed_before_anything_is_started(worker: Worker) -> None:
+    steps = worker.start("echo > started")
+    worker.shard.stop(window_s=60, spare_s=50)
+
+    next(steps)
+
+    assert worker.shard.ready_to_leave
+    assert list(worker.work.iterdir()) == []
+
+
 def test_reading_the_input_is_not_counted_as_work(worker: Worker) -> None:
     """Else a stop would find the shard nearly done, and finish it."""
     steps = worker.start("exit 0")
