@@ -19,7 +19,7 @@ SETUP = @python="$$(tools/find-python)" && exec "$$python" -m tools.setup
 # Node first, then the environment's own programs (uv, the AWS command line), then the system's.
 WITH_TOOLS = PATH="$$(PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m localcloud.node path)"
 
-.PHONY: help setup setup-dev setup-demo setup-bench setup-synth demo test check simulate crashes mutants format synth lock clean
+.PHONY: help setup setup-dev setup-demo setup-bench setup-synth setup-ml demo test test-ml check simulate crashes mutants format synth lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -35,6 +35,9 @@ test: setup-dev ## every test, the ones on the local account included
 	echo "tests on the local account, with real worker processes …"; \
 	$(PY) -m pytest tests -q -m local; second=$$?; \
 	exit $$((first || second))
+
+test-ml: setup-ml ## training with real torch and transformers, in an environment of its own (.venv-ml)
+	@.venv-ml/bin/python -m pytest tests/ml -q
 
 check: setup-dev ## format, lint, import layers, types, fast tests, 500 simulated jobs
 	@echo "format …" && $(PY) -m ruff format --check --quiet .
@@ -72,6 +75,9 @@ setup-demo:
 setup-bench:
 	$(SETUP) bench
 
+setup-ml:
+	$(SETUP) ml
+
 setup-synth:
 	$(SETUP) synth
 
@@ -80,4 +86,4 @@ lock: setup-dev ## resolve requirements*.in again into the hashed locks
 
 clean: ## remove everything that was made here, the local account and the installed packages included
 	@if [ -x .venv/bin/python ] && [ -d .localcloud ]; then $(PY) -m localcloud down >/dev/null 2>&1 || true; fi
-	rm -rf .venv .build .localcloud cdk.out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-ml .build .localcloud cdk.out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -8,12 +8,13 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 # Each is compiled under the constraints it names with `-c`, so the order is from the bottom up.
-GROUPS: Final = ("setup", "base", "node", "local", "demo", "dev", "bench", "worker", "functions")
+GROUPS: Final = ("setup", "base", "node", "local", "demo", "dev", "bench", "ml", "worker", "functions")
 _PLACES: Final = {
     "base": "requirements.txt",
     "worker": "batch_jobs/requirements.txt",  # travels in the worker's bundle
     "functions": "lambdas/requirements.txt",  # travels in the Lambdas' bundle
 }
+_EXCLUDED: Final = {"ml": "requirements-torch.txt"}  # installed before, from wherever the platform's build comes
 _STAMP: Final = "# inputs-sha256: "
 
 
@@ -59,6 +60,8 @@ def compile_lock(group: str, root: Path = ROOT) -> None:
     lock, source = lock_path(group, root), input_path(group, root)
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
     command += ["--generate-hashes", "--no-header", "--no-emit-index-url", "--output-file", str(lock.relative_to(root))]
+    if group in _EXCLUDED:
+        command += ["--excludes", _EXCLUDED[group]]
     subprocess.run([*command, str(source.relative_to(root))], cwd=root, check=True)
     lock.write_text(
         f"{_STAMP}{inputs_digest(group, root)}\n# Compiled by `make lock`; edit the .in file.\n" + _body(lock)

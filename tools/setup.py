@@ -17,7 +17,9 @@ PURPOSES: Final[dict[str, tuple[str, ...]]] = {
     "demo": (*_BASE, "local", "demo"),
     "dev": (*_BASE, "local", "demo", "dev"),
     "bench": (*_BASE, "local", "demo", "dev", "bench"),
+    "ml": ("ml",),
 }
+_OWN_ENVIRONMENTS: Final = {"ml": ".venv-ml"}  # gigabytes, or versions, that nobody else should install
 _NETWORK_SIGNS: Final = (
     "error sending request",
     "dns error",
@@ -55,9 +57,9 @@ def explain(step: str, output: str, log: Path) -> str:
 class WorkingCopy:
     """The working copy's own environment. Every step is skipped when its stamp shows that nothing changed."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, environment: str = ".venv") -> None:
         self.root = root
-        self.venv = root / ".venv"
+        self.venv = root / environment
         self.stamps = self.venv / ".spotproof"
         self.log = root / ".build" / "setup.log"
         self.node_dir = root / ".build" / "node"
@@ -74,6 +76,10 @@ class WorkingCopy:
         """
         self._make_venv()
         self._install_uv()
+        if purpose == "ml":
+            self._install_torch()
+            self._install_groups(PURPOSES[purpose], "--no-deps")  # the lock is complete but for torch
+            return
         groups = list(PURPOSES[purpose])
         system_node = node_runtime.system_node()
         if system_node is None:
@@ -86,8 +92,8 @@ class WorkingCopy:
         if self.python.exists() and self._is_new_enough():
             return
         version = ".".join(map(str, sys.version_info[:3]))
-        self._say(f"making .venv with Python {version} …")
-        advice = "making .venv (on Debian and Ubuntu: apt install python3-venv)"
+        self._say(f"making {self.venv.name} with Python {version} …")
+        advice = f"making {self.venv.name} (on Debian and Ubuntu: apt install python3-venv)"
         self._run(advice, [sys.executable, "-m", "venv", "--clear", str(self.venv)])
 
     def _is_new_enough(self) -> bool:
@@ -103,7 +109,15 @@ class WorkingCopy:
         self._run("installing uv", [*command, "--require-hashes", "-r", str(lock)])
         self._stamp("setup")
 
-    def _install_groups(self, groups: Sequence[str]) -> None:
+    def _install_torch(self) -> None:
+        if self._is_stamped("torch"):
+            return
+        self._say("installing torch …")
+        command = [str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        self._run("installing torch", [*command, "-r", str(locks.lock_path("torch", self.root))])
+        self._stamp("torch")
+
+    def _install_groups(self, groups: Sequence[str], *options: str) -> None:
         missing = [group for group in groups if not self._is_stamped(group)]
         if not missing:
             return
@@ -111,7 +125,7 @@ class WorkingCopy:
         self._say(f"installing {count} packages ({', '.join(missing)}) …")
         files = [part for group in missing for part in ("-r", str(locks.lock_path(group, self.root)))]
         command = [str(self.python), "-m", "uv", "pip", "install", "--python", str(self.python), "--quiet"]
-        self._run("installing packages", [*command, "--require-hashes", *files])
+        self._run("installing packages", [*command, "--require-hashes", *options, *files])
         for group in missing:
             self._stamp(group)
 
@@ -166,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("purpose", choices=sorted(PURPOSES))
     purpose = parser.parse_args(arguments).purpose
     try:
-        WorkingCopy(locks.ROOT).bring_up(purpose)
+        WorkingCopy(locks.ROOT, _OWN_ENVIRONMENTS.get(purpose, ".venv")).bring_up(purpose)
     except SetupError as error:
         print(f"set-up: {error}", file=sys.stderr)
         return 1
