@@ -20,6 +20,7 @@ from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes
 PEACE_S: Final = (60.0, 700.0)  # faults end somewhere between
 SHORT_ATTEMPT_S: Final = 600  # where the user's code hangs, Batch has to end the attempt
 STORMY: Final = 0.25  # of the worlds
+STORMY_IF_KEPT: Final = 0.7  # of those whose state is more than a small map: it is about what is restored
 GRACES_S: Final = (contract.STOP_GRACE_S, AGENT_STOP_GRACE_S)  # what Batch promises, what our agent gives
 TINY_PARTS: Final = PartSizes(single_write_max=60, write_part_bytes=100, single_copy_max=60, copy_part_bytes=80)
 # Small states take every path: segments in the manifest, packs of several, slices that are objects by themselves.
@@ -29,7 +30,7 @@ TINY_PORTIONS: Final = (
     EngineSizes(slice_bytes=4096, pack_bytes=16_384, delta_bytes=256, chain_max=5, inline_bytes=4000, width=2),
 )
 DEFAULT_PORTIONS: Final = EngineSizes()
-KEEPS: Final = (frozenset[str](),) * 6 + tuple(frozenset({kind}) for kind in KINDS) + (frozenset(KINDS),)
+KEEPS: Final = (frozenset[str](),) * 10 + tuple(frozenset({kind}) for kind in KINDS) + (frozenset(KINDS),)
 BURSTS: Final = (20,) * 30 + (1_000,)  # spot warnings at once: rarely as many as in a storm
 
 
@@ -77,13 +78,16 @@ def draw_scenario(seed: int) -> Scenario:
     """The scenario of a seed."""
     rng = random.Random(f"scenario {seed}")
     rates = draw_rates(rng)
-    if random.Random(f"storm {seed}").random() < STORMY:
-        rates = in_a_storm(rates)
     hangs = rng.random() < 0.1
     poisoned = rng.random() < 0.1
     of_state = random.Random(f"state {seed}")
-    workload = replace(draw_workload(rng, poisoned=poisoned), keeps=of_state.choice(KEEPS))
+    workload = draw_workload(rng, poisoned=poisoned)
+    keeps = of_state.choice(KEEPS)
+    if keeps:  # long shards, so that some are interrupted after many saves
+        workload = replace(workload, keeps=keeps, pace_s=of_state.choice((1.0, 2.0, 4.0)))
     workers = rng.choice((1, 2, 2, 3, 4))
+    if random.Random(f"storm {seed}").random() < (STORMY_IF_KEPT if workload.keeps else STORMY):
+        rates = in_a_storm(rates)
     options = _draw_options(rng, poisoned=poisoned)
     if workload.keeps:
         options["checkpoint_interval_s"] = of_state.choice(("1", "2", "10"))  # chains of saves are what it is about

@@ -15,6 +15,7 @@ OFF: Final = {
     "A12 checkpoint vanished": "no request is made: it is the bucket's lifecycle",
     "A12 stop file vanished": "no request is made: it is the bucket's lifecycle",
     "D1 checkpoint damaged": "no request changes bytes and leaves the entity tag",
+    "D1 damaged when handed on": "no request changes bytes and leaves the entity tag",
     "K3 table restored": "a restore makes another table, here it changes the one",
     "K6 newer row": "written past all conditions and requests",
 }

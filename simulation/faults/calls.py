@@ -26,6 +26,7 @@ class CallFault(StrEnum):
     EXPIRED = "A8 credentials expired"  # of one process, for a while
     SKEWED = "A10 signature refused"  # for the host's wrong clock, of one process, for a while
     DENIED = "A11 access denied"  # to one prefix, for everybody, for a while
+    REFUSED = "A11 save refused"  # one object of a save, for example by the key service; the worker goes on
     OUTAGE = "A14 outage"  # of one service, for everybody, for a while
     SLOW = "A16 slow"  # S3 takes seconds for each request, for everybody, for a while
 
@@ -45,6 +46,7 @@ _PREVENTING: Final = (SPELLS - {CallFault.SLOW}) | {
     CallFault.SLOW_DOWN,
     CallFault.KILLED_BEFORE,
     CallFault.CONFLICTED,
+    CallFault.REFUSED,
 }
 _EXPIRED: Final = {"s3": "ExpiredToken", "ec2": "RequestExpired"}
 _SKEWED: Final = {"s3": "RequestTimeTooSkewed", "ec2": "RequestExpired"}
@@ -96,7 +98,7 @@ def error_of(fault: CallFault, call: Call) -> Exception:
             return refusal(call, _EXPIRED.get(call.service, "ExpiredTokenException"), 400)
         case CallFault.SKEWED:
             return refusal(call, _SKEWED.get(call.service, "InvalidSignatureException"), 403)
-        case CallFault.DENIED:
+        case CallFault.DENIED | CallFault.REFUSED:
             return refusal(call, "AccessDenied", 403)
         case CallFault.TIMED_OUT_AFTER:
             return ReadTimeoutError(endpoint_url=f"https://{call.service}")

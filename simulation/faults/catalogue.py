@@ -8,6 +8,7 @@ from simulation.cloud.batch_attempts import ContainerFate
 from simulation.cloud.fates import Fate
 from simulation.cloud.instance import Lifecycle
 from simulation.faults.calls import CallFault
+from simulation.faults.drawn import SAVE
 from spotproof.interruptions.imds import NOTICE_PATH, REBALANCE_PATH, ROOT
 from stacks.routes import EVENT_ROUTES
 
@@ -164,7 +165,11 @@ _CATALOGUE: Final = (
         id="A9", words="instance metadata unreachable, slow, refusing, or talking nonsense", plays=(_play("A9", *FACTS),)
     ),
     Fault(id="A10", words="signature refused for a wrong clock", plays=(_play(CallFault.SKEWED, *EVERY_CALL),)),
-    Fault(id="A11", words="access to one prefix denied for a while", plays=(_play(CallFault.DENIED, *EVERY_CALL),)),
+    Fault(
+        id="A11",
+        words="access to one prefix denied for a while, or to one object of a save",
+        plays=(_play(CallFault.DENIED, *EVERY_CALL), _play(CallFault.REFUSED, SAVE)),
+    ),
     Fault(
         id="A12",
         words="object deleted by a lifecycle rule or a person",
@@ -258,7 +263,11 @@ _CATALOGUE: Final = (
     Fault(
         id="D1",
         words="checkpoint damaged, cut short or foreign; or forged, under a right digest",
-        plays=(_play("D1 checkpoint damaged", "world"), _play("D1 checkpoint forged", "world")),
+        plays=(
+            _play("D1 checkpoint damaged", "world"),
+            _play("D1 damaged when handed on", "world"),
+            _play("D1 checkpoint forged", "world"),
+        ),
     ),
     Fault(
         id="D2",

@@ -21,6 +21,7 @@ from spotproof.leases.model import ShardState
 LOOK_S: Final = 15.0  # between two opportunities
 JUMP_S: Final = 600
 NEWER: Final = "99"
+HANDED_ON: Final = "D1 damaged when handed on"
 Deed = Callable[[Any, random.Random], bool]
 
 
@@ -43,14 +44,16 @@ def _vanished_stop_file(world: Any, rng: random.Random) -> bool:
 
 
 def _corrupt_checkpoint(world: Any, rng: random.Random) -> bool:
-    """Flipped, cut short, or another object's bytes; rather of what will be restored next, if there is such a thing."""
-    keys = sorted(world.s3.objects(WORK_BUCKET, contract.CHECKPOINTS_PREFIX))
-    if len(keys) < 2:
+    """Flipped, cut short, or another object's bytes."""
+    key = _some_key(world, rng, contract.CHECKPOINTS_PREFIX)
+    return key is not None and _damage(world, rng, key)
+
+
+def _damage(world: Any, rng: random.Random, key: str) -> bool:
+    others = [each for each in sorted(world.s3.objects(WORK_BUCKET, contract.CHECKPOINTS_PREFIX)) if each != key]
+    if not others:
         return False
-    due = [each for each in _handed_on(world) if each in keys]
-    key = rng.choice(due or keys)
-    other = rng.choice([each for each in keys if each != key])
-    how = rng.choice(tuple(Damage))
+    other, how = rng.choice(others), rng.choice(tuple(Damage))
     if how is Damage.SWAP and world.s3.objects(WORK_BUCKET, key)[key] == world.s3.objects(WORK_BUCKET, other)[other]:
         how = Damage.FLIP
     _damaged(world, key)
@@ -177,8 +180,27 @@ class Deeds:
         self._rng = rng
 
     def start(self) -> None:
+        if self._world.book.rates.get(HANDED_ON, 0.0) > 0:
+            self._world.table.watch.append(self._wrote)
         if any(self._world.book.rates.get(name, 0.0) > 0 for name in DEEDS):
             self._world.scheduler.after(LOOK_S * self._rng.random(), self._look)
+
+    def _wrote(self, key: tuple[str, str], old: Any, new: Any, _intent: str) -> None:
+        """A shard is handed on with its checkpoint: what is damaged now is restored next."""
+        if not key[1].startswith(contract.SHARD_SK_PREFIX) or old is None or new is None:
+            return
+        before, after = shard_from_item(old), shard_from_item(new)
+        given_up = before.state is ShardState.LEASED and after.state is ShardState.READY
+        if given_up and after.checkpoint is not None and self._world.book.strikes(HANDED_ON, "world"):
+            pointer = after.checkpoint.manifest_key
+            self._world.scheduler.after(0.0, lambda: self._damage_generation(pointer))
+
+    def _damage_generation(self, manifest_key: str) -> None:
+        saved = self._world.checks[GenerationCheck].generation(manifest_key)
+        keys = [] if saved is None else sorted(saved.manifest.keys - {manifest_key})
+        key = self._rng.choice([*keys, *keys, manifest_key])  # rather of the data
+        if key in self._world.s3.objects(WORK_BUCKET, key) and _damage(self._world, self._rng, key):
+            self._world.trace.note(self._world.scheduler.now, "world", HANDED_ON)
 
     def _look(self) -> None:
         book = self._world.book
@@ -211,17 +233,6 @@ def _manifest(world: Any, rng: random.Random) -> tuple[str, dict[str, Any]] | No
     if body.pop("root", None) is None or body.get("schema") != SCHEMA:
         return None  # it has another object's bytes, or is newer already
     return key, body
-
-
-def _handed_on(world: Any) -> list[str]:
-    """The objects of checkpoints whose shards wait for a worker."""
-    rows = [
-        shard_from_item(item) for item in world.table.items() if item["sk"]["S"].startswith(contract.SHARD_SK_PREFIX)
-    ]
-    generations = world.checks[GenerationCheck]
-    waiting = [row.checkpoint for row in rows if row.state is ShardState.READY and row.checkpoint is not None]
-    saved = [generations.generation(each.manifest_key) for each in waiting]
-    return sorted(set().union(*(each.manifest.keys for each in saved if each is not None)))
 
 
 def _some_worker(world: Any, rng: random.Random) -> Process | None:

@@ -16,8 +16,11 @@ WRITES: Final = frozenset(
     }
 )  # fmt: skip
 CONDITIONAL: Final = frozenset({"put_object", "copy_object", "complete_multipart_upload"})  # some always, some at times
-S3_ONLY: Final = frozenset({CallFault.SLOW_DOWN, CallFault.DENIED, CallFault.CONFLICTED, CallFault.CUT, CallFault.SLOW})
+S3_ONLY: Final = frozenset(
+    {CallFault.SLOW_DOWN, CallFault.DENIED, CallFault.CONFLICTED, CallFault.CUT, CallFault.SLOW, CallFault.REFUSED}
+)
 NOT_S3: Final = frozenset({CallFault.THROTTLED})
+SAVE: Final = "worker s3.put_object checkpoint"
 FIRST_TIMES: Final = 4.0  # a world's first call at a site fails so much more often: rare sites are mostly first calls
 
 
@@ -66,6 +69,8 @@ def can_strike(fault: CallFault, site: str) -> bool:
     match fault:
         case CallFault.DENIED:
             return operation != "delete_objects"  # refuses key by key, in its answer
+        case CallFault.REFUSED:
+            return site == SAVE
         case CallFault.SENT_TWICE:
             return operation in WRITES
         case CallFault.CONFLICTED:
