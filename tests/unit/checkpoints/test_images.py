@@ -29,7 +29,7 @@ def noise(size: int, seed: int = 0) -> bytes:
 LENGTHS = (0, 1, 255, 4096, 5000, SLICE, SLICE + 1, 3 * SLICE - 7)
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.product(LENGTHS, LENGTHS))
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(LENGTHS, LENGTHS)))
 @pytest.mark.parametrize("content", [noise(3 * SLICE), bytes(3 * SLICE)], ids=["noise", "zeros"])
 def test_a_file_of_any_length_comes_back_after_any_other_length(
     owners: Owners, before: int, after: int, content: bytes
