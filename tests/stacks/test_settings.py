@@ -1,5 +1,7 @@
 """Context values: what can be chosen, and how a wrong choice is refused."""
 
+from typing import Any
+
 import pytest
 
 from spotproof.errors import ConfigurationError
@@ -137,6 +139,6 @@ def test_a_job_that_needs_more_processors_than_a_type_has_is_refused() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"vcpus": 0}, {"memory_mib": 3}, {"timeout_s": 59}])
-def test_a_row_that_batch_would_refuse_is_refused_first(wrong: dict[str, int]) -> None:
+def test_a_row_that_batch_would_refuse_is_refused_first(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=r"job 'odd' in stacks/jobs.py needs"):
         JobSpec(name="odd", module="m", **wrong).check()
