@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from safetensors.torch import save_file
-from transformers import Trainer, TrainerCallback, TrainerState
+from transformers import Trainer, TrainerCallback, TrainerState, __version__
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import TrainOutput
 
@@ -50,12 +50,17 @@ def train(trainer: Trainer, *, shard: TrainingShard, state: State, name: str = "
         name: of this training within the shard's state.
 
     Raises:
-        ConfigurationError: the Trainer skips no data on resume, or runs on several processes.
+        ConfigurationError: the Trainer skips no data on resume, loads the best of its own checkpoints at the end, or runs
+            on several processes.
         UnsavableValueError: model or optimizer are others than the ones that were saved.
         WorkerStopped: from `shard.safe_point()`. Let it pass.
     """
     if trainer.args.ignore_data_skip:
         raise ConfigurationError("ignore_data_skip=True repeats data after a resume: leave it at False")
+    if trainer.args.load_best_model_at_end:
+        raise ConfigurationError(
+            "load_best_model_at_end=True loads a folder that an interruption loses: leave it at False"
+        )
     if trainer.args.world_size != 1:
         raise ConfigurationError(f"a shard is trained by one process, this Trainer runs on {trainer.args.world_size}")
     callback = SpotproofCallback(trainer, shard=shard, state=state, name=name)
@@ -90,7 +95,16 @@ class SpotproofCallback(TrainerCallback):  # type: ignore[misc]  # transformers 
             return self._trainer.train(resume_from_checkpoint=str(folder))
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
-        """Load everything: the Trainer has made its optimizer and its scheduler by now."""
+        """Load everything: the Trainer has made its optimizer and its scheduler by now.
+
+        Raises:
+            ConfigurationError: a version of transformers that works otherwise inside.
+        """
+        missing = [name for name in SUMS if not hasattr(self._trainer, name)]
+        if missing:
+            raise ConfigurationError(
+                f"transformers {__version__} has no Trainer.{missing[0]}: use 5.23, which is known"
+            )
         scaler = getattr(self._trainer.accelerator, "scaler", None)
         stateful = {"scheduler": self._trainer.lr_scheduler, "scaler": scaler}
         parts = Parts(

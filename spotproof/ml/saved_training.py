@@ -83,6 +83,9 @@ class SavedTraining:
         if self._saved is not None:
             _load(parts, self._saved, at=self._name)
             set_gradients(parts.model, gradients)
+            self._saved = {
+                key: self._saved[key] for key in ("tensors", "numbers", "random")
+            }  # the rest is in the parts
         self._parts, self._numbers = parts, numbers
 
     def load_random_states(self) -> None:

@@ -13,6 +13,7 @@ from transformers.trainer_utils import TrainOutput
 from spotproof.checkpoints.state import State
 from spotproof.errors import ConfigurationError, UnsavableValueError
 from spotproof.interruptions.monitor import Monitor
+from spotproof.ml import hf_trainer
 from spotproof.ml.hf_trainer import train
 from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.shard_handle import ShardHandle
@@ -180,7 +181,6 @@ def test_patience_with_a_stagnating_model_is_remembered(tmp_path: Path) -> None:
                 eval_strategy="steps",
                 eval_steps=2,
                 metric_for_best_model="eval_loss",
-                load_best_model_at_end=False,
                 restore_callback_states_from_checkpoint=True,
                 callbacks=[EarlyStoppingCallback(early_stopping_patience=3)],
             )
@@ -239,8 +239,24 @@ def test_another_model_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_a_trainer_that_would_repeat_data_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"ignore_data_skip": True},
+        {"load_best_model_at_end": True, "save_strategy": "steps", "eval_strategy": "steps"},
+    ],
+    ids=lambda arguments: next(iter(arguments)),
+)
+def test_what_could_not_be_resumed_exactly_is_refused(tmp_path: Path, arguments: dict[str, Any]) -> None:
     workers = Workers(tmp_path)
 
-    with pytest.raises(ConfigurationError, match="leave it at False"):
-        train(make_trainer(tmp_path, ignore_data_skip=True), shard=Shard(workers), state=workers.owners.state)
+    with pytest.raises(ConfigurationError, match=f"{next(iter(arguments))}=True .* leave it at False"):
+        train(make_trainer(tmp_path, **arguments), shard=Shard(workers), state=workers.owners.state)
+
+
+def test_a_trainer_that_works_otherwise_inside_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = Workers(tmp_path)
+    monkeypatch.setattr(hf_trainer, "SUMS", ("_tr_loss", "_moved_elsewhere"))
+
+    with pytest.raises(ConfigurationError, match=r"transformers .* has no Trainer\._moved_elsewhere"):
+        train(make_trainer(tmp_path), shard=Shard(workers), state=workers.owners.state)

@@ -1,7 +1,7 @@
 """A plain PyTorch loop: whatever ends it, wherever, the curve and the weights are those of the undisturbed run."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ from torch.utils.data import TensorDataset
 from spotproof.checkpoints.state import State
 from spotproof.errors import UnsavableValueError
 from spotproof.ml.training import Training
-from tests.ml.workers import Curve, End, Shard, Workers, weights
+from spotproof.worker.outcome import ShardOutcome
+from spotproof.worker.shard_handle import ShardHandle
+from tests.ml.workers import Curve, End, Shard, Workers, scramble, weights
+from tests.unit.worker.test_shard_run import World, notice
 
 EPOCHS = 3
 SAMPLES = 44  # 11 batches of 4
@@ -136,6 +139,43 @@ def test_every_single_safe_point_is_exact(tmp_path: Path) -> None:
 
     assert interrupted.curve.losses == undisturbed.curve.losses
     assert interrupted.final == undisturbed.final
+
+
+def test_a_job_that_yields_behind_each_batch_survives_notices(tmp_path: Path) -> None:
+    """Through the real lease, policy and engine."""
+    undisturbed, world = Recipe(adamw), World()
+    Workers(tmp_path).run(undisturbed)
+    curve = Curve()
+    finals: list[dict[str, bytes]] = []
+
+    def job(shard: ShardHandle, state: State) -> Generator[None, None, int]:
+        scramble(world.workers)
+        model = network()
+        optimizer = adamw(model.parameters())
+        training = Training(state, model=model, optimizer=optimizer)
+        if not training.resumed:
+            torch.manual_seed(3)
+        for features, target in training.batches(data(), batch_size=4, epochs=EPOCHS, seed=1):
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(model(features), target)
+            loss.backward()
+            optimizer.step()
+            curve.note(training.steps, loss.item())
+            world.clock.advance(1)
+            if (training.steps, world.workers) in {(9, 1), (20, 2)}:
+                worker.monitor.offer(notice(world, in_s=4))
+            yield
+        finals.append(weights(model))
+        return training.steps
+
+    outcomes = []
+    while not finals:
+        worker = world.worker(job)
+        outcomes.append(worker.execute())
+
+    assert outcomes == [ShardOutcome.RELEASED, ShardOutcome.RELEASED, ShardOutcome.COMMITTED]
+    assert curve.losses == undisturbed.curve.losses
+    assert finals == [undisturbed.final]
 
 
 def test_every_kind_of_generator_goes_on_where_it_stood(tmp_path: Path) -> None:
