@@ -30,7 +30,7 @@ TINY_PORTIONS: Final = (
     EngineSizes(slice_bytes=4096, pack_bytes=16_384, delta_bytes=256, chain_max=5, inline_bytes=4000, width=2),
 )
 DEFAULT_PORTIONS: Final = EngineSizes()
-KEEPS: Final = (frozenset[str](),) * 10 + tuple(frozenset({kind}) for kind in KINDS) + (frozenset(KINDS),)
+KEEPS: Final = (frozenset[str](),) * 15 + tuple(frozenset({kind}) for kind in KINDS) + (frozenset(KINDS),)
 BURSTS: Final = (20,) * 30 + (1_000,)  # spot warnings at once: rarely as many as in a storm
 
 

@@ -14,10 +14,12 @@ MANIFEST_FOLDER = "/m/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """One manifest that a worker wrote. `position`: records its state has folded."""
+    """One manifest that a worker wrote."""
 
+    body: bytes
     manifest: Manifest
-    position: int
+    keys: frozenset[str]  # of all its objects
+    position: int  # records its state has folded
 
 
 class GenerationCheck(Check):
@@ -47,7 +49,9 @@ class GenerationCheck(Check):
             self.report.broken("I5", f"{change.key} is written, and is no good: {error}")
             return
         position = values.get("position", 0) if isinstance(values, dict) else 0
-        self._known[change.key] = Generation(manifest=manifest, position=position)
+        self._known[change.key] = Generation(
+            body=change.new, manifest=manifest, keys=frozenset(manifest.keys), position=position
+        )
 
 
 def is_manifest(change: ObjectChange) -> bool:

@@ -11,7 +11,7 @@ from simulation.worker import KIND
 from simulation.workload import DATA_BUCKET, OUTPUT_PREFIX, WORK_BUCKET
 from spotproof import contract
 from spotproof.checkpoints.codec import decompress
-from spotproof.checkpoints.manifest import Manifest, decode_manifest, epoch_of
+from spotproof.checkpoints.manifest import Manifest, epoch_of
 from spotproof.checkpoints.segment import Segment
 from spotproof.commits.staging import read_output_pointer
 from spotproof.errors import CheckpointCorruptError, SpotproofError
@@ -76,16 +76,15 @@ class ObjectCheck(Check):
         if body is None:
             self.report.broken("I5", f"shard {shard.index}: the pointer names {key}, which is not there")
             return
-        try:
-            manifest = decode_manifest(body, run_id=self.world.run_id, shard=shard.index, key=key)
-        except SpotproofError as error:
-            self.report.broken("I5", f"shard {shard.index}: the pointer names a manifest that is no good: {error}")
+        written = self.world.checks[GenerationCheck].generation(key)
+        if written is None or (written.body != body and not self.world.checks[ProgressCheck].is_damaged(shard.index)):
+            self.report.broken("I5", f"shard {shard.index}: the pointer names {key}, which no worker wrote like this")
             return
-        epoch = manifest.id.epoch
+        manifest, epoch = written.manifest, written.manifest.id.epoch
         self.report.require(epoch == shard.fencing_token, "I5", f"{key}: epoch {epoch} at token {shard.fencing_token}")
         if not self.world.checks[ProgressCheck].is_damaged(shard.index):
             self._whole(manifest)
-        self._pinned[shard.index] = frozenset(manifest.keys | self._keys_before(manifest))
+        self._pinned[shard.index] = written.keys | self._keys_before(manifest)
 
     def _whole(self, manifest: Manifest) -> None:
         """Every segment is there, and its bytes are the ones that were packed."""
@@ -104,10 +103,10 @@ class ObjectCheck(Check):
         body = self.world.s3.objects(WORK_BUCKET, segment.key).get(segment.key)
         return None if body is None else body[segment.offset : segment.offset + segment.size_bytes]
 
-    def _keys_before(self, manifest: Manifest) -> set[str]:
+    def _keys_before(self, manifest: Manifest) -> frozenset[str]:
         """Of the generation that a worker falls back to."""
         before = None if manifest.parent is None else self.world.checks[GenerationCheck].generation(manifest.parent)
-        return set() if before is None else before.manifest.keys
+        return frozenset() if before is None else before.keys
 
     def _work_object(self, change: ObjectChange) -> None:
         if change.call is None or change.call.operation == "put_object_tagging":
@@ -130,12 +129,11 @@ class ObjectCheck(Check):
         written = self.world.checks[GenerationCheck].generation(key)
         if written is None:
             return  # no good, which was told
-        manifest = written.manifest
         row = self.world.shard(shard)
-        late = self.world.run_ended or row is None or row.state.final or row.fencing_token != manifest.id.epoch
+        late = self.world.run_ended or row is None or row.state.final or row.fencing_token != written.manifest.id.epoch
         if late or self.world.checks[ProgressCheck].is_damaged(shard):
             return  # of a lease that is over: its data may have been collected meanwhile
-        missing = [each for each in manifest.keys if each not in self.world.s3.objects(WORK_BUCKET, each)]
+        missing = [each for each in sorted(written.keys) if each not in self.world.s3.objects(WORK_BUCKET, each)]
         self.report.require(not missing, "I5", f"{key} was written before {missing}")
 
     def _checkpoint_deleted(self, change: ObjectChange) -> None:

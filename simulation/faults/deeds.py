@@ -197,7 +197,7 @@ class Deeds:
 
     def _damage_generation(self, manifest_key: str) -> None:
         saved = self._world.checks[GenerationCheck].generation(manifest_key)
-        keys = [] if saved is None else sorted(saved.manifest.keys - {manifest_key})
+        keys = [] if saved is None else sorted(saved.keys - {manifest_key})
         key = self._rng.choice([*keys, *keys, manifest_key])  # rather of the data
         if key in self._world.s3.objects(WORK_BUCKET, key) and _damage(self._world, self._rng, key):
             self._world.trace.note(self._world.scheduler.now, "world", HANDED_ON)

@@ -542,9 +542,18 @@ def test_every_segment_of_the_pointers_checkpoint_is_verified(stored: bytes | No
     saved = manifest(1, maps={"m": MapEntry(base=in_a_pack(), deltas=(), length=1)})
     if stored is not None:
         stand.s3.put_object(Bucket=WORK_BUCKET, Key=PACK, Body=stored)
-    stand.s3.put_object(Bucket=WORK_BUCKET, Key=saved.key, Body=encode_manifest(saved))
+    stand.save(saved)
     stand.write(pointing_at(saved), "record checkpoint", OWN)
     assert stand.broken == broken
+
+
+def test_a_pointer_to_a_changed_manifest_is_seen() -> None:
+    stand = Stand(ObjectCheck)
+    saved = manifest(1)
+    stand.save(saved)
+    stand.s3.put_object(Bucket=WORK_BUCKET, Key=saved.key, Body=encode_manifest(manifest(2)))
+    stand.write(pointing_at(saved), "record checkpoint", OWN)
+    assert stand.broken == {"I5"}
 
 
 @pytest.mark.parametrize(("age", "broken"), [(0, {"I5"}), (1, {"I5"}), (2, set())])
