@@ -96,6 +96,7 @@ def test_a_tensor_in_a_tree_comes_back_with_every_bit(owners: Owners, kind: str)
     ],
     ids=["sparse", "sparse by rows", "meta", "complex128"],
 )
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 def test_what_has_no_plain_bytes_is_refused_in_one_line(owners: Owners, tensor: torch.Tensor, told: str) -> None:
     owners.state.tensors("weights", {"x": tensor})
 
