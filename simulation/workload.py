@@ -46,6 +46,7 @@ class Workload:
     pace_s: float  # per record
     poison: frozenset[int]
     opens_file: bool  # the function writes a file of its own besides the value it returns
+    toils: bool = False  # its work goes on when the worker is told to stop; otherwise it waits, which then ends early
     keeps: frozenset[str] = frozenset()  # kinds of parts of the fold besides the map of totals (fold.py)
 
     @property
@@ -59,9 +60,9 @@ class Workload:
         return any(key.endswith(".csv") for key in self.objects)
 
     def function(
-        self, diary: Diary, mischief: Mischief, hang: Callable[[], None]
+        self, diary: Diary, mischief: Mischief, hang: Callable[[], None], toil: Callable[[float], None]
     ) -> Callable[[Any, Any], Generator[None, None, Any]]:
-        """The user's function for one worker process; `hang` blocks its thread for good."""
+        """The user's function for one worker process; `hang` blocks its thread for good, `toil` for seconds."""
 
         def fold(shard: Any, state: Any) -> Generator[None, None, Any]:
             position: int = state.get("position") or 0
@@ -75,7 +76,7 @@ class Workload:
                 position += len(batch.records)
                 fold_of.add(batch.records, position=position)
                 state["position"], state["cursor"] = position, batch.end
-                shard.sleep(len(batch.records) * self.pace_s)
+                (toil if self.toils else shard.sleep)(len(batch.records) * self.pace_s)
                 diary.folded(shard.index, len(batch.records), position, fold_of.digest())
                 yield
             totals = fold_of.result()

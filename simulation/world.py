@@ -250,7 +250,7 @@ class World:
             gate=self.gate,
             services=self.services,
             function=lambda process: self.workload.function(
-                lost_work.diary(process, progress.diary(process)), self.book, process.hang
+                lost_work.diary(process, progress.diary(process)), self.book, process.hang, process.clock.sleep
             ),
             metadata=self._metadata,
             rng=self.rng,

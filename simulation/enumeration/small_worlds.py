@@ -8,8 +8,9 @@ from typing import Any, Final
 from simulation.cloud.timing import Timing
 from simulation.enumeration import turns
 from simulation.enumeration.script import Cue
-from simulation.scenario import Scenario
+from simulation.scenario import DEFAULT_PORTIONS, Scenario
 from simulation.workload import INPUT_PREFIX, Workload
+from spotproof.checkpoints.carry import EngineSizes
 from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes
 
 # Longer than the ttl, than all time-outs but the finalizer's, and than its term and the next round of the controller.
@@ -19,9 +20,11 @@ QUICK: Final = Timing(
     boot_s=(5, 6), pull_s=(1, 2), report_s=1.0, unseen_s=120.0, shutdown_s=(5, 6), host_gone_s=(5, 6), idle_s=600.0
 )
 TWO_PARTS: Final = PartSizes(single_write_max=8, write_part_bytes=16, single_copy_max=8, copy_part_bytes=16)
+TWO_PACKS: Final = EngineSizes(slice_bytes=4096, pack_bytes=4096, delta_bytes=512, chain_max=2, inline_bytes=0, width=2)
 BEGINS: Final = "worker dynamodb.get_item run"
 READ: Final = "worker s3.get_object data"  # the planner's is the first
 CLAIM: Final = "worker dynamodb.update_item take ticket"
+SAVES: Final = "worker s3.put_object checkpoint"
 SAVED: Final = "worker dynamodb.update_item record checkpoint"
 UPLOAD: Final = "worker s3.create_multipart_upload staging"
 COMMIT: Final = "worker dynamodb.update_item commit"
@@ -38,6 +41,7 @@ class SmallWorld:
     batches: int = 1  # per shard
     pace_s: float = 5.0  # per batch
     poisoned: bool = False
+    keeps: frozenset[str] = frozenset()  # kinds of state besides a map; checkpoints then travel in tiny portions
     in_parts: bool = False  # outputs and a file of the function's own are uploaded and copied in parts
     options: Mapping[str, str] = field(default_factory=dict)
     cues: tuple[Cue, ...] = ()
@@ -69,6 +73,7 @@ class SmallWorld:
             pause_s=self.pause_s,
             timing=QUICK,
             in_parts=TWO_PARTS if self.in_parts else DEFAULT_SIZES,
+            in_portions=TWO_PACKS if self.keeps else DEFAULT_PORTIONS,
         )
 
 
@@ -89,6 +94,8 @@ def _workload(world: SmallWorld) -> Workload:
         pace_s=world.pace_s,
         poison=frozenset({1}) if world.poisoned else frozenset(),
         opens_file=world.in_parts,
+        keeps=world.keeps,
+        toils=world.keeps != frozenset(),
     )
 
 
@@ -99,6 +106,7 @@ def _record(number: int) -> dict[str, Any]:
 _WORLDS: Final = (
     SmallWorld(
         name="alone",
+        batches=2,
         about="one worker does one shard, saves once, and closes the run",
         with_finalizer=True,
     ),
@@ -126,6 +134,15 @@ _WORLDS: Final = (
         since=SAVED,
     ),
     SmallWorld(
+        name="saving",
+        about="a host gets its notice while a save of an array and a file is under way; the next worker restores them",
+        batches=4,
+        keeps=frozenset({"array", "file"}),
+        options={"poll_s": "2"},
+        cues=(Cue(site=SAVES, turn=turns.short_notice),),
+        since=SAVES,
+    ),
+    SmallWorld(
         name="late notice",
         batches=2,
         options={"ttl_s": "200", "heartbeat_s": "100", "poll_s": "60"},
@@ -136,12 +153,14 @@ _WORLDS: Final = (
     ),
     SmallWorld(
         name="host lost",
+        batches=2,
         about="a host is gone, with the last attempt of its job: a worker is topped up",
         cues=(Cue(site=SAVED, turn=turns.lose_last_attempt),),
         since=SAVED,
     ),
     SmallWorld(
         name="vanished",
+        batches=2,
         about="a worker vanishes: its session expires and is rescued by the other one",
         workers=2,
         options={"poll_s": "60"},
@@ -150,6 +169,7 @@ _WORLDS: Final = (
     ),
     SmallWorld(
         name="crash",
+        batches=2,
         about="a worker dies of a bug and is not replaced: the controller rescues its lease and finds the run stuck",
         cues=(Cue(site=SAVED, turn=turns.crash),),
         since=SAVED,
@@ -172,6 +192,7 @@ _WORLDS: Final = (
     ),
     SmallWorld(
         name="losses",
+        batches=2,
         about="a shard whose worker vanishes is quarantined at once",
         options={"losses_max": "1", "poll_s": "60"},
         cues=(Cue(site=SAVED, turn=turns.vanish), Cue(site=BEGINS, turn=turns.allow_quarantine)),
@@ -180,6 +201,7 @@ _WORLDS: Final = (
     ),
     SmallWorld(
         name="terminated",
+        batches=2,
         about="somebody terminates one of two workers: it is not replaced, the other one does the rest",
         workers=2,
         options={"poll_s": "60"},

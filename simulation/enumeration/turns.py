@@ -10,6 +10,7 @@ from simulation.world import World
 
 AT_RISK_S: Final = 60.0
 NO_TIME_S: Final = 1.0
+LITTLE_TIME_S: Final = 14.0  # for a save, and not for the rest of the work
 DEAD_AFTER_S: Final = 90.0  # beyond the ttl
 LONG_DEAD_AFTER_S: Final = 130.0  # beyond the two minutes of a notice
 
@@ -18,6 +19,12 @@ def notice(world: World, process: Process) -> None:
     """Two minutes are left."""
     for host in _host(world, process):
         world.fleet.give_notice(host)
+
+
+def short_notice(world: World, process: Process) -> None:
+    """Time for a save is left, and no more."""
+    for host in _host(world, process):
+        world.fleet.give_notice(host, lead_s=LITTLE_TIME_S)
 
 
 def late_notice(world: World, process: Process) -> None:
