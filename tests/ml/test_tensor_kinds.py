@@ -87,18 +87,18 @@ def test_a_tensor_in_a_tree_comes_back_with_every_bit(owners: Owners, kind: str)
 
 
 @pytest.mark.parametrize(
-    ("tensor", "told"),
+    ("make", "told"),
     [
-        (torch.eye(3).to_sparse(), "a sparse_coo tensor can't be saved"),
-        (torch.eye(3).to_sparse_csr(), "a sparse_csr tensor can't be saved"),
-        (torch.empty(2, device="meta"), "a tensor on the meta device has no values"),
-        (torch.zeros(2, dtype=torch.complex128), "dtype complex128 can't be saved"),
+        (lambda: torch.eye(3).to_sparse(), "a sparse_coo tensor can't be saved"),
+        (lambda: torch.eye(3).to_sparse_csr(), "a sparse_csr tensor can't be saved"),
+        (lambda: torch.empty(2, device="meta"), "a tensor on the meta device has no values"),
+        (lambda: torch.zeros(2, dtype=torch.complex128), "dtype complex128 can't be saved"),
     ],
     ids=["sparse", "sparse by rows", "meta", "complex128"],
 )
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
-def test_what_has_no_plain_bytes_is_refused_in_one_line(owners: Owners, tensor: torch.Tensor, told: str) -> None:
-    owners.state.tensors("weights", {"x": tensor})
+def test_what_has_no_plain_bytes_is_refused_in_one_line(owners: Owners, make: Any, told: str) -> None:
+    owners.state.tensors("weights", {"x": make()})
 
     with pytest.raises(UnsavableValueError, match=told) as refused:
         owners.save()
