@@ -95,10 +95,15 @@ class Image:
         self._chain_max = chain_max
         self._pieces: Sequence[Piece] = ()
         self._tail: Bytes8 = self.shadow
-        self._tracker = track(self)
+        self._tracker: Tracker | None = track(self)
         self._pending: Numbers = _NONE  # pages that were collected and did not become durable
         self._in_flight: Numbers = _NONE  # pages of the save on its way
         self._invalid: frozenset[int] = frozenset()  # slices whose shadow is not what is durable
+
+    @property
+    def _watch(self) -> Tracker:
+        assert self._tracker is not None, "the image is closed"
+        return self._tracker
 
     def pieces(self) -> Sequence[Piece]:
         """The live bytes, then zeros as far as the shadow goes."""
@@ -126,7 +131,7 @@ class Image:
 
     def dirty_bytes(self) -> int | None:
         """Bytes of the pages that may have changed; None if only a gather can tell."""
-        known = self._tracker.dirty_bytes()
+        known = self._watch.dirty_bytes()
         pending = len(self._pending) * PAGE + len(self._invalid) * self._slice_bytes
         return None if known is None else known + pending
 
@@ -213,7 +218,7 @@ class Image:
 
     def arm(self) -> None:
         """The live bytes are those of the shadow, or no kernel watches them: track from here on."""
-        self._tracker.arm()
+        self._watch.arm()
 
     def restored(self, entry: ImageEntry) -> None:
         """The live bytes and the shadow are those of `entry`."""
@@ -222,7 +227,12 @@ class Image:
         self.arm()
 
     def close(self) -> None:
-        self._tracker.close()
+        """Track no more and let the memory go now: tracker and image hold each other, and a garbage collection may be far."""
+        if self._tracker is not None:
+            self._tracker.close()
+        self._tracker = None
+        self.shadow = self._tail = np.empty(0, np.uint8)
+        self._pieces = ()
 
     def _open(self) -> int:
         """Look at the live bytes; their length. Zeros follow up to the end of the shadow."""
@@ -241,7 +251,7 @@ class Image:
         return max(length, 0 if self.entry is None else self.entry.extent)
 
     def _collect(self, extent: int) -> Numbers:
-        pages = self._tracker.collect()
+        pages = self._watch.collect()
         if len(self._pending):
             pages = np.union1d(self._pending, pages)
         pages = self._outside(pages[pages < padded(extent) // PAGE], self._invalid)

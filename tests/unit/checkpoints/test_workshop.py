@@ -1,6 +1,8 @@
 """What a workshop took is given back."""
 
+import gc
 import os
+import weakref
 
 import pytest
 
@@ -22,3 +24,32 @@ def test_clearing_closes_the_kernels_trackers() -> None:
 
     assert taken > 0
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_clearing_lets_the_shadows_go_without_a_garbage_collection() -> None:
+    workshop = Workshop(tracker="compare")
+    state = State(workshop=workshop)
+    state.array("grid", 10_000)
+    shadow = weakref.ref(state.images["array/grid"].shadow)
+    gc.disable()
+    try:
+        workshop.clear()
+
+        assert shadow() is None
+    finally:
+        gc.enable()
+
+
+def test_a_dropped_state_lets_its_arrays_go_without_a_garbage_collection() -> None:
+    workshop = Workshop(tracker="compare")
+    state = State(workshop=workshop)
+    image = weakref.ref(state.images["array/grid"]) if state.array("grid", 10_000).size else None
+    assert image is not None
+    gc.disable()
+    try:
+        workshop.clear()
+        del state
+
+        assert image() is None
+    finally:
+        gc.enable()
