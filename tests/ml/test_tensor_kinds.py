@@ -1,8 +1,10 @@
 """Tensors of every kind come back with every bit, or are refused in one line."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -218,13 +220,22 @@ def test_a_tree_that_does_not_fit_its_tensors_is_corrupt(text: Any) -> None:
         unflatten(text(flat), {"root/a": torch.ones(3).numpy()})
 
 
+def test_containers_keep_the_types_that_schedulers_rely_on() -> None:
+    tree = {"milestones": Counter([6, 6, 20]), 3: (1, [0.5, (None, b"x")]), "scalar": np.float64(0.1)}
+
+    back = unflatten(flatten(tree, at="root").text, {})
+
+    assert back == tree
+    assert [type(each) for each in back.values()] == [Counter, tuple, float]
+
+
 def test_what_can_not_be_saved_is_named_by_its_place(tmp_path: Path) -> None:
-    class Counter:
+    class Teller:
         def state_dict(self) -> dict[str, Any]:
             return {"seen": [1, object()]}
 
     workers = Workers(tmp_path)
-    Training(workers.owners.state, model=nn.Linear(1, 1), others={"counter": Counter()})
+    Training(workers.owners.state, model=nn.Linear(1, 1), others={"counter": Teller()})
 
     with pytest.raises(UnsavableValueError, match=r"training/stateful/counter/seen/1 holds a builtins\.object"):
         workers.owners.save()
