@@ -98,6 +98,7 @@ class Image:
         self._tracker: Tracker | None = track(self)
         self._pending: Numbers = _NONE  # pages that were collected and did not become durable
         self._in_flight: Numbers = _NONE  # pages of the save on its way
+        self._lent = False  # a save is on its way, and the shadow is its
         self._invalid: frozenset[int] = frozenset()  # slices whose shadow is not what is durable
 
     @property
@@ -176,6 +177,7 @@ class Image:
             start = number * self._slice_bytes
             copy_range(self._pieces, start, start + len(memory), memory)
         self._in_flight, self._pending = self._pending, _NONE
+        self._lent = True
         return ImageGather(
             image=self,
             describe=describe,
@@ -204,12 +206,15 @@ class Image:
     def settle(self, gathered: ImageGather, entry: ImageEntry | None) -> None:
         """The save has ended: with the manifest's entry of this image if it is durable, else with None."""
         in_flight, self._in_flight = self._in_flight, _NONE
-        if entry is None:
+        self._lent = False
+        if self._tracker is None:
+            self._let_go()
+        elif entry is None:
             self._invalid |= frozenset(gathered.whole)
             self._pending = np.union1d(self._pending, in_flight)
-            return
-        self.entry = entry
-        self._invalid -= frozenset(gathered.whole)  # others lie behind the end: they are when the image grows again
+        else:
+            self.entry = entry
+            self._invalid -= frozenset(gathered.whole)  # others lie behind the end: when the image grows, they are due
 
     def advance(self, gathered: ImageGather) -> None:
         """Bring the shadow to what is durable now; part of the save, before it ends."""
@@ -227,10 +232,15 @@ class Image:
         self.arm()
 
     def close(self) -> None:
-        """Track no more and let the memory go now: tracker and image hold each other, and a garbage collection may be far."""
+        """Track no more, and let the memory go: now, or once the save that is reading the shadow has ended."""
         if self._tracker is not None:
             self._tracker.close()
         self._tracker = None
+        if not self._lent:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Tracker and image held each other, and a garbage collection may be far."""
         self.shadow = self._tail = np.empty(0, np.uint8)
         self._pieces = ()
 

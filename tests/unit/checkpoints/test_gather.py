@@ -41,6 +41,21 @@ def test_what_was_gathered_is_the_jobs_no_more(tmp_path: Path) -> None:
     assert found["list"] == [1]
 
 
+def test_a_file_that_is_forgotten_while_it_is_saved_is_saved_whole(tmp_path: Path) -> None:
+    """Its shadow is the save's until that has ended (seed 7 of the simulation: the worker crashed)."""
+    owners = Owners(tmp_path, spawner=HeldSpawner())
+    owners.state.file("log.txt").write_bytes(b"as it was" * 1000)
+    assert owners.engine.begin(owners.state, record=owners.record) is not None
+
+    owners.state.forget_file("log.txt")
+    assert isinstance(owners.spawner, HeldSpawner)
+    owners.spawner.work["checkpoint-save"]()
+
+    assert owners.engine.settle() is not None
+    owners.spawner = None
+    assert owners.look().file("log.txt").read_bytes() == b"as it was" * 1000
+
+
 def test_an_untouched_state_is_nothing_to_gather(tmp_path: Path) -> None:
     workshop = Workshop(scratch_dir=str(tmp_path))
     state = State(workshop=workshop)
