@@ -9,6 +9,7 @@ from simulation.cloud.batch import AGENT_STOP_GRACE_S
 from simulation.cloud.batch_api import LIST_MAX
 from simulation.cloud.batch_job import ATTEMPT_S, ATTEMPTS
 from simulation.cloud.timing import USUAL, Timing
+from simulation.faults.calls import CallFault
 from simulation.faults.rates import draw_rates, in_a_storm
 from simulation.fold import KINDS
 from simulation.gate import PAUSE_S
@@ -20,6 +21,8 @@ from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes
 PEACE_S: Final = (60.0, 700.0)  # faults end somewhere between
 SHORT_ATTEMPT_S: Final = 600  # where the user's code hangs, Batch has to end the attempt
 STORMY: Final = 0.25  # of the worlds
+KILLED: Final = frozenset({CallFault.KILLED_BEFORE.value, CallFault.KILLED_AFTER.value})
+KILLS: Final = 4.0  # times as many, there
 STORMY_IF_KEPT: Final = 0.7  # of those whose state is more than a small map: it is about what is restored
 GRACES_S: Final = (contract.STOP_GRACE_S, AGENT_STOP_GRACE_S)  # what Batch promises, what our agent gives
 TINY_PARTS: Final = PartSizes(single_write_max=60, write_part_bytes=100, single_copy_max=60, copy_part_bytes=80)
@@ -30,7 +33,7 @@ TINY_PORTIONS: Final = (
     EngineSizes(slice_bytes=4096, pack_bytes=16_384, delta_bytes=256, chain_max=5, inline_bytes=4000, width=2),
 )
 DEFAULT_PORTIONS: Final = EngineSizes()
-KEEPS: Final = (frozenset[str](),) * 15 + tuple(frozenset({kind}) for kind in KINDS) + (frozenset(KINDS),)
+KEEPS: Final = (frozenset[str](),) * 15 + tuple(frozenset({kind}) for kind in (*KINDS, "map")) + (frozenset(KINDS),)
 BURSTS: Final = (20,) * 30 + (1_000,)  # spot warnings at once: rarely as many as in a storm
 
 
@@ -92,6 +95,7 @@ def draw_scenario(seed: int) -> Scenario:
         rates = in_a_storm(rates)
     options = _draw_options(rng, poisoned=poisoned)
     if workload.keeps:
+        rates = {name: rate * KILLS if name in KILLED else rate for name, rate in rates.items()}
         options["checkpoint_interval_s"] = of_state.choice(("1", "2", "10"))  # chains of saves are what it is about
     return Scenario(
         seed=seed,

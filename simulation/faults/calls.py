@@ -26,7 +26,7 @@ class CallFault(StrEnum):
     EXPIRED = "A8 credentials expired"  # of one process, for a while
     SKEWED = "A10 signature refused"  # for the host's wrong clock, of one process, for a while
     DENIED = "A11 access denied"  # to one prefix, for everybody, for a while
-    REFUSED = "A11 save refused"  # one object of a save, for example by the key service; the worker goes on
+    REFUSED = "A11 save refused"  # one object or the pointer of a save; the worker goes on
     OUTAGE = "A14 outage"  # of one service, for everybody, for a while
     SLOW = "A16 slow"  # S3 takes seconds for each request, for everybody, for a while
 
@@ -98,6 +98,8 @@ def error_of(fault: CallFault, call: Call) -> Exception:
             return refusal(call, _EXPIRED.get(call.service, "ExpiredTokenException"), 400)
         case CallFault.SKEWED:
             return refusal(call, _SKEWED.get(call.service, "InvalidSignatureException"), 403)
+        case CallFault.REFUSED if call.service == "dynamodb":
+            return refusal(call, "AccessDeniedException", 400)
         case CallFault.DENIED | CallFault.REFUSED:
             return refusal(call, "AccessDenied", 403)
         case CallFault.TIMED_OUT_AFTER:

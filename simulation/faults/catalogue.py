@@ -8,7 +8,7 @@ from simulation.cloud.batch_attempts import ContainerFate
 from simulation.cloud.fates import Fate
 from simulation.cloud.instance import Lifecycle
 from simulation.faults.calls import CallFault
-from simulation.faults.drawn import SAVE
+from simulation.faults.drawn import SAVES
 from spotproof.interruptions.imds import NOTICE_PATH, REBALANCE_PATH, ROOT
 from stacks.routes import EVENT_ROUTES
 
@@ -167,8 +167,8 @@ _CATALOGUE: Final = (
     Fault(id="A10", words="signature refused for a wrong clock", plays=(_play(CallFault.SKEWED, *EVERY_CALL),)),
     Fault(
         id="A11",
-        words="access to one prefix denied for a while, or to one object of a save",
-        plays=(_play(CallFault.DENIED, *EVERY_CALL), _play(CallFault.REFUSED, SAVE)),
+        words="access to one prefix denied for a while, or to one object or the pointer of a save",
+        plays=(_play(CallFault.DENIED, *EVERY_CALL), _play(CallFault.REFUSED, *SAVES)),
     ),
     Fault(
         id="A12",

@@ -46,14 +46,14 @@ def _vanished_stop_file(world: Any, rng: random.Random) -> bool:
 def _corrupt_checkpoint(world: Any, rng: random.Random) -> bool:
     """Flipped, cut short, or another object's bytes."""
     key = _some_key(world, rng, contract.CHECKPOINTS_PREFIX)
-    return key is not None and _damage(world, rng, key)
+    return key is not None and _damage(world, rng, key, rng.choice(tuple(Damage)))
 
 
-def _damage(world: Any, rng: random.Random, key: str) -> bool:
+def _damage(world: Any, rng: random.Random, key: str, how: Damage) -> bool:
     others = [each for each in sorted(world.s3.objects(WORK_BUCKET, contract.CHECKPOINTS_PREFIX)) if each != key]
     if not others:
         return False
-    other, how = rng.choice(others), rng.choice(tuple(Damage))
+    other = rng.choice(others)
     if how is Damage.SWAP and world.s3.objects(WORK_BUCKET, key)[key] == world.s3.objects(WORK_BUCKET, other)[other]:
         how = Damage.FLIP
     _damaged(world, key)
@@ -199,7 +199,7 @@ class Deeds:
         saved = self._world.checks[GenerationCheck].generation(manifest_key)
         keys = [] if saved is None else sorted(saved.keys - {manifest_key})
         key = self._rng.choice([*keys, *keys, manifest_key])  # rather of the data
-        if key in self._world.s3.objects(WORK_BUCKET, key) and _damage(self._world, self._rng, key):
+        if key in self._world.s3.objects(WORK_BUCKET, key) and _damage(self._world, self._rng, key, Damage.FLIP):
             self._world.trace.note(self._world.scheduler.now, "world", HANDED_ON)
 
     def _look(self) -> None:

@@ -16,11 +16,9 @@ WRITES: Final = frozenset(
     }
 )  # fmt: skip
 CONDITIONAL: Final = frozenset({"put_object", "copy_object", "complete_multipart_upload"})  # some always, some at times
-S3_ONLY: Final = frozenset(
-    {CallFault.SLOW_DOWN, CallFault.DENIED, CallFault.CONFLICTED, CallFault.CUT, CallFault.SLOW, CallFault.REFUSED}
-)
+S3_ONLY: Final = frozenset({CallFault.SLOW_DOWN, CallFault.DENIED, CallFault.CONFLICTED, CallFault.CUT, CallFault.SLOW})
 NOT_S3: Final = frozenset({CallFault.THROTTLED})
-SAVE: Final = "worker s3.put_object checkpoint"
+SAVES: Final = ("worker s3.put_object checkpoint", "worker dynamodb.update_item record checkpoint")
 FIRST_TIMES: Final = 4.0  # a world's first call at a site fails so much more often: rare sites are mostly first calls
 
 
@@ -70,7 +68,7 @@ def can_strike(fault: CallFault, site: str) -> bool:
         case CallFault.DENIED:
             return operation != "delete_objects"  # refuses key by key, in its answer
         case CallFault.REFUSED:
-            return site == SAVE
+            return site in SAVES
         case CallFault.SENT_TWICE:
             return operation in WRITES
         case CallFault.CONFLICTED:

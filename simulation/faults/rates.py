@@ -29,7 +29,7 @@ CALLS: Final = {
     CallFault.DENIED: 0.002,
     CallFault.OUTAGE: 0.0005,
     CallFault.SLOW: 0.002,
-    CallFault.REFUSED: 0.04,
+    CallFault.REFUSED: 0.2,
 }
 # Chance per opportunity of everything else; the place that asks says what an opportunity is.
 OTHERS: Final = {
@@ -57,7 +57,7 @@ OTHERS: Final = {
     "A7 job not listed yet": 0.1,
     "A9": 0.03,  # per request to instance metadata
     "A13": 0.3,  # per transaction
-    "D1 damaged when handed on": 0.3,  # per shard that waits for another worker with a checkpoint
+    "D1 damaged when handed on": 1.0,  # per shard that waits for another worker with a checkpoint
     # per launch, attempt, or kill
     "P11 no spot capacity": 0.05,
     "P11 no on-demand capacity": 0.4,
