@@ -11,7 +11,8 @@ from typing import Any, Final
 KEYS: Final = ("a", "b", "ä", "鍵", "k 5")  # unicode on purpose (D8)
 MODULUS: Final = 1_000_003
 KINDS: Final = ("map", "array", "file", "tensors")  # of parts beside the map of totals
-ENTRIES: Final = 60  # of the second map from the beginning: what changes in it is little beside it
+ENTRIES: Final = 300  # of the second map from the beginning: what changes in it is little beside it
+LISTS: Final = 10  # of them, changed in place; whoever reads them is suspected to have changed them
 CELLS: Final = 512  # of a key in array and file: its numbers fill a page
 CELL_BYTES: Final = 8
 WEIGHTS: Final = 300  # of a key in the tensors: their rows lie across pages
@@ -105,12 +106,13 @@ class MapPart:
     def __init__(self, state: Any) -> None:
         self._map = state.map("records")
         if not self._map:
-            self._map.update({-number: [number, "as it was"] for number in range(1, ENTRIES + 1)})
+            lists = {-number: [number] for number in range(ENTRIES - LISTS + 1, ENTRIES + 1)}
+            self._map.update({-number: (number, "as it was") for number in range(1, ENTRIES + 1)} | lists)
 
     def add(self, number: int, value: int) -> None:
         self._map[number] = (number, value)
         self._map[-1 - number % (ENTRIES // 2)] = (number, "updated")
-        self._map[-ENTRIES + number % (ENTRIES // 4)].append(value)
+        self._map[-ENTRIES + number % LISTS].append(value)
         if number % 4 == 0:
             self._map.pop(number - 4, None)
 

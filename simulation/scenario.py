@@ -88,7 +88,11 @@ def draw_scenario(seed: int) -> Scenario:
     keeps = of_state.choice(KEEPS)
     if keeps:  # long shards, so that some are interrupted after many saves
         workload = replace(
-            workload, keeps=keeps, pace_s=of_state.choice((1.0, 2.0, 4.0)), toils=of_state.random() < 0.5
+            workload,
+            keeps=keeps,
+            pace_s=of_state.choice((1.0, 2.0, 4.0)),
+            batch_records=of_state.choice((1, 2)),
+            toils=of_state.random() < 0.5,
         )
     workers = rng.choice((1, 2, 2, 3, 4))
     if random.Random(f"storm {seed}").random() < (STORMY_IF_KEPT if workload.keeps else STORMY):

@@ -37,6 +37,10 @@ class GenerationCheck(Check):
         """All that were written so far, oldest first."""
         return [each.manifest for each in self._known.values()]
 
+    def positions(self, shard: int) -> list[int]:
+        """Of everything that was written of the shard, oldest first."""
+        return [each.position for each in self._known.values() if each.manifest.shard == shard]
+
     def changed(self, change: ObjectChange) -> None:
         if change.call is None or change.new is None or change.key in self._known or not is_manifest(change):
             return
