@@ -107,7 +107,7 @@ def nothing_deleted(_delete: Callable[..., Any], **_request: Any) -> Any:
         ("dynamodb", {"query": in_reverse}, "query"),
         ("s3", {"get_object": other_bytes}, "'Body': b"),
         ("s3", {"copy_object": no_answer}, "the other fails: EndpointConnectionError"),
-        ("s3", {"delete_objects": nothing_deleted}, "the simulated side holds None"),
+        ("s3", {"delete_objects": nothing_deleted}, "list_objects_v2"),
     ],
 )
 def test_a_data_plane_that_is_wrong_is_told_with_both_answers(

@@ -250,7 +250,7 @@ def test_a_killed_workers_program_is_resumed_and_the_output_is_the_same(worker: 
     undisturbed = worker.run(BOOKS, UNTIL="400")
     worker.vanish()
     worker.pointer = None
-    slow = BOOKS.replace("echo $n >> b", "echo $n >> b; sleep 0.001")
+    slow = BOOKS.replace("echo $n >> b", "echo $n >> b; sleep 0.01")
     for life in range(1, 5):
         worker.start(slow, UNTIL="400")
         first = worker.wait_for_start(life)[-1]
