@@ -382,7 +382,6 @@ def run_seed(seed: int) -> Outcome:
         return world.outcome()
 
 
-@cache
 def silence() -> None:
     """The product's log lines are not written: the trace tells the same story."""
     logging.getLogger("spotproof").setLevel(logging.CRITICAL + 1)
