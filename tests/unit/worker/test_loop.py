@@ -153,6 +153,23 @@ def test_a_worker_that_waits_for_itself_falls_silent(world: World, monkeypatch: 
     assert world.session.lost
 
 
+def test_a_worker_that_lost_a_shard_to_itself_falls_silent(world: World) -> None:
+    """Simulation seed 3011, K3: a restored table held an earlier lease of the same session, so the save was refused; with
+    the next hold nothing would have covered that shard any more (invariant I11)."""
+    tried: list[int] = []
+    loop = world.loop()
+
+    def refused(lease: Lease) -> ShardOutcome:
+        tried.append(lease.index)
+        return ShardOutcome.LOST
+
+    loop.run_shard = refused
+
+    assert loop.work() == contract.EXIT_INTERRUPTED
+    assert len(tried) == 1
+    assert world.session.lost
+
+
 def test_on_a_dying_host_it_takes_nothing_and_asks_to_be_retried(world: World) -> None:
     world.monitor.offer(world.stop())
 
