@@ -86,7 +86,10 @@ def _change_segment(
     body: dict[str, Any], rng: random.Random, *, place: int, value: object, inline: bool = True
 ) -> bool:
     """Change one member of one segment; `inline`: also of such whose bytes ride in the manifest."""
-    segments = [each for each in _segments(body) if inline or len(each) == 7]
+    try:
+        segments = [each for each in _segments(body) if inline or len(each) == 7]
+    except (KeyError, TypeError, ValueError, IndexError):
+        return False  # forged before: it has not its own shape any more
     if not segments:
         return False
     rng.choice(segments)[place] = value
