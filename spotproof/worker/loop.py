@@ -55,7 +55,8 @@ class WorkerLoop:
                     if outcome is ShardOutcome.UNFIT:
                         return self._leave(contract.EXIT_INTERRUPTED, "out of memory or disk: a new container has both")
                     if outcome is ShardOutcome.LOST:
-                        self._check_own_shard()  # while it is the one we hold: nobody would find it later
+                        with self.ledger.span(Spent.IDLE):
+                            self._check_own_shard()  # while it is the one we hold: nobody would find it later
                     continue
                 empty_looks += 1
                 if empty_looks == 1:
