@@ -1,0 +1,90 @@
+"""How much work a run has left, from the times its own shards took."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+CONFIDENCE: Final = 0.95  # one-sided: the work left exceeds `high_s` in one run of twenty
+# Student's t, one-sided 95 %, by degrees of freedom; beyond the list the normal quantile 1.645 (any table of t).
+_T95: Final = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812)
+_NORMAL95: Final = 1.645
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkEstimate:
+    """Work left, in worker-seconds; `high_s` is what a deadline should count on."""
+
+    mean_s: float
+    high_s: float
+    shard_s: float  # what is left of the longest shard, at the mean
+    reason: str
+
+
+def estimate_work(
+    *, shard_s: Sequence[float], running_s: Sequence[float], waiting: int, expected_shard_s: float | None = None
+) -> WorkEstimate | None:
+    """Work left from the shards that are done, those that are being worked on and those that wait.
+
+    A running shard has left what the longer ones among the done took beyond its age; if it is older than all of them,
+    as much as the mean again. The high estimate adds the spread of the shards left and of the mean itself (Student's
+    t at 95 %); before there are two samples the spread is taken to be as large as the mean.
+
+    Args:
+        shard_s: worker-seconds each committed shard took, any order; a sample will do.
+        running_s: worker-seconds spent so far on each shard that is leased.
+        waiting: shards that nobody works on.
+        expected_shard_s: what history says a shard takes; counts only until shards of this run are done.
+
+    Returns:
+        None if nothing is known: no shard is done, none is expected, and none is running.
+
+    Raises:
+        ValueError: a time is negative or not finite, or `waiting` is negative.
+    """
+    if waiting < 0 or any(not (0 <= value < math.inf) for value in (*shard_s, *running_s)):
+        raise ValueError(f"times and counts must not be negative, got {waiting} waiting")
+    left = waiting + len(running_s)
+    if left == 0:
+        return WorkEstimate(mean_s=0.0, high_s=0.0, shard_s=0.0, reason="no shard is left")
+    samples, source = _samples(shard_s, running_s, expected_shard_s)
+    if not samples:
+        return None
+    mean = statistics.fmean(samples)
+    rests = [_rest(age, samples, mean) for age in running_s]
+    mean_s = waiting * mean + sum(rests)
+    high_s = mean_s + _margin(samples, mean, left)
+    longest = max([mean] * (waiting > 0) + rests)
+    return WorkEstimate(
+        mean_s=mean_s,
+        high_s=high_s,
+        shard_s=longest,
+        reason=f"{left} shards left at {mean:.1f} s each ({source}): {mean_s:.0f} s, at most {high_s:.0f} s",
+    )
+
+
+def _samples(
+    shard_s: Sequence[float], running_s: Sequence[float], expected_shard_s: float | None
+) -> tuple[Sequence[float], str]:
+    if shard_s:
+        return shard_s, f"{len(shard_s)} done"
+    if expected_shard_s is not None:
+        return (expected_shard_s,), "from history"
+    oldest = max(running_s, default=0.0)
+    # None is done: the oldest will, as far as anybody knows, take as long again.
+    return ((2 * oldest,), "none done, twice the oldest running") if oldest > 0 else ((), "")
+
+
+def _rest(age: float, samples: Sequence[float], mean: float) -> float:
+    longer = [sample - age for sample in samples if sample > age]
+    return statistics.fmean(longer) if longer else mean
+
+
+def _margin(samples: Sequence[float], mean: float, left: int) -> float:
+    """Half-width of the prediction interval for a sum of `left` more shards."""
+    n = len(samples)
+    if n == 1:
+        return mean * math.sqrt(left + left**2) * _NORMAL95
+    t = _T95[n - 2] if n - 2 < len(_T95) else _NORMAL95
+    return t * statistics.stdev(samples) * math.sqrt(left + left**2 / n)
