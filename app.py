@@ -12,6 +12,7 @@ from spotproof.errors import SpotproofError
 from stacks.bundle import Bundles, build_bundles
 from stacks.compute import ComputeStack
 from stacks.events import EventsStack
+from stacks.game_days import GameDaysStack
 from stacks.jobs import JOBS
 from stacks.routes import EVENT_ROUTES
 from stacks.settings import DeploySettings
@@ -21,10 +22,10 @@ ROOT = Path(__file__).resolve().parent
 
 
 def build(app: App, *, settings: DeploySettings, bundles: Bundles) -> None:
-    """The three stacks: what must not be lost, what runs, and what reacts."""
+    """The stacks: what must not be lost, what runs, what reacts, and what rehearses."""
     state = StateStack(app, settings=settings)
     compute = ComputeStack(app, settings=settings, state=state, jobs=JOBS, bundles=bundles, root=ROOT)
-    EventsStack(
+    events = EventsStack(
         app,
         settings=settings,
         state=state,
@@ -33,6 +34,7 @@ def build(app: App, *, settings: DeploySettings, bundles: Bundles) -> None:
         routes=EVENT_ROUTES,
         code=bundles.functions,
     )
+    GameDaysStack(app, settings=settings, failed_events=events.failed)
 
 
 def cdk_flags() -> dict[str, Any]:

@@ -55,6 +55,11 @@ def topups_pk(run_id: str) -> str:
     return f"RUN#{run_id}#TOPUPS"
 
 
+def history_pk(run_id: str) -> str:
+    """Partition of what was decided about the run, by time."""
+    return f"RUN#{run_id}#HISTORY"
+
+
 RUN_SK: Final = "META"
 STRIPE_SK: Final = "HEAD"
 SHARD_SK_PREFIX: Final = "S#"
@@ -103,6 +108,7 @@ ENV_STACK: Final = "SPOTPROOF_STACK"
 ENV_SPOT_QUEUE: Final = "SPOTPROOF_SPOT_QUEUE"
 ENV_ON_DEMAND_QUEUE: Final = "SPOTPROOF_ON_DEMAND_QUEUE"
 ENV_EVENT_BUS: Final = "SPOTPROOF_EVENT_BUS"
+ENV_MEMORY_MAX: Final = "SPOTPROOF_MEMORY_MIB_MAX"  # what the largest instance type gives one worker
 ENV_CODE_URI: Final = "SPOTPROOF_CODE"  # s3://bucket/key of the worker bundle, read by the bootstrap
 ENV_CODE_DIR: Final = "SPOTPROOF_CODE_DIR"  # where the bootstrap unpacked it
 ENV_LOG_LEVEL: Final = "SPOTPROOF_LOG_LEVEL"
@@ -122,7 +128,7 @@ EXIT_CONFIGURATION: Final = 3
 EXIT_AWS: Final = 4
 EXIT_CONFLICT: Final = 5
 EXIT_INTERRUPTED: Final = 75  # EX_TEMPFAIL of sysexits.h: evaluateOnExit retries it
-EXIT_KILLED: Final = 137  # 128 + SIGKILL; evaluateOnExit retries it
+EXIT_KILLED: Final = 137  # 128 + SIGKILL; the job state change handler replaces the worker
 
 # Parameters of every job definition; each is one `Ref::name` in the command. "auto" = let the worker decide.
 AUTO: Final = "auto"
@@ -152,3 +158,22 @@ STACK_STATE: Final = "State"  # suffixes: <stage prefix>-State and so on
 STACK_COMPUTE: Final = "Compute"
 STACK_EVENTS: Final = "Events"
 DEFAULT_STACK_PREFIX: Final = "Spotproof"
+
+# Tags of the fleet's instances, by which a game day finds them.
+TAG_DEPLOYMENT: Final = "Spotproof"  # its value is the prefix of the stacks
+TAG_LIFECYCLE: Final = "Lifecycle"
+LIFECYCLE_SPOT: Final = "spot"
+LIFECYCLE_ON_DEMAND: Final = "on-demand"
+
+# Game days: experiment templates by plan, and the names of actions and targets inside them.
+STACK_GAME_DAYS: Final = "GameDays"
+GAME_DAY_INTERRUPT: Final = "interrupt"
+GAME_DAY_INTERRUPT_HALF: Final = "interrupt-half"
+GAME_DAY_NO_CAPACITY: Final = "no-capacity"
+GAME_DAY_OUTPUTS: Final = {
+    GAME_DAY_INTERRUPT: "InterruptTemplateId",
+    GAME_DAY_INTERRUPT_HALF: "InterruptHalfTemplateId",
+    GAME_DAY_NO_CAPACITY: "NoCapacityTemplateId",
+}
+GAME_DAY_INSTANCES: Final = "SpotInstances"
+GAME_DAY_GROUPS: Final = "SpotGroups"

@@ -44,13 +44,13 @@ class EventsStack(Stack):
         self._settings = settings
         self._queues = (compute.fleet.spot_queue, compute.fleet.on_demand_queue)
         self._targets = self._all_targets(state, jobs)
-        self._environment = self._function_environment(state)
+        self._environment = self._function_environment(state, compute)
         self._code = lambda_.Code.from_asset(str(code.path), asset_hash=code.digest)
         # Delivered but failed to the end: another thing than never delivered, which each rule's own queue holds.
-        self._failed = self._dead_letters("FailedEvents")
+        self.failed = self._dead_letters("FailedEvents")
         for route in routes:
             self._route(route)
-        CfnOutput(self, "FailedEventsQueueUrl", value=self._failed.queue_url)
+        CfnOutput(self, "FailedEventsQueueUrl", value=self.failed.queue_url)
 
     def _all_targets(self, state: StateStack, jobs: Sequence[JobSpec]) -> Targets:
         arn = f"arn:{Aws.PARTITION}:batch:{Aws.REGION}:{Aws.ACCOUNT_ID}:"
@@ -62,7 +62,7 @@ class EventsStack(Stack):
             jobs=f"{arn}job/*",
         )
 
-    def _function_environment(self, state: StateStack) -> dict[str, str]:
+    def _function_environment(self, state: StateStack, compute: ComputeStack) -> dict[str, str]:
         spot, on_demand = self._queues
         return {
             contract.ENV_TABLE: state.table.table_name,
@@ -73,6 +73,7 @@ class EventsStack(Stack):
             contract.ENV_ON_DEMAND_QUEUE: on_demand.job_queue_name,
             contract.ENV_EVENT_BUS: "default",
             contract.ENV_LOG_LEVEL: "INFO",
+            contract.ENV_MEMORY_MAX: str(compute.memory_mib_max),
             "POWERTOOLS_METRICS_NAMESPACE": contract.METRIC_NAMESPACE,
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
@@ -113,7 +114,7 @@ class EventsStack(Stack):
             reserved_concurrent_executions=self._settings.reserved_concurrency or None,
             max_event_age=Duration.seconds(min(route.age_s_max, LAMBDA_AGE_S_MAX)),
             retry_attempts=route.retries,
-            on_failure=destinations.SqsDestination(self._failed),
+            on_failure=destinations.SqsDestination(self.failed),
             log_group=self._logs(route),
         )
         for grant in route.grants:

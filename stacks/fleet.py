@@ -8,6 +8,7 @@ from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from spotproof import contract
 from stacks.instance_types import InstanceType
 from stacks.settings import DeploySettings
 
@@ -116,6 +117,7 @@ class Fleet(Construct):
             "ComputeResources.LaunchTemplate.Version", self._template.latest_version_number
         )
         # Tags on the environment reach the instances; tags of the stack do not.
-        Tags.of(environment).add("Lifecycle", "spot" if spot else "on-demand")
-        Tags.of(environment).add("Spotproof", self._prefix)
+        lifecycle = contract.LIFECYCLE_SPOT if spot else contract.LIFECYCLE_ON_DEMAND
+        Tags.of(environment).add(contract.TAG_LIFECYCLE, lifecycle)
+        Tags.of(environment).add(contract.TAG_DEPLOYMENT, self._prefix)
         return environment

@@ -14,7 +14,7 @@ from stacks.bundle import Bundle, Bundles
 from stacks.settings import DeploySettings
 
 Json = dict[str, Any]
-SUFFIXES = ("State", "Compute", "Events")
+SUFFIXES = ("State", "Compute", "Events", "GameDays")
 PYTHON = "3.12"  # pretended to have built the worker bundle; not the one that runs the tests, to see that it matters
 
 

@@ -9,7 +9,14 @@ from spotproof import contract
 from tests.stacks.assembly import SUFFIXES, Assembly, as_list, synthesise, walk
 
 # AWS offers no narrower resource for these.
-ACTIONS_ON_EVERYTHING = {"ec2:DescribeSpotPriceHistory", "batch:DescribeJobs", "batch:ListJobs"}
+ACTIONS_ON_EVERYTHING = {
+    "ec2:DescribeSpotPriceHistory",
+    "batch:DescribeJobs",
+    "batch:ListJobs",
+    "ec2:DescribeInstances",
+    "autoscaling:DescribeAutoScalingGroups",
+    "ec2:InjectApiError",  # narrowed to one kind of injection by a condition
+}
 # A fixed name would clash when CloudFormation replaces the resource, or in a second deployment.
 NAMES = {
     "TableName",

@@ -1,0 +1,152 @@
+"""Game days: what the experiments take away, from whom, and what ends them early."""
+
+import json
+
+import pytest
+
+from spotproof import contract, events
+from tests.stacks.assembly import Assembly, Json, as_list
+
+TEMPLATE = "AWS::FIS::ExperimentTemplate"
+ALARM = "AWS::CloudWatch::Alarm"
+
+
+def plan(assembly: Assembly, name: str) -> Json:
+    """Properties of the template that the plan's output names."""
+    (template_id, attribute) = assembly.outputs("GameDays")[contract.GAME_DAY_OUTPUTS[name]]["Value"]["Fn::GetAtt"]
+    assert attribute == "Id"
+    properties: Json = assembly.resources(TEMPLATE)[template_id]["Properties"]
+    return properties
+
+
+def test_every_plan_has_a_template_and_an_output_that_names_it(assembly: Assembly) -> None:
+    found = [plan(assembly, name) for name in contract.GAME_DAY_OUTPUTS]
+
+    assert len({each["Tags"]["Name"] for each in found}) == len(assembly.resources(TEMPLATE)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "selection"),
+    [("interrupt", "COUNT(1)"), ("interrupt-half", "PERCENT(50)"), ("no-capacity", "COUNT(1)")],
+)
+def test_interruptions_strike_running_spot_instances_of_this_deployment_only(
+    assembly: Assembly, second: Assembly, name: str, selection: str
+) -> None:
+    for app, prefix in ((assembly, "Spotproof"), (second, "Trial")):
+        properties = plan(app, name)
+
+        action = properties["Actions"][contract.GAME_DAY_INSTANCES]
+        assert action["ActionId"] == "aws:ec2:send-spot-instance-interruptions"
+        assert action["Parameters"] == {"durationBeforeInterruption": "PT2M"}
+        assert properties["Targets"][action["Targets"]["SpotInstances"]] == {
+            "ResourceType": "aws:ec2:spot-instance",
+            "ResourceTags": {"Lifecycle": "spot", "Spotproof": prefix},
+            "Filters": [{"Path": "State.Name", "Values": ["running"]}],
+            "SelectionMode": selection,
+        }
+
+
+def test_an_experiment_finds_instances_by_tags_that_the_fleet_gives_them(assembly: Assembly) -> None:
+    given = [each["ComputeResources"]["Tags"] for each in assembly.properties("AWS::Batch::ComputeEnvironment")]
+
+    for properties in assembly.properties(TEMPLATE):
+        for target in properties["Targets"].values():
+            assert target["ResourceTags"] in given
+            assert target["ResourceTags"]["Lifecycle"] == "spot"
+
+
+@pytest.mark.parametrize(("fixture", "zones"), [("assembly", 3), ("second", 2)])
+def test_the_shortage_covers_every_zone_of_the_network(
+    request: pytest.FixtureRequest, fixture: str, zones: int
+) -> None:
+    app: Assembly = request.getfixturevalue(fixture)
+    properties = plan(app, "no-capacity")
+
+    action = properties["Actions"][contract.GAME_DAY_GROUPS]
+    assert action["ActionId"] == "aws:ec2:asg-insufficient-instance-capacity-error"
+    assert (action["Parameters"]["duration"], action["Parameters"]["percentage"]) == ("PT10M", "100")
+    named = action["Parameters"]["availabilityZoneIdentifiers"]["Fn::Join"]
+    assert named == [",", [{"Fn::Select": [index, {"Fn::GetAZs": ""}]} for index in range(zones)]]
+    target = properties["Targets"][action["Targets"]["AutoScalingGroups"]]
+    assert (target["ResourceType"], target["SelectionMode"]) == ("aws:ec2:autoscaling-group", "ALL")
+
+
+def test_only_the_plan_whose_groups_carry_no_tag_of_ours_may_find_nothing(assembly: Assembly) -> None:
+    modes = {
+        name: plan(assembly, name)["ExperimentOptions"]["EmptyTargetResolutionMode"]
+        for name in contract.GAME_DAY_OUTPUTS
+    }
+
+    assert modes == {"interrupt": "fail", "interrupt-half": "fail", "no-capacity": "skip"}
+
+
+def test_every_experiment_ends_when_spotproof_itself_fails(assembly: Assembly, second: Assembly) -> None:
+    for app, prefix in ((assembly, "Spotproof"), (second, "Trial")):
+        alarms = app.resources(ALARM)
+        for properties in app.properties(TEMPLATE):
+            conditions = properties["StopConditions"]
+            assert {each["Source"] for each in conditions} == {"aws:cloudwatch:alarm"}
+            assert {each["Value"]["Fn::GetAtt"][0] for each in conditions} == set(alarms)
+
+        by_metric = {each["Properties"]["MetricName"]: each["Properties"] for each in alarms.values()}
+        assert set(by_metric) == {events.METRIC_CONTROLLER_FAILURES, "ApproximateNumberOfMessagesVisible"}
+        dimensions = by_metric[events.METRIC_CONTROLLER_FAILURES]["Dimensions"]
+        assert {each["Name"]: each["Value"] for each in dimensions} == {"Stack": prefix, "service": "controller"}
+        queue = json.dumps(by_metric["ApproximateNumberOfMessagesVisible"]["Dimensions"])
+        assert "FailedEvents" in queue
+        assert {each["TreatMissingData"] for each in by_metric.values()} == {"notBreaching"}
+
+
+def test_the_alarm_asks_for_the_metric_as_the_controller_gives_it(assembly: Assembly) -> None:
+    """The dimensions are those of lambdas.telemetry: the stack, and the function's service."""
+    from lambdas import controller
+    from lambdas.telemetry import STACK_DIMENSION
+
+    (alarm,) = [each for each in assembly.properties(ALARM) if each["Namespace"] == contract.METRIC_NAMESPACE]
+
+    assert {each["Name"] for each in alarm["Dimensions"]} == {STACK_DIMENSION, "service"}
+    assert controller.SERVICE in {each["Value"] for each in alarm["Dimensions"]}
+
+
+def test_only_experiments_of_this_account_take_the_role(assembly: Assembly) -> None:
+    (role,) = [
+        each
+        for each in assembly.properties("AWS::IAM::Role")
+        if "fis.amazonaws.com" in json.dumps(each["AssumeRolePolicyDocument"])
+    ]
+
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    assert ":experiment/*" in json.dumps(statement["Condition"]["ArnLike"]["aws:SourceArn"])
+
+
+def test_the_role_takes_away_what_is_this_deployments_and_nothing_else(second: Assembly) -> None:
+    (policy,) = [
+        each for each in second.properties("AWS::IAM::Policy") if "InjectApiError" in json.dumps(each["PolicyDocument"])
+    ]
+    allowed = {
+        action: statement
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in as_list(statement["Action"])
+    }
+
+    assert set(allowed) == {
+        "ec2:SendSpotInstanceInterruptions",
+        "ec2:InjectApiError",
+        "ec2:DescribeInstances",
+        "autoscaling:DescribeAutoScalingGroups",
+    }
+    assert allowed["ec2:SendSpotInstanceInterruptions"]["Condition"] == {
+        "StringEquals": {"aws:ResourceTag/Spotproof": "Trial"}
+    }
+    assert allowed["ec2:InjectApiError"]["Condition"] == {
+        "ForAnyValue:StringEquals": {"ec2:FisActionId": ["aws:ec2:asg-insufficient-instance-capacity-error"]}
+    }
+
+
+def test_a_template_waits_for_its_roles_policy(assembly: Assembly) -> None:
+    resources = assembly.template("GameDays")["Resources"]
+    (policy,) = [name for name, each in resources.items() if each["Type"] == "AWS::IAM::Policy"]
+
+    for each in assembly.resources(TEMPLATE).values():
+        assert policy in each["DependsOn"]
