@@ -21,6 +21,7 @@ class HandlerSettings:
     spot_queue: str = ""  # these three only for functions that submit workers or announce runs
     on_demand_queue: str = ""
     event_bus: str = ""
+    memory_mib_max: int = 0  # that one worker can have on the deployment's instance types; 0: unknown
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "HandlerSettings":
@@ -34,6 +35,7 @@ class HandlerSettings:
             spot_queue=_text(env, contract.ENV_SPOT_QUEUE),
             on_demand_queue=_text(env, contract.ENV_ON_DEMAND_QUEUE),
             event_bus=_text(env, contract.ENV_EVENT_BUS),
+            memory_mib_max=int(positive_float(env, contract.ENV_MEMORY_MAX, 0.0)),
         )
 
     def worker_queues(self) -> tuple[str, str]:
@@ -42,6 +44,12 @@ class HandlerSettings:
             _set(self.spot_queue, contract.ENV_SPOT_QUEUE),
             _set(self.on_demand_queue, contract.ENV_ON_DEMAND_QUEUE),
         )
+
+    def worker_memory_mib_max(self) -> int:
+        """The cap of a worker's memory, MiB; raises ConfigurationError, naming the variable, without it."""
+        if self.memory_mib_max < 1:
+            _set("", contract.ENV_MEMORY_MAX)
+        return self.memory_mib_max
 
     def own_bus(self) -> str:
         """Name of the bus for our own events; raises ConfigurationError, naming the variable, without it."""

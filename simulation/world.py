@@ -85,6 +85,7 @@ SETTINGS: Final = HandlerSettings(
     spot_queue=SPOT_QUEUE.name,
     on_demand_queue=ON_DEMAND_QUEUE.name,
     event_bus="default",
+    memory_mib_max=30_340,
 )
 CHECKS: Final[tuple[type[Check], ...]] = (
     RowCheck,

@@ -17,7 +17,7 @@ from stacks.bootstrap_text import bootstrap_text
 from stacks.bundle import Bundles
 from stacks.fleet import Fleet
 from stacks.grants import Grant
-from stacks.instance_types import check_types
+from stacks.instance_types import check_types, memory_mib_most
 from stacks.jobs import JobSpec, check_rows
 from stacks.permissions import Targets, statements
 from stacks.settings import DeploySettings
@@ -34,6 +34,7 @@ WORKER_GRANTS = (
     Grant.EVENTS_PUT,
     Grant.EC2_PRICES,
 )
+OUT_OF_MEMORY = "OutOfMemoryError*"  # reason of the container, as ECS writes it
 ATTEMPTS = 10  # the most Batch allows; the job state change handler replaces workers that used theirs up
 NOBODY = "65534:65534"  # the unprivileged user and group of Debian images
 
@@ -57,6 +58,7 @@ class ComputeStack(Stack):
         self._settings, self._state, self._bundles = settings, state, bundles
         self._bootstrap = bootstrap_text(root / BOOTSTRAP)
         types = check_types(settings.instance_types, jobs, architecture=settings.architecture)
+        self.memory_mib_max = memory_mib_most(types)
         self.fleet = Fleet(self, settings=settings, types=types)
         self._code = assets.Asset(self, "WorkerCode", path=str(bundles.worker.path), asset_hash=bundles.worker.digest)
         self._log_group = logs.LogGroup(
@@ -170,19 +172,21 @@ def _check_program(job: JobSpec, root: Path) -> None:
 
 
 def _retry_rules() -> list[batch.RetryStrategy]:
-    """First match wins, and no match would mean retry: so the last rule ends it.
+    """First match wins, and no match would mean retry: so the last rule ends it. Batch takes five at most.
 
-    A reclaimed host leaves no exit code, only a status reason; an interrupted worker exits with its own code.
+    A reclaimed host leaves no exit code, only a status reason; an interrupted worker exits with its own code. Batch
+    would retry a worker that ran out of memory at the same size: the job state change handler gives its successor more.
     """
     retry = [
         batch.Reason.SPOT_INSTANCE_RECLAIMED,
         batch.Reason.CANNOT_PULL_CONTAINER,
         batch.Reason.custom(on_exit_code=str(contract.EXIT_INTERRUPTED)),
-        # Killed, by the memory limit or from outside: a shard that kills its workers is quarantined after `losses_max`.
-        batch.Reason.custom(on_exit_code=str(contract.EXIT_KILLED)),
     ]
-    rules = [batch.RetryStrategy.of(batch.Action.RETRY, reason) for reason in retry]
-    return [*rules, batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom(on_reason="*"))]
+    return [
+        batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom(on_reason=OUT_OF_MEMORY)),
+        *(batch.RetryStrategy.of(batch.Action.RETRY, reason) for reason in retry),
+        batch.RetryStrategy.of(batch.Action.EXIT, batch.Reason.custom(on_reason="*")),
+    ]
 
 
 def state_targets(state: StateStack, settings: DeploySettings) -> Targets:

@@ -126,6 +126,11 @@ def check_types(
     return types
 
 
+def memory_mib_most(types: Iterable[InstanceType]) -> int:
+    """The most memory that any of the types can give one worker, in MiB."""
+    return max(int(each.memory_mib / MEMORY_HEADROOM) for each in types)
+
+
 def _require(count: int, least: int, what: str) -> None:
     if count < least:
         raise ConfigurationError(f"spot needs at least {least} {what} to find capacity, got {count}")

@@ -13,10 +13,10 @@ TIMED_OUT: Final = "Job attempt duration exceeded timeout"
 
 # As the compute stack deploys them; a test compares the two.
 DEPLOYED_CONDITIONS: Final[tuple[Condition, ...]] = (
+    {"action": "EXIT", "onReason": "OutOfMemoryError*"},
     {"action": "RETRY", "onStatusReason": "Host EC2*"},
     {"action": "RETRY", "onReason": "CannotPullContainerError:*"},
     {"action": "RETRY", "onExitCode": str(contract.EXIT_INTERRUPTED)},
-    {"action": "RETRY", "onExitCode": str(contract.EXIT_KILLED)},
     {"action": "EXIT", "onReason": "*"},
 )
 _FIELDS: Final = ("onStatusReason", "onReason", "onExitCode")

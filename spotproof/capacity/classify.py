@@ -10,7 +10,8 @@ from spotproof import contract
 class WorkerEndKind(StrEnum):
     HOST_RECLAIMED = "host-reclaimed"  # the host vanished under the container
     INTERRUPTED = "interrupted"  # the worker saw a stop and let go in time
-    OUT_OF_MEMORY = "out-of-memory"
+    OUT_OF_MEMORY = "out-of-memory"  # the next attempt gets more: capacity/memory.py
+    KILLED = "killed"  # by SIGKILL from nobody knows where; a shard that does it is quarantined after `losses_max`
     IMAGE_PULL = "image-pull"
     TIMEOUT = "timeout"  # of the Batch job; never retried by Batch
     CANCELLED = "cancelled"  # before it started, by a person or by a queue's time limit
@@ -21,8 +22,8 @@ class WorkerEndKind(StrEnum):
 
     @property
     def replaceable(self) -> bool:
-        """Whether the worker did nothing wrong, so that one more worker has every chance."""
-        return self in (WorkerEndKind.HOST_RECLAIMED, WorkerEndKind.INTERRUPTED)
+        """Whether nothing says that the worker did wrong, so that one more of its kind has every chance."""
+        return self in (WorkerEndKind.HOST_RECLAIMED, WorkerEndKind.INTERRUPTED, WorkerEndKind.KILLED)
 
     @property
     def holds_replacements(self) -> bool:
@@ -51,6 +52,7 @@ _BY_EXIT_CODE: Final = {
     contract.EXIT_INTERRUPTED: WorkerEndKind.INTERRUPTED,
     contract.EXIT_INPUT: WorkerEndKind.INPUT_ERROR,
     contract.EXIT_CONFIGURATION: WorkerEndKind.CONFIGURATION_ERROR,
+    contract.EXIT_KILLED: WorkerEndKind.KILLED,
 }
 
 

@@ -16,6 +16,8 @@ EVENT_BYTES_MAX: Final = 1_048_576  # an asynchronous Lambda invocation carries 
 TEXT_MAX: Final = 4096
 PARAMETERS_MAX: Final = 32_768  # SubmitJob's whole payload is at most 30 KiB
 ATTEMPTS_MAX: Final = 10  # retryStrategy.attempts of Batch
+REQUIREMENTS_MAX: Final = 20  # Batch knows three types of them
+MEMORY_MIB_MAX: Final = 10**9
 EARLIEST: Final = datetime(2006, 1, 1, tzinfo=UTC)  # there was no EC2 before
 AHEAD_MAX: Final = timedelta(days=1)
 
@@ -124,6 +126,7 @@ class JobStateChange:
     array_index: int | None
     cancelled: bool
     terminated: bool
+    memory_mib: int | None = None  # that the job reserved
 
     @property
     def is_array_parent(self) -> bool:
@@ -215,7 +218,17 @@ def parse_job_state(event: object, *, account: str, now: datetime) -> JobStateCh
         array_index=array.optional_int("index", 0, 9_999),
         cancelled=detail.flag("isCancelled"),
         terminated=detail.flag("isTerminated"),
+        memory_mib=_memory_mib(detail.optional_object("container")),
     )
+
+
+def _memory_mib(container: "_Fields") -> int | None:
+    """From the container's requirements, or from the older field beside them; None if neither says."""
+    for need in container.objects("resourceRequirements", count_max=REQUIREMENTS_MAX):
+        value = need.optional_text("value")
+        if need.optional_text("type") == "MEMORY" and value.isascii() and value.isdigit():
+            return int(value[:9]) or None
+    return container.optional_int("memory", 0, MEMORY_MIB_MAX) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

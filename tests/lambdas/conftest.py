@@ -40,6 +40,7 @@ ENVIRONMENT = {
     contract.ENV_SPOT_QUEUE: "spot-queue",
     contract.ENV_ON_DEMAND_QUEUE: "on-demand-queue",
     contract.ENV_EVENT_BUS: "default",
+    contract.ENV_MEMORY_MAX: "30340",
 }
 
 

@@ -8,6 +8,7 @@ from localcloud.executor import TaskExit
 EXITED = "Essential container in task exited"
 RECLAIMED = TaskExit(exit_code=None, reason=None, status_reason="Host EC2 (instance i-0b662ef9931388ba0) terminated.")
 RULES = [
+    {"onReason": "OutOfMemoryError*", "action": "EXIT"},
     {"onStatusReason": "host ec2*", "action": "retry"},
     {"onReason": "CannotPullContainerError:*", "action": "RETRY"},
     {"onExitCode": "75", "action": "RETRY"},
@@ -22,11 +23,12 @@ def _exit(code: int | None, reason: str | None = None) -> TaskExit:
 @pytest.mark.parametrize(
     ("how", "action", "reason"),
     [
-        (RECLAIMED, Action.RETRY, "condition 1"),
-        (_exit(None, "CannotPullContainerError: no such image"), Action.RETRY, "condition 2"),
-        (_exit(75), Action.RETRY, "condition 3"),
-        (_exit(1), Action.EXIT, "condition 4"),
-        (_exit(137, "OutOfMemoryError: Container killed due to memory usage"), Action.EXIT, "condition 4"),
+        (RECLAIMED, Action.RETRY, "condition 2"),
+        (_exit(None, "CannotPullContainerError: no such image"), Action.RETRY, "condition 3"),
+        (_exit(75), Action.RETRY, "condition 4"),
+        (_exit(1), Action.EXIT, "condition 5"),
+        (_exit(137), Action.EXIT, "condition 5"),
+        (_exit(137, "OutOfMemoryError: Container killed due to memory usage"), Action.EXIT, "condition 1"),
     ],
 )
 def test_the_first_condition_that_matches_decides(how: TaskExit, action: Action, reason: str) -> None:
@@ -36,7 +38,7 @@ def test_the_first_condition_that_matches_decides(how: TaskExit, action: Action,
 
 
 def test_without_a_matching_condition_the_job_is_retried() -> None:
-    decision = decide_retry(how=_exit(1), attempts_made=1, attempts_max=2, conditions=RULES[:3])
+    decision = decide_retry(how=_exit(1), attempts_made=1, attempts_max=2, conditions=RULES[:4])
 
     assert decision.action is Action.RETRY
 

@@ -31,6 +31,7 @@ SETTINGS = HandlerSettings(
     spot_queue="spot",
     on_demand_queue="on-demand",
     event_bus="default",
+    memory_mib_max=30_340,
 )
 
 

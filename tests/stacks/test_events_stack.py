@@ -176,6 +176,8 @@ def test_a_function_knows_everything_it_needs(assembly: Assembly, route: EventRo
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == contract.METRIC_NAMESPACE
     assert variables["POWERTOOLS_SERVICE_NAME"] == route.handler.split(".")[1]
     assert variables[contract.ENV_STACK] == "Spotproof"
+    # r5.large and m5.xlarge have 16 GiB, of which a container gets a little less.
+    assert variables[contract.ENV_MEMORY_MAX] == str(int(16 * 1024 / 1.08))
 
 
 @each_route

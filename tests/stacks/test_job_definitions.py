@@ -85,10 +85,10 @@ def test_reclaims_pull_failures_and_interruptions_are_retried_and_nothing_else(a
 
     assert strategy["Attempts"] == 10
     assert strategy["EvaluateOnExit"] == [
+        {"Action": "EXIT", "OnReason": "OutOfMemoryError*"},
         {"Action": "RETRY", "OnStatusReason": "Host EC2*"},
         {"Action": "RETRY", "OnReason": "CannotPullContainerError:*"},
         {"Action": "RETRY", "OnExitCode": str(contract.EXIT_INTERRUPTED)},
-        {"Action": "RETRY", "OnExitCode": str(contract.EXIT_KILLED)},
         {"Action": "EXIT", "OnReason": "*"},
     ]
 

@@ -51,6 +51,15 @@ def test_recorded_failures_are_told_apart(name: str, kind: WorkerEndKind) -> Non
         ({"exit_code": 75, "status_reason": "Essential container in task exited"}, WorkerEndKind.INTERRUPTED),
         ({"exit_code": 2, "status_reason": "Essential container in task exited"}, WorkerEndKind.INPUT_ERROR),
         ({"exit_code": 3, "status_reason": "Essential container in task exited"}, WorkerEndKind.CONFIGURATION_ERROR),
+        ({"exit_code": 137, "status_reason": "Essential container in task exited"}, WorkerEndKind.KILLED),
+        (
+            {
+                "exit_code": 137,
+                "reason": "OutOfMemoryError: Container killed due to memory usage",
+                "status_reason": "Essential container in task exited",
+            },
+            WorkerEndKind.OUT_OF_MEMORY,
+        ),
         ({"exit_code": 1, "status_reason": "Essential container in task exited"}, WorkerEndKind.UNKNOWN),
         ({"status_reason": "host ec2 (instance i-0b662ef9931388ba0) terminated."}, WorkerEndKind.HOST_RECLAIMED),
         ({"exit_code": 137, "status_reason": "Host EC2 (instance i-1) terminated."}, WorkerEndKind.HOST_RECLAIMED),
@@ -79,8 +88,8 @@ def test_a_job_cancelled_before_it_ran_is_cancelled() -> None:
     assert classify(status_reason="not needed", cancelled=True).kind is WorkerEndKind.CANCELLED
 
 
-def test_only_interruptions_ask_for_a_replacement_and_only_hopeless_ends_forbid_one() -> None:
-    assert {kind for kind in WorkerEndKind if kind.replaceable} == {"host-reclaimed", "interrupted"}
+def test_only_ends_from_outside_ask_for_a_replacement_and_only_hopeless_ends_forbid_one() -> None:
+    assert {kind for kind in WorkerEndKind if kind.replaceable} == {"host-reclaimed", "interrupted", "killed"}
     assert {kind for kind in WorkerEndKind if kind.holds_replacements} == {
         "terminated", "cancelled", "input-error", "configuration-error",
     }  # fmt: skip

@@ -128,6 +128,31 @@ def test_a_job_described_by_ecs_properties_gives_its_exit_code_too() -> None:
     assert parse(parse_job_state, event).attempts[0].exit_code == exit_code
 
 
+def test_the_memory_a_job_reserved_is_read() -> None:
+    event = payload("batch_job_state_change.failed_oom.synth")
+
+    assert parse(parse_job_state, event).memory_mib == 256
+
+
+@pytest.mark.parametrize(
+    ("container", "memory_mib"),
+    [
+        ({"memory": 512}, 512),
+        ({"memory": 0}, None),
+        ({}, None),
+        ({"resourceRequirements": [{"type": "MEMORY", "value": "lots"}]}, None),
+        ({"resourceRequirements": [{"type": "VCPU", "value": "2"}, {"type": "MEMORY", "value": "640"}]}, 640),
+    ],
+)
+def test_without_a_plain_requirement_the_memory_is_the_old_field_or_unknown(
+    container: dict[str, Any], memory_mib: int | None
+) -> None:
+    event = payload("batch_job_state_change.failed_oom.synth")
+    event["detail"]["container"] = container
+
+    assert parse(parse_job_state, event).memory_mib == memory_mib
+
+
 def test_a_job_without_any_attempt_is_understood() -> None:
     event = payload("batch_job_state_change.failed_oom.synth")
     for name in ("attempts", "container", "retryStrategy", "startedAt", "stoppedAt"):
