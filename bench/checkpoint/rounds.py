@@ -8,6 +8,7 @@ from bench.checkpoint.changes import CHANGES, Change, fill
 from bench.checkpoint.endpoints import Bench
 from bench.checkpoint.peer import Boto3Transfers
 from bench.checkpoint.subject import Measured, Subject
+from bench.checkpoint.warmth import warm_free_memory
 from bench.machine import spread
 
 GIB = 2**30
@@ -63,7 +64,9 @@ class Rounds:
         scattered = next(change for change in CHANGES if change.name.startswith("1 % of rows, scattered"))
         scattered.apply(owner.rows, self._rng)
         owner.save()
+        warm_free_memory(self._size_bytes)
         peer = self._peer.download()
+        warm_free_memory(self._size_bytes)
         reader = Subject(self._bench.objects, token=self._token, size_bytes=self._size_bytes, tracker=self._tracker)
         self._token += 1
         restored, took = reader.restore(owner.pointer)
