@@ -173,6 +173,11 @@ class Clients:
         return client
 
     @cached_property
+    def autoscaling(self) -> Any:
+        """Auto Scaling: what EC2 refused to launch."""
+        return self._make("autoscaling")
+
+    @cached_property
     def logs(self) -> "CloudWatchLogsClient":
         client: CloudWatchLogsClient = self._make("logs")
         return client

@@ -13,5 +13,6 @@ class Grant(StrEnum):
     CHECKPOINTS_SWEEP = auto()  # find and delete what dead epochs left
     OUTPUT_PUBLISH = auto()  # publish, then clean up: the finalizer's objects
     BATCH_SUBMIT = auto()
+    QUEUES_READ = auto()  # why workers wait: queues, environments, launches, sizes of instance types
     EC2_PRICES = auto()
     EVENTS_PUT = auto()

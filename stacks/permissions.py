@@ -55,6 +55,8 @@ def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
             return _output_publish(targets)
         case Grant.BATCH_SUBMIT:
             return _batch_submit(targets)
+        case Grant.QUEUES_READ:
+            return _queues_read(targets)
         case Grant.EC2_PRICES:
             return [_allow(["ec2:DescribeSpotPriceHistory"], ["*"])]  # EC2 knows no narrower resource for it
         case Grant.EVENTS_PUT:
@@ -101,6 +103,15 @@ def _batch_submit(targets: Targets) -> list[iam.PolicyStatement]:
         _allow(["batch:SubmitJob"], [*targets.queues, *definitions]),
         _allow(["batch:TagResource"], [targets.jobs]),
         _allow(["batch:DescribeJobs", "batch:ListJobs"], ["*"]),  # Batch knows no narrower resource for these
+    ]
+
+
+def _queues_read(targets: Targets) -> list[iam.PolicyStatement]:
+    reads = ["batch:DescribeJobQueues", "batch:DescribeComputeEnvironments", "batch:DescribeJobs"]
+    others = ["autoscaling:DescribeScalingActivities", "ec2:DescribeInstanceTypes"]
+    return [
+        _allow(["batch:GetJobQueueSnapshot"], list(targets.queues)),
+        _allow([*reads, *others], ["*"]),  # AWS knows no narrower resource for these
     ]
 
 
