@@ -3,11 +3,11 @@
 The model is the one of Z. Wu et al., "Can't Be Late: Optimizing Spot Instance Savings under Deadlines", NSDI 2024: a
 changeover (a worker that starts on another host) costs `restart_s` without progress, on-demand capacity can always be
 had, and a run is late only if its *slack* (time left minus the time the work left takes at full width) runs out. From
-there come the safety net (two changeovers are always kept back) and the hysteresis (no way back to Spot that eats into
-them). In place of the paper's even progress stands a *reserve*: the slack that the changeovers still to be expected will
-cost, from how often this run lost Spot capacity so far. Above the reserve the run waits for Spot; below it, what Spot
-does not do runs on demand, and goes back to Spot as soon as there is some. `bench/policies` replays both on recorded
-Spot markets, with this very function.
+there come the safety net (two changeovers are always kept back) and the rules that what runs on Spot is left there and
+that nobody goes back to Spot on slack that the net needs. In place of the paper's even progress stands a *reserve*: the
+slack that the changeovers still to be expected will cost, from how often this run lost Spot capacity so far. Above the
+reserve the run waits for Spot; within it, what Spot does not do runs on demand, and goes back as soon as there is Spot.
+`bench/policies` replays both on recorded Spot markets, with this very function; docs/capacity.md says what came out.
 """
 
 import math
@@ -15,31 +15,30 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-# Before a run has seen losses of its own: one in so many seconds of Spot.
+# One loss in so much Spot time counts as seen before the run saw any. The bench tells how little hangs on it.
 PRIOR_LIFETIME_S: Final = 4 * 3600.0
 CHANGEOVERS_PER_LOSS: Final = 2  # onto on-demand, and back to Spot
 
 
 class DeadlineState(StrEnum):
     DONE = "done"  # no work left
+    UNKNOWN = "unknown"  # nobody knows yet how long the work takes
     AHEAD = "ahead"  # slack beyond the reserve: Spot, or waiting for it
     BEHIND = "behind"  # the slack is needed for changeovers: what Spot does not do runs on demand
-    PANIC = "panic"  # no slack for two more changeovers: on-demand until the end, what runs is left alone
-    LATE = "late"  # the deadline can't be met at this width any more
-    UNKNOWN = "unknown"  # nobody knows yet how long the work takes
+    PANIC = "panic"  # no slack for two more changeovers: on-demand for every place that is not running
+    LATE = "late"  # the deadline can't be met with any number of workers: as soon as possible then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpotMarket:
     """What this run saw of Spot so far, summed over its places for workers. All zero before it saw any.
 
-    A place is up while a Spot worker lives in it (or could: the bench knows that), and short while Spot was asked for
-    and not given.
+    A place is up while a Spot worker lives in it, and short while Spot was asked for and not given.
     """
 
     up_s: float = 0.0
     short_s: float = 0.0
-    losses: int = 0  # times that Spot capacity ended
+    losses: int = 0  # times that a place lost its Spot capacity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +47,15 @@ class DeadlineFacts:
 
     now_s: float
     deadline_s: float
-    work_left_s: float | None  # worker-seconds, a high estimate (see `estimate_work`); None = nobody knows
-    shards_left: int  # not committed and not failed for good; more workers than these are of no use
-    shard_s: float  # what is left of the longest shard, worker-seconds: a floor under the time needed; 0 = divisible
-    workers: int  # the run's width: workers of all kinds it was submitted with
+    work_left_s: float | None  # worker-seconds, a high estimate (work_estimate.py); None = nobody knows
+    shards_left: int  # not committed and not failed for good: more workers than these are of no use
+    shard_s: float  # what is left of the longest shard, worker-seconds: no width helps below it; 0 = divisible
+    workers: int  # the run's width: places for workers of either kind, from 1
     restart_s: float  # one changeover: from the decision until the new worker makes progress, lost work included
     step_s: float  # until this is asked again
     spot_running: int  # workers alive
+    spot_starting: int  # asked for, and sure enough to live within restart_s: not those that waited longer already
     on_demand_running: int  # workers alive or on their way
-    spot_available: bool | None  # whether more Spot workers would start now; None = not tried lately
     market: SpotMarket
 
 
@@ -65,94 +64,112 @@ class DeadlineDecision:
     """How many workers of each kind the run should have now."""
 
     on_demand_workers: int  # in all, those that run included: fewer than run means that some may go
-    spot_workers: int  # in all; more than run means that they are wanted when there is capacity
+    spot_workers: int  # in all: more than run means that they are wanted when there is capacity
     state: DeadlineState
     slack_s: float | None  # time left beyond what the work takes at full width; None while that is unknown
-    reserve_s: float  # slack that is kept for changeovers still to come
+    reserve_s: float  # slack that is kept for changeovers still to come, the safety net included
     reason: str
 
 
 def decide_deadline(facts: DeadlineFacts) -> DeadlineDecision:
-    """The workers of each kind that meet the deadline at the lowest expected price. Pure; the same answer every time.
+    """The workers of each kind that meet the deadline at the lowest price to be expected. Pure: no memory, no clock.
 
-    Args:
-        facts: counts from 0, `workers` from 1, times and costs not negative.
+    As long as on-demand workers start within `restart_s` and the work left is not underestimated, a run that began
+    with slack for one changeover is not late (tests/unit/capacity/test_deadline.py plays that against any market).
 
     Raises:
-        ValueError: a count or time is out of its range.
+        ValueError: `workers` is below 1, or another count or duration is negative.
     """
     _validate(facts)
     if facts.shards_left == 0 or facts.work_left_s == 0:
         return _decision(facts, DeadlineState.DONE, on_demand=0, spot=0, reason="no work is left")
-    if facts.work_left_s is None:
-        return _decide_unknown(facts)
     slack_s = slack(facts)
-    assert slack_s is not None  # the work is known
-    if slack_s < 2 * facts.restart_s + facts.step_s:
+    if slack_s is None:
+        return _decide_unknown(facts)
+    if slack_s < safety_net(facts):
         return _decide_panic(facts, slack_s)
     reserve_s = reserve(facts)
+    numbers = f"slack {slack_s:.0f} s, reserve {reserve_s:.0f} s for changeovers to come"
     if slack_s <= reserve_s:
-        reason = f"slack {slack_s:.0f} s is within the reserve of {reserve_s:.0f} s for changeovers: on-demand where Spot is missing"
-        return _decision(facts, DeadlineState.BEHIND, on_demand=_missing(facts), spot=facts.workers, reason=reason)
+        reason = f"{numbers}: on-demand where Spot is missing"
+        return _decision(facts, DeadlineState.BEHIND, on_demand=_missing(facts), spot=_width(facts), reason=reason)
+    # On-demand workers that run stay until Spot takes their place: another pause would cost a changeover.
     kept = min(facts.on_demand_running, _missing(facts))
-    reason = f"slack {slack_s:.0f} s, more than the reserve of {reserve_s:.0f} s: Spot, or waiting for it"
-    return _decision(facts, DeadlineState.AHEAD, on_demand=kept, spot=facts.workers - kept, reason=reason)
+    reason = f"{numbers}: Spot, or waiting for it"
+    return _decision(facts, DeadlineState.AHEAD, on_demand=kept, spot=_width(facts) - kept, reason=reason)
 
 
 def slack(facts: DeadlineFacts) -> float | None:
-    """Seconds left until the deadline beyond what the work takes at full width, without any changeover."""
+    """Seconds until the deadline beyond what the work left takes at full width without a changeover."""
     if facts.work_left_s is None:
         return None
-    width = max(1, min(facts.workers, facts.shards_left))
-    return facts.deadline_s - facts.now_s - max(facts.work_left_s / width, facts.shard_s)
+    return _left_s(facts) - max(facts.work_left_s / max(1, _width(facts)), facts.shard_s)
+
+
+def safety_net(facts: DeadlineFacts) -> float:
+    """Slack below which nothing may be tried: onto Spot and back, and the time until somebody looks again."""
+    return CHANGEOVERS_PER_LOSS * facts.restart_s + facts.step_s
 
 
 def reserve(facts: DeadlineFacts) -> float:
-    """Slack that changeovers will cost until the deadline, if Spot goes on as it did.
+    """Slack that is kept: the safety net, and the changeovers to be expected until the deadline.
 
-    Each loss costs up to two changeovers. The rate of losses is the run's own, with one loss in `PRIOR_LIFETIME_S` as
-    if seen before.
+    If losses of Spot come as a Poisson process at rate r per place, a place suffers m = r * (time left) more, each
+    costs it two changeovers, and the mean over n places exceeds m by sqrt(m / n) one time in six: 2 d (m + sqrt(m / n)).
+    r is what the run saw itself, with one loss in `PRIOR_LIFETIME_S` before.
     """
     seen_s = facts.market.up_s + facts.market.short_s + PRIOR_LIFETIME_S
-    losses_per_s = (facts.market.losses + 1) / seen_s
-    left_s = max(0.0, facts.deadline_s - facts.now_s)
-    expected = losses_per_s * left_s
-    return 2 * facts.restart_s + facts.step_s + CHANGEOVERS_PER_LOSS * facts.restart_s * expected
+    expected = (facts.market.losses + 1) / seen_s * max(0.0, _left_s(facts))
+    spread = math.sqrt(expected / max(1, _width(facts)))
+    return safety_net(facts) + CHANGEOVERS_PER_LOSS * facts.restart_s * (expected + spread)
 
 
 def _decide_unknown(facts: DeadlineFacts) -> DeadlineDecision:
-    """One worker has to run for the work to become known; it need not be Spot's turn for ever."""
-    alone = facts.spot_running + facts.on_demand_running == 0 and facts.spot_available is False
-    on_demand = max(int(alone), min(facts.on_demand_running, _missing(facts)))
-    reason = "nobody knows how long a shard takes" + (": one on-demand worker finds out" if alone else "")
-    return _decision(facts, DeadlineState.UNKNOWN, on_demand=on_demand, spot=facts.workers - on_demand, reason=reason)
+    """One worker has to run for the work to become known."""
+    alone = facts.spot_running + facts.spot_starting + facts.on_demand_running == 0
+    on_demand = 1 if alone else min(facts.on_demand_running, _missing(facts))
+    reason = "nobody knows how long a shard takes" + (": one on-demand worker is to find out" if alone else "")
+    return _decision(facts, DeadlineState.UNKNOWN, on_demand=on_demand, spot=_width(facts) - on_demand, reason=reason)
 
 
 def _decide_panic(facts: DeadlineFacts, slack_s: float) -> DeadlineDecision:
-    """Every place is filled at once with what surely comes; beyond the width too, if that still helps."""
-    left_s = facts.deadline_s - facts.now_s
-    needed = _width_needed(facts, left_s)
-    width = max(facts.workers, min(needed, facts.shards_left))
-    on_demand = max(0, min(width, facts.shards_left) - facts.spot_running)
-    late = slack_s < 0
-    reason = f"slack {slack_s:.0f} s is less than two changeovers of {facts.restart_s:.0f} s: on-demand until the end"
-    if late:
-        reason = f"late by {-slack_s:.0f} s at {facts.workers} workers: {width} are needed"
-    state = DeadlineState.LATE if late else DeadlineState.PANIC
+    """Every place that does not run is filled with what surely comes; more places than planned if that helps."""
+    needed = _width_needed(facts)
+    on_demand = max(0, max(_width(facts), min(needed, facts.shards_left)) - facts.spot_running)
+    if needed > facts.shards_left or facts.shard_s > _left_s(facts):
+        state = DeadlineState.LATE
+        reason = f"late by {max(0.0, -slack_s):.0f} s at {facts.workers} workers, and more would not help enough"
+    else:
+        state = DeadlineState.PANIC
+        reason = (
+            f"slack {slack_s:.0f} s, safety net {safety_net(facts):.0f} s: {needed} workers are needed all the time"
+        )
     return _decision(facts, state, on_demand=on_demand, spot=facts.spot_running, reason=reason)
 
 
-def _width_needed(facts: DeadlineFacts, left_s: float) -> int:
-    """Workers that would finish in time, started now; all that have a shard if nothing helps any more."""
+def _width_needed(facts: DeadlineFacts) -> int:
+    """Workers that would finish in time if those that do not run yet were started now.
+
+    w workers, a of them running, do the work in (work + (w - a) d) / w seconds.
+    """
     assert facts.work_left_s is not None
-    useful_s = left_s - facts.restart_s
-    return facts.shards_left if useful_s <= 0 else math.ceil(facts.work_left_s / useful_s)
+    useful_s = _left_s(facts) - facts.restart_s
+    running = facts.spot_running + facts.on_demand_running
+    if useful_s <= 0:  # nobody who starts now would still work
+        return running if facts.work_left_s <= running * _left_s(facts) else facts.shards_left + 1
+    return max(1, math.ceil((facts.work_left_s - running * facts.restart_s) / useful_s))
 
 
 def _missing(facts: DeadlineFacts) -> int:
-    """Places that Spot does not fill and would not fill if asked."""
-    width = min(facts.workers, facts.shards_left)
-    return 0 if facts.spot_available else max(0, width - facts.spot_running)
+    return max(0, _width(facts) - facts.spot_running - facts.spot_starting)
+
+
+def _width(facts: DeadlineFacts) -> int:
+    return min(facts.workers, facts.shards_left)
+
+
+def _left_s(facts: DeadlineFacts) -> float:
+    return facts.deadline_s - facts.now_s
 
 
 def _decision(
@@ -169,10 +186,18 @@ def _decision(
 
 
 def _validate(facts: DeadlineFacts) -> None:
-    for name in ("shards_left", "shard_s", "restart_s", "step_s", "spot_running", "on_demand_running"):
-        if not getattr(facts, name) >= 0:
-            raise ValueError(f"{name} must not be negative, got {getattr(facts, name)}")
     if facts.workers < 1:
         raise ValueError(f"workers must be at least 1, got {facts.workers}")
-    if facts.work_left_s is not None and not facts.work_left_s >= 0:
-        raise ValueError(f"work_left_s must not be negative, got {facts.work_left_s}")
+    values: dict[str, float] = {
+        "shards_left": facts.shards_left,
+        "work_left_s": facts.work_left_s or 0,
+        "shard_s": facts.shard_s,
+        "restart_s": facts.restart_s,
+        "step_s": facts.step_s,
+        "spot_running": facts.spot_running,
+        "spot_starting": facts.spot_starting,
+        "on_demand_running": facts.on_demand_running,
+    }
+    for name, value in values.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} must not be negative, got {value}")

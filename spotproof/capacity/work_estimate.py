@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-CONFIDENCE: Final = 0.95  # one-sided: the work left exceeds `high_s` in one run of twenty
-# Student's t, one-sided 95 %, by degrees of freedom; beyond the list the normal quantile 1.645 (any table of t).
-_T95: Final = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812)
-_NORMAL95: Final = 1.645
+NORMAL95: Final = 1.645  # one-sided 95 % quantile of the normal distribution
+UNSEEN_SPREAD: Final = 0.5  # added to the mean, as a share of it, before there are two shards to tell a spread from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +26,8 @@ def estimate_work(
     """Work left from the shards that are done, those that are being worked on and those that wait.
 
     A running shard has left what the longer ones among the done took beyond its age; if it is older than all of them,
-    as much as the mean again. The high estimate adds the spread of the shards left and of the mean itself (Student's
-    t at 95 %); before there are two samples the spread is taken to be as large as the mean.
+    as much as the mean again. The high estimate adds 1.645 standard deviations of the prediction (shards left and mean
+    both unsure); from a handful of samples that is too little, but slack is largest then and the next minute asks again.
 
     Args:
         shard_s: worker-seconds each committed shard took, any order; a sample will do.
@@ -54,7 +52,7 @@ def estimate_work(
     mean = statistics.fmean(samples)
     rests = [_rest(age, samples, mean) for age in running_s]
     mean_s = waiting * mean + sum(rests)
-    high_s = mean_s + _margin(samples, mean, left)
+    high_s = mean_s + _margin(samples, mean_s, left)
     longest = max([mean] * (waiting > 0) + rests)
     return WorkEstimate(
         mean_s=mean_s,
@@ -81,10 +79,8 @@ def _rest(age: float, samples: Sequence[float], mean: float) -> float:
     return statistics.fmean(longer) if longer else mean
 
 
-def _margin(samples: Sequence[float], mean: float, left: int) -> float:
-    """Half-width of the prediction interval for a sum of `left` more shards."""
-    n = len(samples)
-    if n == 1:
-        return mean * math.sqrt(left + left**2) * _NORMAL95
-    t = _T95[n - 2] if n - 2 < len(_T95) else _NORMAL95
-    return t * statistics.stdev(samples) * math.sqrt(left + left**2 / n)
+def _margin(samples: Sequence[float], mean_s: float, left: int) -> float:
+    """Upper half of the prediction interval for the sum of `left` more shards."""
+    if len(samples) == 1:
+        return UNSEEN_SPREAD * mean_s
+    return NORMAL95 * statistics.stdev(samples) * math.sqrt(left + left**2 / len(samples))
