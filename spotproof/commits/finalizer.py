@@ -9,7 +9,7 @@ from typing import Final
 
 from spotproof import events
 from spotproof.checkpoints.store import ObjectStore
-from spotproof.clock import Clock, from_epoch_ms, to_epoch_ms
+from spotproof.clock import Clock, to_epoch_ms
 from spotproof.commits.buckets import OutputBuckets
 from spotproof.commits.cleanup import RunCleanup
 from spotproof.commits.publish import Publisher, output_folder
@@ -21,9 +21,10 @@ from spotproof.commits.success import (
     success_manifest,
     write_success,
 )
+from spotproof.commits.worked_sessions import worked_sessions
+from spotproof.costs.price_book import PriceBook
 from spotproof.costs.prices import InstancePrice, SpotPrices
 from spotproof.costs.run_cost import RunCost, run_cost
-from spotproof.costs.session_cost import WorkedSession
 from spotproof.errors import OutputConflictError, OutputDamagedError, RunNotFoundError
 from spotproof.leases.model import (
     FailurePolicy,
@@ -31,11 +32,8 @@ from spotproof.leases.model import (
     Run,
     RunId,
     RunState,
-    Session,
-    SessionState,
     Shard,
     ShardState,
-    StopKind,
 )
 from spotproof.leases.store import LeaseStore
 
@@ -231,43 +229,12 @@ class Finalizer:
 
     def _cost(self, run: Run) -> RunCost:
         sessions = worked_sessions(self._store.sessions(run), now_ms=to_epoch_ms(self._clock.now()))
-        return run_cost(sessions, on_demand=self._on_demand, spot=self._spot)
+        book = PriceBook(on_demand=self._on_demand, spot=self._spot)
+        return run_cost(sessions, run_id=run.run_id, book=book)
 
     def _check_time(self, deadline: float) -> None:
         if self._clock.monotonic() >= deadline:
             raise _OutOfTimeError
-
-
-def worked_sessions(sessions: Iterable[Session], *, now_ms: int) -> list[WorkedSession]:
-    """Sessions as the cost sees them. One that vanished is taken to have lived until its lease ran out."""
-    known = list(sessions)
-    first_seen: dict[str, int] = {}
-    for session in known:
-        host = session.host.instance_id or session.session_id
-        first_seen[host] = min(first_seen.get(host, session.started_at), session.started_at)
-    return [_worked(session, first_seen, now_ms) for session in known]
-
-
-def _worked(session: Session, first_seen: Mapping[str, int], now_ms: int) -> WorkedSession:
-    ended_ms = session.ended_at or now_ms
-    if session.state is SessionState.DEAD:
-        ended_ms = min(ended_ms, session.until)
-    noticed = session.stop is not None and session.stop.kind is StopKind.NOTICE
-    return WorkedSession(
-        session_id=session.session_id,
-        instance_type=session.host.instance_type,
-        zone=session.host.zone,
-        lifecycle=session.host.lifecycle,
-        vcpus=session.host.vcpus,
-        started_at=from_epoch_ms(session.started_at),
-        ended_at=from_epoch_ms(ended_ms),
-        host_seen_at=from_epoch_ms(first_seen[session.host.instance_id or session.session_id]),
-        reclaimed=noticed,
-        work_ms=session.work_ms,
-        redone_ms=session.redone_ms,
-        checkpoint_ms=session.checkpoint_ms,
-        idle_ms=session.idle_ms,
-    )
 
 
 def _quarantined(shard: Shard) -> QuarantinedShard:

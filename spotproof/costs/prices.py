@@ -1,12 +1,11 @@
 """What instances cost an hour: a shipped snapshot of on-demand prices, and spot prices as EC2 tells them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from importlib.resources import files
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from spotproof.retries import Retrier
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
 SNAPSHOT: Final = "on_demand_prices.json"
 PAGES_MAX: Final = 20  # of price history for one pool; a pool changes its price a few times a day
-_HOUR_US: Final = Decimal(3_600_000_000)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +23,7 @@ class InstancePrice:
 
     vcpus: int
     usd_per_hour: Decimal
+    memory_mib: int = 0  # nominal; 0 = unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,28 +46,13 @@ def load_on_demand_prices() -> Mapping[str, InstancePrice]:
     """The shipped snapshot by instance type (Linux, us-east-1)."""
     content = json.loads(files("spotproof.costs").joinpath(SNAPSHOT).read_text("utf-8"))
     return {
-        name: InstancePrice(vcpus=int(entry["vcpus"]), usd_per_hour=Decimal(entry["usd_per_hour"]))
+        name: InstancePrice(
+            vcpus=int(entry["vcpus"]),
+            usd_per_hour=Decimal(entry["usd_per_hour"]),
+            memory_mib=int(entry["memory_mib"]),
+        )
         for name, entry in content["types"].items()
     }
-
-
-def integrate_usd(steps: Sequence[PriceStep], *, since: datetime, until: datetime) -> Decimal:
-    """The price of a whole instance from `since` to `until`, charged by time at the price of each moment.
-
-    Before the first step its price is taken. Empty spans cost nothing.
-
-    Raises:
-        ValueError: no steps, or they are not in order of time.
-    """
-    if not steps or any(later.since < earlier.since for earlier, later in pairwise(steps)):
-        raise ValueError(f"price steps must be in order of time and at least one, got {len(steps)}")
-    total = Decimal(0)
-    for position, step in enumerate(steps):
-        starts = since if position == 0 else max(since, step.since)
-        ends = until if position + 1 == len(steps) else min(until, steps[position + 1].since)
-        if ends > starts:
-            total += step.usd_per_hour * Decimal((ends - starts) // _MICROSECOND) / _HOUR_US
-    return total
 
 
 class EC2SpotPrices:
