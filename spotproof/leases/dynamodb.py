@@ -5,6 +5,7 @@ from spotproof.concurrency import ThreadSpawner
 from spotproof.leases.table import Table, TableClient, Usage, UsageMeter
 from spotproof.leases.transitions.claims import ClaimTransitions
 from spotproof.leases.transitions.completion import CompletionReadings
+from spotproof.leases.transitions.history import HistoryTransitions
 from spotproof.leases.transitions.leased import LeasedTransitions
 from spotproof.leases.transitions.runs import RunTransitions
 from spotproof.leases.transitions.sessions import SessionTransitions
@@ -19,6 +20,7 @@ class DynamoDBLeaseStore(
     LeasedTransitions,
     TakingTransitions,
     CompletionReadings,
+    HistoryTransitions,
 ):
     """Implements spotproof.leases.store.LeaseStore; safe to share between threads if `retrier` is."""
 

@@ -100,7 +100,23 @@ CREATE: Final = Statement(name="create", condition="attribute_not_exists(#pk)")
 CANCEL_RUN: Final = Statement(
     name="cancel run",
     condition="#state = :running OR #state = :paused",
-    update="SET #state = :cancelled, #reason = :reason, #ended_at = :now, #active_pk = :ended_runs",
+    update="SET #state = :cancelled, #reason = :reason, #ended_at = :now, #active_pk = :ended_runs REMOVE #paused_at",
+)
+PAUSE_RUN: Final = Statement(
+    name="pause run",
+    condition="#state = :running",
+    update="SET #state = :paused, #reason = :reason, #paused_at = :now",
+)
+_RESUME: Final = "SET #state = :running"
+RESUME_RUN: Final = Statement(
+    name="resume run",
+    condition="#state = :running OR #state = :paused",
+    update=f"{_RESUME} REMOVE #paused_at, #reason",
+)
+RESUME_RUN_WITH_BUDGET: Final = Statement(
+    name="resume run with budget",
+    condition="#state = :running OR #state = :paused",
+    update=f"{_RESUME}, #usd_max = :usd_max REMOVE #paused_at, #reason",
 )
 CLOSE_STRIPE: Final = Statement(
     name="close stripe",
@@ -120,14 +136,15 @@ TAKE_CARE: Final = Statement(
 TAKE_FINALIZER: Final = Statement(
     name="take finalizer",
     # DynamoDB has no empty sets: until the first stripe closes there is no attribute to take the size of
-    condition="attribute_exists(#closed) AND size(#closed) = :stripes AND #state = :running"
+    condition="attribute_exists(#closed) AND size(#closed) = :stripes AND (#state = :running OR #state = :paused)"
     " AND (attribute_not_exists(#finalizer_until) OR #finalizer_until < :now)",
     update="SET #finalizer = :finalizer, #finalizer_until = :until ADD #finalizer_epoch :one",
 )
 END_RUN: Final = Statement(
     name="end run",
-    condition="#state = :running AND #finalizer_epoch = :epoch",
-    update="SET #state = :state, #ended_at = :now, #quarantined = :count, #reason = :reason, #active_pk = :ended_runs",
+    condition="(#state = :running OR #state = :paused) AND #finalizer_epoch = :epoch",
+    update="SET #state = :state, #ended_at = :now, #quarantined = :count, #reason = :reason, #active_pk = :ended_runs"
+    " REMOVE #paused_at",
 )
 MARK_CLEANED: Final = Statement(
     name="mark cleaned", condition="#active_pk = :ended_runs", update="SET #cleaned_at = :now REMOVE #active_pk"
@@ -140,7 +157,7 @@ _SET_LEDGER: Final = (
 )
 HOLD: Final = Statement(
     name="hold",
-    condition="#state = :alive AND attribute_not_exists(#stop_kind) AND #seq < :seq",
+    condition="#state = :alive AND attribute_not_exists(#stop_kind) AND attribute_not_exists(#retired) AND #seq < :seq",
     update="SET #held = :held, #until = :until, #seq = :seq",
 )
 HEARTBEAT: Final = Statement(
@@ -161,6 +178,9 @@ MARK_STOP_WITH_DEADLINE: Final = Statement(
     condition="#state = :alive",
     update="SET #stop_kind = if_not_exists(#stop_kind, :kind),"
     " #stop_deadline = if_not_exists(#stop_deadline, :deadline)",
+)
+MARK_RETIRED: Final = Statement(  # apart from the stops: one that comes later must not find its place taken
+    name="mark retired", condition="#state = :alive", update="SET #retired = :one"
 )
 MARK_HINT: Final = Statement(
     name="mark hint",
@@ -207,6 +227,12 @@ _QUARANTINE: Final = (
 _RETURN: Final = (
     "SET #shard_state = :ready, #claimable_pk = #class_pk, #claimable_at = :claimable_at, #last_return = :return"
 )
+_RETURN_TO_ON_DEMAND: Final = (
+    "SET #shard_state = :ready, #claimable_pk = :on_demand_pk, #class_pk = :on_demand_pk,"
+    " #claimable_at = :claimable_at, #last_return = :return"
+)
+_HAND_BACK: Final = "REMOVE #owner, #reclaim_at ADD #fencing_token :one, #earlier_ms :worked"
+_TAKE_BACK: Final = "REMOVE #owner, #reclaim_at ADD #fencing_token :one"
 CHECKPOINT: Final = Statement(
     name="record checkpoint",
     condition=f"{_OWNED} AND (attribute_not_exists(#checkpoint_seq) OR #checkpoint_seq < :seq)",
@@ -216,37 +242,58 @@ COMMIT: Final = Statement(
     name="commit",
     condition=_OWNED,
     update="SET #shard_state = :done, #output = :output, #output_sha256 = :sha256, #output_bytes = :size,"
-    " #records = :records, #done_at = :now REMOVE #reclaim_at, #claimable_pk, #claimable_at, #last_return",
+    " #records = :records, #usage = :usage, #done_at = :now REMOVE #reclaim_at, #claimable_pk, #claimable_at, #last_return",
 )
 FAIL: Final = Statement(
     name="fail",
     condition=_OWNED,
-    update=f"{_RETURN}, #last_error = :error REMOVE #owner, #reclaim_at ADD #fencing_token :one, #failures :one",
+    update=f"{_RETURN}, #last_error = :error {_HAND_BACK}, #failures :one",
 )
-FAIL_FOR_GOOD: Final = Statement(name="fail for good", condition=_OWNED, update=f"{_QUARANTINE}, #failures :one")
+FAIL_FOR_GOOD: Final = Statement(
+    name="fail for good", condition=_OWNED, update=f"{_QUARANTINE}, #failures :one, #earlier_ms :worked"
+)
 RELEASE: Final = Statement(
     name="release",
     condition=_OWNED,
-    update=f"{_RETURN} REMOVE #owner, #reclaim_at ADD #fencing_token :one, #interruptions :interrupted",
+    update=f"{_RETURN} {_HAND_BACK}, #interruptions :interrupted",
+)
+RELEASE_TO_ON_DEMAND: Final = Statement(  # interrupted too often on Spot; under a lease its owner knows the count
+    name="release to on-demand",
+    condition=_OWNED,
+    update=f"{_RETURN_TO_ON_DEMAND} {_HAND_BACK}, #interruptions :one",
 )
 
 # --- taking leases away --------------------------------------------------------------------------------------------
 
 _HELD_BY: Final = "#shard_state = :leased AND #owner = :owner"
+_STAYS: Final = "#interruptions < :interruptions_last"
+_CHANGES: Final = "#interruptions >= :interruptions_last"
+_NOT_DRAINED: Final = f"{_HELD_BY} AND attribute_not_exists(#reclaim_at)"
 DRAIN: Final = Statement(
     name="drain",
-    condition=f"{_HELD_BY} AND attribute_not_exists(#reclaim_at)",
+    condition=f"{_NOT_DRAINED} AND {_STAYS}",
     update="SET #reclaim_at = :reclaim_at, #claimable_pk = #class_pk, #claimable_at = :reclaim_at",
+)
+DRAIN_TO_ON_DEMAND: Final = Statement(  # this is the interruption that is one too many
+    name="drain to on-demand",
+    condition=f"{_NOT_DRAINED} AND {_CHANGES}",
+    update="SET #reclaim_at = :reclaim_at, #claimable_pk = :on_demand_pk, #class_pk = :on_demand_pk,"
+    " #claimable_at = :reclaim_at",
 )
 REQUEUE_INTERRUPTED: Final = Statement(
     name="requeue interrupted",
-    condition=_HELD_BY,
-    update=f"{_RETURN} REMOVE #owner, #reclaim_at ADD #fencing_token :one, #interruptions :one",
+    condition=f"{_HELD_BY} AND {_STAYS}",
+    update=f"{_RETURN} {_TAKE_BACK}, #interruptions :one",
+)
+REQUEUE_TO_ON_DEMAND: Final = Statement(
+    name="requeue to on-demand",
+    condition=f"{_HELD_BY} AND {_CHANGES}",
+    update=f"{_RETURN_TO_ON_DEMAND} {_TAKE_BACK}, #interruptions :one",
 )
 REQUEUE_LOST: Final = Statement(
     name="requeue lost",
     condition=f"{_HELD_BY} AND #losses < :losses_last",
-    update=f"{_RETURN} REMOVE #owner, #reclaim_at ADD #fencing_token :one, #losses :one",
+    update=f"{_RETURN} {_TAKE_BACK}, #losses :one",
 )
 QUARANTINE_LOST: Final = Statement(  # the shard that kills its workers
     name="quarantine lost",
@@ -268,10 +315,10 @@ ON_INSTANCE: Final = Selection(
 RUNS_BY_ACTIVITY: Final = Selection(name="runs by activity", key="#active_pk = :pk", index=contract.ACTIVE_INDEX.name)
 
 STATEMENTS: Final = (
-    CREATE, CANCEL_RUN, CLOSE_STRIPE, EXHAUST_STRIPE, TAKE_CARE, TAKE_FINALIZER, END_RUN, MARK_CLEANED,
-    HOLD, HEARTBEAT, END_SESSION, MARK_STOP, MARK_STOP_WITH_DEADLINE, MARK_HINT, FENCE, FENCE_EXPIRED,
+    CREATE, CANCEL_RUN, PAUSE_RUN, RESUME_RUN, RESUME_RUN_WITH_BUDGET, CLOSE_STRIPE, EXHAUST_STRIPE, TAKE_CARE, TAKE_FINALIZER, END_RUN, MARK_CLEANED,
+    HOLD, HEARTBEAT, END_SESSION, MARK_STOP, MARK_STOP_WITH_DEADLINE, MARK_RETIRED, MARK_HINT, FENCE, FENCE_EXPIRED,
     TICKET, CLAIM_READY, CLAIM_DRAINED,
-    CHECKPOINT, COMMIT, FAIL, FAIL_FOR_GOOD, RELEASE,
-    DRAIN, REQUEUE_INTERRUPTED, REQUEUE_LOST, QUARANTINE_LOST,
+    CHECKPOINT, COMMIT, FAIL, FAIL_FOR_GOOD, RELEASE, RELEASE_TO_ON_DEMAND,
+    DRAIN, DRAIN_TO_ON_DEMAND, REQUEUE_INTERRUPTED, REQUEUE_TO_ON_DEMAND, REQUEUE_LOST, QUARANTINE_LOST,
 )  # fmt: skip
 SELECTIONS: Final = (PARTITION, CLAIMABLE, ON_INSTANCE, RUNS_BY_ACTIVITY)

@@ -45,12 +45,23 @@ class ItemReader:
     def integer_or_none(self, name: str) -> int | None:
         return _whole(self._value(name, "N", None)) if name in self.item else None
 
+    def real_or_none(self, name: str) -> float | None:
+        return float(self._value(name, "N", None)) if name in self.item else None
+
     def integers(self, name: str) -> frozenset[int]:
         return frozenset(int(number) for number in self._value(name, "NS", ()))
 
     def members(self, name: str) -> list["ItemReader"]:
         """The maps of a list attribute; empty if absent."""
         return [ItemReader(part["M"]) for part in self._value(name, "L", ())]
+
+    def whole_numbers(self, name: str) -> list[int]:
+        """The numbers of a list attribute; empty if absent."""
+        return [_whole(part["N"]) for part in self._value(name, "L", ())]
+
+    def texts(self, name: str) -> dict[str, str]:
+        """The texts of a map attribute; empty if absent."""
+        return {key: str(part["S"]) for key, part in self._value(name, "M", {}).items()}
 
     def _value(self, name: str, kind: str, default: Any) -> Any:
         value = self.item.get(name)

@@ -1,11 +1,13 @@
 """Runs, sessions, shards and leases as values, the way PROTOCOL (docs/protocol.md) names them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 RunId = NewType("RunId", str)
 SessionId = NewType("SessionId", str)
+NEVER: Final = 1_000_000_000  # interruptions no shard reaches
 
 
 class RunState(StrEnum):
@@ -85,7 +87,24 @@ class RunOptions:
     losses_max: int = 4  # a shard whose workers vanished so often without notice is quarantined
     on_failure: FailurePolicy = FailurePolicy.CONTINUE
     hint_s: float = 1200.0  # a rebalance recommendation is forgotten after 20 minutes
+    fallback_after_s: float = 600.0  # a shard that waits this long for Spot is worth an on-demand worker
+    on_demand_after: int = 3  # m: a shard interrupted so often is left to on-demand workers
+    deadline_s: float | None = None  # from the run's creation; None: whenever it ends
+    on_demand_share_max: float = 1.0  # of the run's workers, 0 to 1; 0: never on demand
+    on_demand_workers_max: int | None = None  # at a time; 0: never on demand; None: as the share says
+    usd_per_hour_max: float | None = None  # that the run's workers may cost while on-demand ones are added
+    usd_max: float | None = None  # the run pauses when it has cost this much
     job: dict[str, str] = field(default_factory=dict)  # passed to the user's function as shard.options
+
+    @property
+    def allows_on_demand(self) -> bool:
+        """Whether the run may have on-demand workers at all."""
+        return self.on_demand_share_max > 0 and self.on_demand_workers_max != 0
+
+    @property
+    def class_changes_at(self) -> int:
+        """Interruptions from which on a shard is left to on-demand workers; NEVER if the run may have none."""
+        return self.on_demand_after if self.allows_on_demand else NEVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +136,15 @@ class Run:
     batch_queue: str | None = None  # where the first worker came from; top-ups go there too
     batch_job_definition: str | None = None
     batch_job_id: str | None = None  # of the worker that planned it: the next one is like it if none opened a session
-    reason: str | None = None  # why it FAILED or was CANCELLED
+    workers: int = 1  # how many the submission that planned it asked for
+    reason: str | None = None  # why it FAILED, was CANCELLED or is PAUSED
+    paused_at: int | None = None  # epoch ms, while PAUSED
+    usd_max: float | None = None  # set when it was resumed: instead of its option
+
+    @property
+    def budget_usd(self) -> float | None:
+        """Dollars at which the run pauses; None: never."""
+        return self.options.usd_max if self.usd_max is None else self.usd_max
 
     def stripe_of(self, index: int) -> int:
         return index % self.stripes
@@ -165,6 +192,16 @@ class OutputPointer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShardUsage:
+    """What a shard took under the lease that committed it."""
+
+    session: SessionId
+    worked_ms: int  # of the job itself: neither saving nor restoring, nor what was lost and done again
+    input_bytes: int
+    peak_mib: int  # 0: unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
     """A shard's row. A shard without a row is READY with token 0."""
 
@@ -184,6 +221,8 @@ class Shard:
     last_error: str | None = None
     leased_at: int | None = None
     done_at: int | None = None
+    usage: ShardUsage | None = None  # of a DONE shard, if its worker told
+    earlier_ms: int = 0  # worked, and saved, under leases that their workers handed back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +238,7 @@ class Lease:
     failures: int
     interruptions: int
     losses: int
+    class_changes_at: int = NEVER  # interruptions from which on the shard is left to on-demand workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +255,8 @@ class StopKind(StrEnum):
     NOTICE = "notice"  # the host will be reclaimed at the deadline
     TERMINATED = "terminated"  # the host is gone
     CANCELLED = "cancelled"  # the run was cancelled
+    PAUSED = "paused"  # the run was paused: save, hand the shard back, leave
+    RETIRED = "retired"  # a surplus worker: finish the shard in hand, take no other; gives way to every other kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +276,8 @@ class Host:
     batch_job_id: str = ""  # with :index for array children
     batch_attempt: int = 1
     vcpus: float = 0.0  # this worker's share of the host
+    memory_mib: int = 0  # this worker's share of the host's memory; 0 = unknown
+    launched_at: int | None = None  # epoch ms: when EC2 launched the host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +317,27 @@ class Ledger:
     checkpoint_ms: int = 0
     idle_ms: int = 0
     redone_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """Something that was decided about a run, and why."""
+
+    key: str  # made by `history_key`; the first entry of a key stays
+    at: int  # epoch ms
+    kind: str
+    reason: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def history_key(at: int, name: str) -> str:
+    """Sorts by time; two deciders that give the same `at` and `name` note one decision once.
+
+    Args:
+        at: epoch ms.
+        name: what was decided, e.g. "fallback/3".
+    """
+    return f"{at:015d}/{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,11 +120,24 @@ class Requeuer:
         if run is None:
             return None
         logger.info(events.RUN_CANCELLED, extra={"run_id": run_id, "reason": reason})
-        stop = Stop(kind=StopKind.CANCELLED, deadline=None)
-        for session in self._store.sessions(run):
-            if session.state is SessionState.ALIVE:
-                self._store.mark_stop(key_of(session), stop)
+        self._stop_all(run, StopKind.CANCELLED)
         return run
+
+    def pause_run(self, run_id: RunId, *, reason: str) -> Run | None:
+        """Pause the run and put a PAUSED stop on its sessions; None if it has ended.
+
+        Repeating it reaches sessions that opened meanwhile, and keeps the first reason.
+        """
+        run = self._store.pause_run(run_id, reason=reason)
+        if run is not None:
+            self._stop_all(run, StopKind.PAUSED)
+        return run
+
+    def _stop_all(self, run: Run, kind: StopKind) -> None:
+        stop = Stop(kind=kind, deadline=None)
+        for session in self._store.sessions(run):
+            if session.state is SessionState.ALIVE and (session.stop is None or session.stop.kind is StopKind.RETIRED):
+                self._store.mark_stop(key_of(session), stop)
 
     # --- one session -----------------------------------------------------------------------------------------------
 
@@ -212,7 +225,8 @@ def key_of(session: Session) -> SessionKey:
 
 def expiry_cause(session: Session) -> RequeueCause:
     """Why an expired session went silent: a stop on record explains it; without one it counts as a loss."""
-    return RequeueCause.LOST if session.stop is None else RequeueCause.EXPIRED_AFTER_NOTICE
+    explained = session.stop is not None and session.stop.kind is not StopKind.RETIRED
+    return RequeueCause.EXPIRED_AFTER_NOTICE if explained else RequeueCause.LOST
 
 
 def still_owns(shard: Shard | None, session_id: SessionId) -> bool:

@@ -47,6 +47,10 @@ def run_to_item(run: Run) -> Item:
             "batch_queue": run.batch_queue,
             "batch_job_definition": run.batch_job_definition,
             "batch_job_id": run.batch_job_id,
+            "workers": run.workers,
+            "usd_max": run.usd_max,
+            "reason": run.reason,
+            "paused_at": run.paused_at,
             "finalizer_epoch": run.finalizer_epoch,
             contract.ACTIVE_INDEX.partition_key: None if run.state.ended else contract.ACTIVE_RUNS,
         }
@@ -81,6 +85,9 @@ def run_from_item(item: Mapping[str, AttributeValue]) -> Run:
         batch_queue=reader.text_or_none("batch_queue"),
         batch_job_definition=reader.text_or_none("batch_job_definition"),
         batch_job_id=reader.text_or_none("batch_job_id"),
+        workers=reader.integer("workers", 1),
+        usd_max=reader.real_or_none("usd_max"),
+        paused_at=reader.integer_or_none("paused_at"),
         reason=reader.text("reason", "") or None,
     )
 

@@ -16,6 +16,7 @@ def session_key_item(key: SessionKey) -> Item:
 def session_to_item(session: Session) -> Item:
     """A session's item; in the instance index only if its instance is known."""
     stop = session.stop
+    retired = stop is not None and stop.kind is StopKind.RETIRED
     return to_item(
         {
             contract.PARTITION_KEY: contract.sessions_pk(session.run_id, session.bucket),
@@ -29,11 +30,14 @@ def session_to_item(session: Session) -> Item:
             "batch_job_id": session.host.batch_job_id,
             "batch_attempt": session.host.batch_attempt,
             "vcpus": session.host.vcpus,
+            "memory_mib": session.host.memory_mib or None,
+            "launched_at": session.host.launched_at,
             "until": session.until,
             "seq": session.seq,
             "held": session.held,
-            "stop_kind": stop.kind.value if stop else None,
-            "stop_deadline": stop.deadline if stop else None,
+            "stop_kind": stop.kind.value if stop and not retired else None,
+            "stop_deadline": stop.deadline if stop and not retired else None,
+            "retired": 1 if retired else None,
             "hint_until": session.hint_until,
             "started_at": session.started_at,
             "ended_at": session.ended_at,
@@ -48,7 +52,6 @@ def session_to_item(session: Session) -> Item:
 def session_from_item(item: Mapping[str, AttributeValue]) -> Session:
     reader = ItemReader(item)
     key = _key(reader)
-    kind = reader.text_or_none("stop_kind")
     return Session(
         session_id=key.session_id,
         run_id=key.run_id,
@@ -58,7 +61,7 @@ def session_from_item(item: Mapping[str, AttributeValue]) -> Session:
         until=reader.integer("until"),
         seq=reader.integer("seq"),
         held=reader.integer_or_none("held"),
-        stop=Stop(kind=StopKind(kind), deadline=reader.integer_or_none("stop_deadline")) if kind else None,
+        stop=_stop(reader),
         hint_until=reader.integer_or_none("hint_until"),
         started_at=reader.integer("started_at"),
         ended_at=reader.integer_or_none("ended_at"),
@@ -83,6 +86,14 @@ def _key(reader: ItemReader) -> SessionKey:
     )
 
 
+def _stop(reader: ItemReader) -> Stop | None:
+    """RETIRED only if there is nothing else: it may stay to the end of its shard, whoever must stop may not."""
+    kind = reader.text_or_none("stop_kind")
+    if kind is not None:
+        return Stop(kind=StopKind(kind), deadline=reader.integer_or_none("stop_deadline"))
+    return Stop(kind=StopKind.RETIRED, deadline=None) if "retired" in reader.item else None
+
+
 def _host(reader: ItemReader) -> Host:
     return Host(
         instance_id=reader.text(contract.INSTANCE_INDEX.partition_key, ""),
@@ -92,4 +103,6 @@ def _host(reader: ItemReader) -> Host:
         batch_job_id=reader.text("batch_job_id", ""),
         batch_attempt=reader.integer("batch_attempt", 1),
         vcpus=reader.real("vcpus", 0.0),
+        memory_mib=reader.integer("memory_mib", 0),
+        launched_at=reader.integer_or_none("launched_at"),
     )

@@ -19,6 +19,7 @@ from spotproof.leases.model import (
     SessionId,
     Shard,
     ShardState,
+    ShardUsage,
 )
 
 ERROR_CHARS_MAX: Final = 240  # of a shard's last error in its row; the log has the whole text
@@ -74,6 +75,8 @@ def shard_from_item(item: Mapping[str, AttributeValue]) -> Shard:
         last_error=reader.text_or_none("last_error"),
         leased_at=reader.integer_or_none("leased_at"),
         done_at=reader.integer_or_none("done_at"),
+        usage=_usage(reader),
+        earlier_ms=reader.integer("earlier_ms", 0),
     )
 
 
@@ -97,6 +100,7 @@ def lease_of(run: Run, shard: Shard, owner: SessionId) -> Lease:
         failures=shard.failures,
         interruptions=shard.interruptions,
         losses=shard.losses,
+        class_changes_at=run.options.class_changes_at,
     )
 
 
@@ -114,6 +118,16 @@ def candidate_from_item(item: Mapping[str, AttributeValue]) -> Candidate:
 def checkpoint_values(lease: Lease, pointer: CheckpointPointer) -> dict[str, Plain]:
     prefix = contract.checkpoints_prefix(lease.run_id, lease.index)
     return {":key": _shortened(pointer.manifest_key, prefix), ":seq": pointer.seq}
+
+
+def on_demand_pk(run_id: RunId) -> str:
+    """Where the claimable index keeps what is left to on-demand workers."""
+    return contract.claimable_pk(run_id, CapacityClass.ON_DEMAND.value)
+
+
+def usage_values(usage: ShardUsage | None) -> dict[str, Plain]:
+    """Three numbers, or none of them; whose they are the row tells by its owner."""
+    return {":usage": [] if usage is None else [usage.worked_ms, usage.input_bytes, usage.peak_mib]}
 
 
 def output_values(lease: Lease, output: OutputPointer) -> dict[str, Plain]:
@@ -173,6 +187,15 @@ def _output(reader: ItemReader, run_id: RunId, index: int) -> OutputPointer | No
         size_bytes=reader.integer("output_bytes"),
         records=reader.integer("records"),
     )
+
+
+def _usage(reader: ItemReader) -> ShardUsage | None:
+    numbers = reader.whole_numbers("usage")
+    if not numbers:
+        return None
+    worked_ms, input_bytes, peak_mib = numbers
+    session = SessionId(reader.text("owner"))
+    return ShardUsage(session=session, worked_ms=worked_ms, input_bytes=input_bytes, peak_mib=peak_mib)
 
 
 def _output_file(reader: ItemReader, prefix: str) -> OutputFile:

@@ -8,6 +8,7 @@ from spotproof.leases.model import (
     CapacityClass,
     CheckpointPointer,
     ClosedStripe,
+    HistoryEntry,
     Lease,
     Ledger,
     OutputPointer,
@@ -19,6 +20,7 @@ from spotproof.leases.model import (
     SessionId,
     SessionKey,
     Shard,
+    ShardUsage,
     Stop,
     StripeWalk,
 )
@@ -69,6 +71,25 @@ class LeaseStore(Protocol):
         """
         ...
 
+    def pause_run(self, run_id: RunId, *, reason: str) -> Run | None:
+        """RUNNING -> PAUSED: nobody leases any more; None if it has ended (pausing twice returns the paused run).
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+        ...
+
+    def resume_run(self, run_id: RunId, *, usd_max: float | None) -> Run | None:
+        """PAUSED -> RUNNING; None if it has ended (resuming twice changes nothing more).
+
+        Args:
+            usd_max: from now on the run's budget, paused or not; None: as it was.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+        ...
+
     def close_stripe(self, run_id: RunId, stripe: int) -> ClosedStripe:
         """Add the stripe to the set of closed stripes (idempotent).
 
@@ -89,14 +110,14 @@ class LeaseStore(Protocol):
         ...
 
     def take_finalizer(self, run: Run, *, finalizer: str, ttl_s: float) -> Run | None:
-        """Become the finalizer: all stripes closed, run RUNNING or ended-but-unpublished, nobody else's term runs.
+        """Become the finalizer: all stripes closed, run not ended, nobody else's term runs.
 
         Epoch + 1. None if another finalizer's term still runs or the run is COMPLETE / FAILED / CANCELLED.
         """
         ...
 
     def end_run(self, run: Run, *, state: RunState, quarantined: int, reason: str | None) -> bool:
-        """RUNNING -> COMPLETE or FAILED, conditional on run.finalizer_epoch; removes the run from the active index."""
+        """RUNNING or PAUSED -> COMPLETE or FAILED, conditional on run.finalizer_epoch; removes the run from the active index."""
         ...
 
     # --- sessions -----------------------------------------------------------------------------------------------
@@ -141,7 +162,10 @@ class LeaseStore(Protocol):
         ...
 
     def mark_stop(self, key: SessionKey, stop: Stop) -> Session | None:
-        """Put the stop on an ALIVE session, the first deadline wins; the stored session after it, None if not ALIVE."""
+        """Put the stop on an ALIVE session, the first deadline wins; the stored session after it, None if not ALIVE.
+
+        RETIRED gives way: whatever other stop comes before or after it is what the session says.
+        """
         ...
 
     def mark_hint(self, key: SessionKey, *, until: int) -> Session | None:
@@ -184,24 +208,33 @@ class LeaseStore(Protocol):
         """
         ...
 
-    def commit(self, lease: Lease, output: OutputPointer) -> None:
+    def commit(self, lease: Lease, output: OutputPointer, *, usage: ShardUsage | None = None) -> None:
         """LEASED -> DONE with the staged output: the one moment of truth.
 
-        Raises:
-            LeaseLostError: owner or token changed.
-        """
-        ...
-
-    def fail(self, lease: Lease, *, error: str, retry_at: int, failures_max: int) -> Shard:
-        """failures + 1; READY from `retry_at` (epoch ms), or QUARANTINED at the limit.
+        Args:
+            usage: kept on the row; None: nobody measured.
 
         Raises:
             LeaseLostError: owner or token changed.
         """
         ...
 
-    def release(self, lease: Lease, *, interrupted: bool) -> None:
+    def fail(self, lease: Lease, *, error: str, retry_at: int, failures_max: int, worked_ms: int = 0) -> Shard:
+        """failures + 1; READY from `retry_at` (epoch ms), or QUARANTINED at the limit. `worked_ms` as in release.
+
+        Raises:
+            LeaseLostError: owner or token changed.
+        """
+        ...
+
+    def release(self, lease: Lease, *, interrupted: bool, worked_ms: int = 0) -> None:
         """LEASED -> READY, claimable now, token + 1; interruptions + 1 if a stop was the cause.
+
+        The interruption that reaches the lease's `class_changes_at` leaves the shard to on-demand workers.
+
+        Args:
+            interrupted: the host was taken, or will be.
+            worked_ms: under this lease, as far as it is saved; added to the row's `earlier_ms`.
 
         Raises:
             LeaseLostError: owner or token changed.
@@ -211,11 +244,16 @@ class LeaseStore(Protocol):
     # --- taking leases away --------------------------------------------------------------------------------------
 
     def drain(self, run: Run, index: int, *, owner: SessionId, reclaim_at: int) -> bool:
-        """The shard becomes claimable at `reclaim_at` while its owner still works; the first time wins."""
+        """The shard becomes claimable at `reclaim_at` while its owner still works; the first time wins.
+
+        By on-demand workers, if it is interrupted too often with this.
+        """
         ...
 
     def requeue(self, run: Run, index: int, *, owner: SessionId, cause: RequeueCause, losses_max: int) -> Shard | None:
         """LEASED by `owner` -> READY now, token + 1, counter by cause; QUARANTINED at `losses_max` losses.
+
+        The interruption that reaches the run's `class_changes_at` leaves the shard to on-demand workers.
 
         A missing row (ticket taken, claim never arrived) is put READY with token 1 so that the late claim fails.
         None if the shard is not the owner's (any more).
@@ -242,4 +280,14 @@ class LeaseStore(Protocol):
 
     def shards(self, run: Run) -> Iterator[Shard]:
         """All rows of the run in stripe order, eventually consistent."""
+        ...
+
+    # --- history ---------------------------------------------------------------------------------------------------
+
+    def note_history(self, run_id: RunId, entry: HistoryEntry) -> bool:
+        """Put the entry if the run has none of its key; whether it is this one that stands there now."""
+        ...
+
+    def history(self, run_id: RunId) -> Iterator[HistoryEntry]:
+        """What was noted about the run, oldest first, eventually consistent; empty for an unknown run."""
         ...

@@ -87,8 +87,9 @@ def leased(store: LeaseStore, run: Run, session: Session, index: int = 0, *, seq
 
 
 def reclaimed(store: LeaseStore, run: Run, session: Session, index: int = 0) -> Lease:
-    """Claim a shard that the claimable index shows."""
-    [candidate] = [found for found in store.candidates(run, CapacityClass.SPOT, limit=100) if found.index == index]
+    """Claim a shard that the claimable index shows, of whichever class."""
+    shown = [found for each in CapacityClass for found in store.candidates(run, each, limit=100)]
+    [candidate] = [found for found in shown if found.index == index]
     lease = store.claim_requeued(run, candidate, session)
     assert lease is not None
     return lease

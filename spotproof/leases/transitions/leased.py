@@ -5,8 +5,16 @@ from typing import NoReturn
 from spotproof.errors import LeaseLostError
 from spotproof.leases import expressions as ex
 from spotproof.leases.attribute_values import Item, Plain
-from spotproof.leases.model import CheckpointPointer, Lease, OutputPointer, Shard, ShardState
-from spotproof.leases.shard_items import checkpoint_values, lease_key, output_values, shard_from_item, shortened_error
+from spotproof.leases.model import CheckpointPointer, Lease, OutputPointer, Shard, ShardState, ShardUsage
+from spotproof.leases.shard_items import (
+    checkpoint_values,
+    lease_key,
+    on_demand_pk,
+    output_values,
+    shard_from_item,
+    shortened_error,
+    usage_values,
+)
 from spotproof.leases.table import Applied
 from spotproof.leases.transitions.base import Transitions
 
@@ -23,8 +31,8 @@ class LeasedTransitions(Transitions):
         if stored.checkpoint != pointer:
             raise LeaseLostError(f"shard {lease.index}: the checkpoint pointer {stored.checkpoint} can't go back")
 
-    def commit(self, lease: Lease, output: OutputPointer) -> None:
-        values = _owned(lease) | output_values(lease, output) | {":now": self._now()}
+    def commit(self, lease: Lease, output: OutputPointer, *, usage: ShardUsage | None = None) -> None:
+        values = _owned(lease) | output_values(lease, output) | usage_values(usage) | {":now": self._now()}
         outcome = self._table.update(ex.COMMIT, lease_key(lease), values)
         if isinstance(outcome, Applied):
             return
@@ -38,9 +46,9 @@ class LeasedTransitions(Transitions):
         if not mine:
             _refuse("commit", lease, stored)
 
-    def fail(self, lease: Lease, *, error: str, retry_at: int, failures_max: int) -> Shard:
+    def fail(self, lease: Lease, *, error: str, retry_at: int, failures_max: int, worked_ms: int = 0) -> Shard:
         tag = _tag("fail", lease)
-        values = _owned(lease) | {":error": shortened_error(error), ":return": tag}
+        values = _owned(lease) | {":error": shortened_error(error), ":return": tag, ":worked": worked_ms}
         if lease.failures + 1 >= failures_max:  # only failures under this lease raise the count: ours is the row's
             outcome = self._table.update(ex.FAIL_FOR_GOOD, lease_key(lease), values | {":now": self._now()})
         else:
@@ -52,10 +60,16 @@ class LeasedTransitions(Transitions):
             _refuse("record a failure", lease, stored)
         return stored
 
-    def release(self, lease: Lease, *, interrupted: bool) -> None:
+    def release(self, lease: Lease, *, interrupted: bool, worked_ms: int = 0) -> None:
         tag = _tag("release", lease)
-        values = _owned(lease) | {":claimable_at": self._now(), ":return": tag, ":interrupted": int(interrupted)}
-        outcome = self._table.update(ex.RELEASE, lease_key(lease), values)
+        values = _owned(lease) | {":claimable_at": self._now(), ":return": tag, ":worked": worked_ms}
+        if (
+            interrupted and lease.interruptions + 1 >= lease.class_changes_at
+        ):  # only claims raise the count: ours is the row's
+            to_on_demand: dict[str, Plain] = {":on_demand_pk": on_demand_pk(lease.run_id)}
+            outcome = self._table.update(ex.RELEASE_TO_ON_DEMAND, lease_key(lease), values | to_on_demand)
+        else:
+            outcome = self._table.update(ex.RELEASE, lease_key(lease), values | {":interrupted": int(interrupted)})
         if isinstance(outcome, Applied):
             return
         if outcome.old is None or not _carries(outcome.old, tag):

@@ -43,6 +43,19 @@ class RunTransitions(Transitions):
         stored = run_from_item(_known(outcome.old, run_id))
         return stored if stored.state is RunState.CANCELLED else None
 
+    def pause_run(self, run_id: RunId, *, reason: str) -> Run | None:
+        values: dict[str, Plain] = {":reason": reason, ":now": self._now()}
+        run = self._as_stored(self._table.update(ex.PAUSE_RUN, _run_key(run_id), values), run_id)
+        return run if run.state is RunState.PAUSED else None
+
+    def resume_run(self, run_id: RunId, *, usd_max: float | None) -> Run | None:
+        if usd_max is None:
+            outcome = self._table.update(ex.RESUME_RUN, _run_key(run_id), {})
+        else:
+            outcome = self._table.update(ex.RESUME_RUN_WITH_BUDGET, _run_key(run_id), {":usd_max": usd_max})
+        run = self._as_stored(outcome, run_id)
+        return run if run.state is RunState.RUNNING else None
+
     def close_stripe(self, run_id: RunId, stripe: int) -> ClosedStripe:
         values: dict[str, Plain] = {":stripe": stripe, ":stripe_set": frozenset({stripe})}
         outcome = self._table.update(ex.CLOSE_STRIPE, _run_key(run_id), values)
@@ -68,7 +81,7 @@ class RunTransitions(Transitions):
         stored = run_from_item(_known(outcome.old, run.run_id))
         mine = (
             outcome.repeated
-            and stored.state is RunState.RUNNING
+            and not stored.state.ended
             and stored.finalizer == finalizer
             and stored.finalizer_until == until
         )

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from spotproof import contract
 from spotproof.errors import SessionLostError
 from spotproof.leases import expressions as ex
-from spotproof.leases.attribute_values import Item
-from spotproof.leases.model import Ledger, Run, Session, SessionKey, SessionState, Stop
+from spotproof.leases.attribute_values import Item, Plain
+from spotproof.leases.model import Ledger, Run, Session, SessionKey, SessionState, Stop, StopKind
 from spotproof.leases.session_items import session_from_item, session_key_from_item, session_key_item, session_to_item
 from spotproof.leases.table import Applied
 from spotproof.leases.transitions.base import Transitions, ledger_values
@@ -61,10 +61,12 @@ class SessionTransitions(Transitions):
         return [session_key_from_item(item) for item in found]
 
     def mark_stop(self, key: SessionKey, stop: Stop) -> Session | None:
-        if stop.deadline is None:
+        if stop.kind is StopKind.RETIRED:
+            outcome = self._table.update(ex.MARK_RETIRED, session_key_item(key), {})
+        elif stop.deadline is None:
             outcome = self._table.update(ex.MARK_STOP, session_key_item(key), {":kind": stop.kind.value})
         else:
-            values = {":kind": stop.kind.value, ":deadline": stop.deadline}
+            values: dict[str, Plain] = {":kind": stop.kind.value, ":deadline": stop.deadline}
             outcome = self._table.update(ex.MARK_STOP_WITH_DEADLINE, session_key_item(key), values)
         return session_from_item(outcome.item) if isinstance(outcome, Applied) else None
 

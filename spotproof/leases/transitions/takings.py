@@ -5,7 +5,7 @@ from typing import Final
 from spotproof.leases import expressions as ex
 from spotproof.leases.attribute_values import Item, Plain
 from spotproof.leases.model import RequeueCause, Run, SessionId, Shard, ShardState
-from spotproof.leases.shard_items import new_row, shard_from_item, shard_key
+from spotproof.leases.shard_items import new_row, on_demand_pk, shard_from_item, shard_key
 from spotproof.leases.table import Applied, Refused
 from spotproof.leases.transitions.base import Transitions
 
@@ -16,12 +16,15 @@ _LOST_TO_QUARANTINE: Final = "lost: {losses} workers in a row vanished without n
 
 class TakingTransitions(Transitions):
     def drain(self, run: Run, index: int, *, owner: SessionId, reclaim_at: int) -> bool:
-        values: dict[str, Plain] = {":owner": owner, ":reclaim_at": reclaim_at}
+        values = _by_interruptions(run) | {":owner": owner, ":reclaim_at": reclaim_at}
         outcome = self._table.update(ex.DRAIN, shard_key(run, index), values)
-        if isinstance(outcome, Applied):
+        if isinstance(outcome, Applied) or _is_drained(outcome.old, owner):
             return True
-        stored = None if outcome.old is None else shard_from_item(outcome.old)
-        return stored is not None and _held_by(stored, owner) and stored.reclaim_at is not None
+        if not _is_held_by(outcome.old, owner):
+            return False
+        to_on_demand: dict[str, Plain] = {":on_demand_pk": on_demand_pk(run.run_id)}
+        outcome = self._table.update(ex.DRAIN_TO_ON_DEMAND, shard_key(run, index), values | to_on_demand)
+        return isinstance(outcome, Applied) or _is_drained(outcome.old, owner)
 
     def requeue(self, run: Run, index: int, *, owner: SessionId, cause: RequeueCause, losses_max: int) -> Shard | None:
         for _ in range(REQUEUE_ROUNDS):
@@ -48,16 +51,25 @@ class TakingTransitions(Transitions):
     def _take(
         self, run: Run, index: int, *, owner: SessionId, cause: RequeueCause, losses_max: int
     ) -> Applied | Refused:
+        if cause is not RequeueCause.LOST:
+            return self._take_interrupted(run, index, owner=owner)
         key = shard_key(run, index)
         values: dict[str, Plain] = {":owner": owner, ":return": _tag(owner)}
-        if cause is not RequeueCause.LOST:
-            return self._table.update(ex.REQUEUE_INTERRUPTED, key, values | {":claimable_at": self._now()})
         values |= {":losses_last": losses_max - 1}
         outcome = self._table.update(ex.REQUEUE_LOST, key, values | {":claimable_at": self._now()})
         if isinstance(outcome, Applied) or not _is_held_by(outcome.old, owner):
             return outcome
         error = _LOST_TO_QUARANTINE.format(losses=losses_max)
         return self._table.update(ex.QUARANTINE_LOST, key, values | {":error": error, ":now": self._now()})
+
+    def _take_interrupted(self, run: Run, index: int, *, owner: SessionId) -> Applied | Refused:
+        key = shard_key(run, index)
+        values = _by_interruptions(run) | {":owner": owner, ":return": _tag(owner), ":claimable_at": self._now()}
+        outcome = self._table.update(ex.REQUEUE_INTERRUPTED, key, values)
+        if isinstance(outcome, Applied) or not _is_held_by(outcome.old, owner):
+            return outcome
+        to_on_demand: dict[str, Plain] = {":on_demand_pk": on_demand_pk(run.run_id)}
+        return self._table.update(ex.REQUEUE_TO_ON_DEMAND, key, values | to_on_demand)
 
     def _own_lost_reply(self, refused: Refused, owner: SessionId) -> Shard | None:
         """Only a repeated request can be our own: a second event about the same owner must report nothing."""
@@ -68,6 +80,14 @@ class TakingTransitions(Transitions):
 
 def _tag(owner: SessionId) -> str:
     return f"requeue:{owner}"
+
+
+def _by_interruptions(run: Run) -> dict[str, Plain]:
+    return {":interruptions_last": run.options.class_changes_at - 1}
+
+
+def _is_drained(old: Item | None, owner: SessionId) -> bool:
+    return old is not None and _is_held_by(old, owner) and shard_from_item(old).reclaim_at is not None
 
 
 def _is_held_by(old: Item | None, owner: SessionId) -> bool:

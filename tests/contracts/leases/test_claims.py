@@ -45,7 +45,7 @@ def test_a_fresh_claim_gives_token_1(store: LeaseStore, run: Run, session: Sessi
 
     assert lease == Lease(
         run_id=run.run_id, index=3, stripe=1, owner=session.session_id, fencing_token=1, checkpoint=None,
-        failures=0, interruptions=0, losses=0,
+        failures=0, interruptions=0, losses=0, class_changes_at=3,
     )  # fmt: skip
     shard = store.get_shard(run, 3)
     assert shard is not None

@@ -27,8 +27,11 @@ READY = ROW | {"shard_state": "READY", "owner": None, "claimable_pk": "RUN#r#spo
 DRAINED = ROW | {"reclaim_at": NOW, "claimable_pk": "RUN#r#spot", "claimable_at": NOW}
 SESSION: dict[str, Plain | None] = {"schema": 1, "state": "ALIVE", "seq": 3, "until": NOW - 1}
 RUN: dict[str, Plain | None] = {"schema": 1, "state": "RUNNING", "active_pk": "RUNS", "closed": frozenset({0, 1})}
+PAUSED = RUN | {"state": "PAUSED", "paused_at": NOW, "reason": "r"}
 OWNED: dict[str, Plain] = {":owner": "me", ":token": 7}
 BACK: dict[str, Plain] = {":claimable_at": NOW, ":return": "t"}
+HANDED_BACK = BACK | {":worked": 5}
+TO_ON_DEMAND: dict[str, Plain] = {":on_demand_pk": "RUN#r#on-demand"}
 LEDGER_VALUES: dict[str, Plain] = {":work_ms": 1, ":checkpoint_ms": 1, ":idle_ms": 1, ":redone_ms": 1}
 
 
@@ -42,6 +45,9 @@ class Case:
 
 CASES = (
     Case(statement=ex.CANCEL_RUN, item=RUN, values={":reason": "r", ":now": NOW}, clauses=1),
+    Case(statement=ex.PAUSE_RUN, item=RUN, values={":reason": "r", ":now": NOW}, clauses=1),
+    Case(statement=ex.RESUME_RUN, item=PAUSED, values={}, clauses=1),
+    Case(statement=ex.RESUME_RUN_WITH_BUDGET, item=PAUSED, values={":usd_max": 2.5}, clauses=1),
     Case(statement=ex.CLOSE_STRIPE, item=RUN, values={":stripe": 2, ":stripe_set": frozenset({2})}, clauses=2),
     Case(
         statement=ex.EXHAUST_STRIPE,
@@ -68,11 +74,12 @@ CASES = (
         clauses=2,
     ),
     Case(statement=ex.MARK_CLEANED, item=RUN | {"active_pk": "ENDED"}, values={":now": NOW}, clauses=1),
-    Case(statement=ex.HOLD, item=SESSION, values={":held": 1, ":until": NOW, ":seq": 4}, clauses=3),
+    Case(statement=ex.HOLD, item=SESSION, values={":held": 1, ":until": NOW, ":seq": 4}, clauses=4),
     Case(statement=ex.HEARTBEAT, item=SESSION, values={":until": NOW, ":seq": 4, **LEDGER_VALUES}, clauses=2),
     Case(statement=ex.END_SESSION, item=SESSION, values={":now": NOW, **LEDGER_VALUES}, clauses=1),
     Case(statement=ex.MARK_STOP, item=SESSION, values={":kind": "notice"}, clauses=1),
     Case(statement=ex.MARK_STOP_WITH_DEADLINE, item=SESSION, values={":kind": "notice", ":deadline": NOW}, clauses=1),
+    Case(statement=ex.MARK_RETIRED, item=SESSION, values={}, clauses=1),
     Case(statement=ex.MARK_HINT, item=SESSION | {"hint_until": NOW - 1}, values={":until": NOW}, clauses=2),
     Case(statement=ex.FENCE, item=SESSION, values={":now": NOW}, clauses=1),
     Case(statement=ex.FENCE_EXPIRED, item=SESSION, values={":now": NOW, ":expired_at": NOW}, clauses=2),
@@ -83,14 +90,39 @@ CASES = (
     Case(
         statement=ex.COMMIT,
         item=ROW,
-        values=OWNED | {":output": "o", ":sha256": "s", ":size": 1, ":records": 1, ":now": NOW},
+        values=OWNED | {":output": "o", ":sha256": "s", ":size": 1, ":records": 1, ":usage": [1, 2, 3], ":now": NOW},
         clauses=3,
     ),
-    Case(statement=ex.FAIL, item=ROW, values={**OWNED, **BACK, ":error": "e"}, clauses=3),
-    Case(statement=ex.FAIL_FOR_GOOD, item=ROW, values=OWNED | {":error": "e", ":return": "t", ":now": NOW}, clauses=3),
-    Case(statement=ex.RELEASE, item=ROW, values={**OWNED, **BACK, ":interrupted": 1}, clauses=3),
-    Case(statement=ex.DRAIN, item=ROW, values={":owner": "me", ":reclaim_at": NOW}, clauses=3),
-    Case(statement=ex.REQUEUE_INTERRUPTED, item=ROW, values={":owner": "me", **BACK}, clauses=2),
+    Case(statement=ex.FAIL, item=ROW, values={**OWNED, **HANDED_BACK, ":error": "e"}, clauses=3),
+    Case(
+        statement=ex.FAIL_FOR_GOOD,
+        item=ROW,
+        values=OWNED | {":error": "e", ":return": "t", ":worked": 5, ":now": NOW},
+        clauses=3,
+    ),
+    Case(statement=ex.RELEASE, item=ROW, values={**OWNED, **HANDED_BACK, ":interrupted": 1}, clauses=3),
+    Case(statement=ex.RELEASE_TO_ON_DEMAND, item=ROW, values={**OWNED, **HANDED_BACK, **TO_ON_DEMAND}, clauses=3),
+    Case(
+        statement=ex.DRAIN, item=ROW, values={":owner": "me", ":reclaim_at": NOW, ":interruptions_last": 1}, clauses=4
+    ),
+    Case(
+        statement=ex.DRAIN_TO_ON_DEMAND,
+        item=ROW | {"interruptions": 1},
+        values={":owner": "me", ":reclaim_at": NOW, ":interruptions_last": 1, **TO_ON_DEMAND},
+        clauses=4,
+    ),
+    Case(
+        statement=ex.REQUEUE_INTERRUPTED,
+        item=ROW,
+        values={":owner": "me", ":interruptions_last": 1, **BACK},
+        clauses=3,
+    ),
+    Case(
+        statement=ex.REQUEUE_TO_ON_DEMAND,
+        item=ROW | {"interruptions": 1},
+        values={":owner": "me", ":interruptions_last": 1, **BACK, **TO_ON_DEMAND},
+        clauses=3,
+    ),
     Case(statement=ex.REQUEUE_LOST, item=ROW, values={":owner": "me", ":losses_last": 2, **BACK}, clauses=3),
     Case(
         statement=ex.QUARANTINE_LOST,

@@ -3,7 +3,7 @@
 from spotproof import contract
 from spotproof.leases.attribute_values import item_bytes
 from spotproof.leases.dynamodb import DynamoDBLeaseStore
-from spotproof.leases.model import Host, Ledger, Run, RunId, SessionId, StopKind
+from spotproof.leases.model import Host, Ledger, Run, RunId, SessionId, ShardUsage, StopKind
 from spotproof.leases.model import Stop as StopMark
 from spotproof.leases.store import LeaseStore
 from tests.contracts.leases.fixtures import Backend
@@ -51,10 +51,11 @@ def test_each_of_the_four_writes_is_one_unit(backend: Backend, store: LeaseStore
     for interruption in range(3):
         store.record_checkpoint(lease, a_checkpoint(lease, seq=10**6 + interruption))
         store.drain(run, index, owner=session.session_id, reclaim_at=NOON)
-        store.release(lease, interrupted=True)
+        store.release(lease, interrupted=True, worked_ms=10**9)
         lease = reclaimed(store, run, session, index)
     while_leased = stored_bytes(backend, contract.stripe_pk(run.run_id, 99), contract.shard_sk(index))
-    store.commit(lease, an_output(lease))
+    usage = ShardUsage(session=lease.owner, worked_ms=10**9 + 1, input_bytes=2**43, peak_mib=2**20)
+    store.commit(lease, an_output(lease), usage=usage)
 
     assert stored_bytes(backend, contract.stripe_pk(run.run_id, 99), contract.STRIPE_SK) < UNIT_BYTES
     assert stored_bytes(backend, contract.sessions_pk(run.run_id, 99), LONG_SESSION) < UNIT_BYTES

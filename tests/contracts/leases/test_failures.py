@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 from spotproof.errors import AwsAccessError, AwsError, AwsMissingError, AwsUnavailableError, LeaseLostError
-from spotproof.leases.model import Ledger, RequeueCause, Run, RunState, Session, Shard, ShardState, Stop, StopKind
+from spotproof.leases.model import (
+    CapacityClass,
+    Ledger,
+    RequeueCause,
+    Run,
+    RunOptions,
+    RunState,
+    Session,
+    Shard,
+    ShardState,
+    Stop,
+    StopKind,
+)
 from spotproof.leases.store import LeaseStore
 from tests.contracts.leases.fixtures import Backend
 from tests.fakes.aws_errors import FailingClient, ReplyLosingClient, client_error
@@ -40,6 +52,15 @@ def test_cancel_run_recognises_its_lost_reply(unlucky: LeaseStore, run: Run) -> 
 
     assert cancelled is not None
     assert (cancelled.state, cancelled.reason) == (RunState.CANCELLED, "why")
+
+
+def test_pause_and_resume_recognise_their_lost_replies(backend: Backend, run: Run) -> None:
+    paused = backend.store(ReplyLosingClient(backend.client)).pause_run(run.run_id, reason="spent")
+    resumed = backend.store(ReplyLosingClient(backend.client)).resume_run(run.run_id, usd_max=2.0)
+
+    assert paused is not None
+    assert (paused.state, paused.reason) == (RunState.PAUSED, "spent")
+    assert resumed == replace(run, usd_max=2.0)
 
 
 def test_take_finalizer_recognises_its_lost_reply(unlucky: LeaseStore, store: LeaseStore, run: Run) -> None:
@@ -214,6 +235,26 @@ def test_a_failure_is_not_taken_for_a_release(store: LeaseStore, run: Run, sessi
 
     with pytest.raises(LeaseLostError):
         store.release(lease, interrupted=False)
+
+
+def test_changes_of_class_recognise_their_lost_replies_and_count_once(backend: Backend, store: LeaseStore) -> None:
+    run = store.create_run(a_run(options=RunOptions(on_demand_after=1)))
+    session = store.open_session(a_session())
+    leases = [leased(store, run, session, index, seq=index + 1) for index in (0, 1, 2)]
+
+    def unlucky() -> LeaseStore:
+        return backend.store(ReplyLosingClient(backend.client))
+
+    unlucky().release(leases[0], interrupted=True)
+    requeued = unlucky().requeue(run, 1, owner=session.session_id, cause=RequeueCause.TERMINATED, losses_max=4)
+    drained = unlucky().drain(run, 2, owner=session.session_id, reclaim_at=NOON)
+
+    assert (row(store, run).interruptions, row(store, run).fencing_token) == (1, 2)
+    assert requeued == row(store, run, 1)
+    assert requeued is not None
+    assert (requeued.interruptions, requeued.fencing_token) == (1, 2)
+    assert drained is True
+    assert {row(store, run, index).capacity_class for index in (0, 1, 2)} == {CapacityClass.ON_DEMAND}
 
 
 @pytest.mark.parametrize("cause", list(RequeueCause))

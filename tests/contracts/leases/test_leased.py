@@ -6,11 +6,23 @@ from dataclasses import replace
 import pytest
 
 from spotproof.errors import LeaseLostError
-from spotproof.leases.model import CheckpointPointer, Lease, OutputPointer, RequeueCause, Run, Session, ShardState
+from spotproof.leases.model import (
+    CapacityClass,
+    CheckpointPointer,
+    Lease,
+    OutputPointer,
+    RequeueCause,
+    Run,
+    RunId,
+    RunOptions,
+    Session,
+    ShardState,
+    ShardUsage,
+)
 from spotproof.leases.shard_items import ERROR_CHARS_MAX
 from spotproof.leases.store import LeaseStore
 from tests.fakes.clock import FakeClock
-from tests.fakes.leases import NOON, a_checkpoint, a_session, an_output, leased, reclaimed
+from tests.fakes.leases import NOON, a_checkpoint, a_run, a_session, an_output, leased, reclaimed
 
 WRITES: dict[str, Callable[[LeaseStore, Lease], object]] = {
     "checkpoint": lambda store, lease: store.record_checkpoint(lease, a_checkpoint(lease, seq=9)),
@@ -81,6 +93,62 @@ def test_a_commit_makes_the_shard_done_with_its_output(
     assert shard is not None
     assert (shard.state, shard.output, shard.done_at) == (ShardState.DONE, an_output(lease), NOON + 4000)
     assert (shard.owner, shard.fencing_token, shard.checkpoint) == (session.session_id, 1, a_checkpoint(lease))
+
+
+def a_usage(lease: Lease, *, worked_ms: int = 61_000, input_bytes: int = 10**9, peak_mib: int = 512) -> ShardUsage:
+    return ShardUsage(session=lease.owner, worked_ms=worked_ms, input_bytes=input_bytes, peak_mib=peak_mib)
+
+
+@pytest.mark.parametrize(("worked_ms", "input_bytes", "peak_mib"), [(61_000, 10**12, 512), (1, 2, 0), (0, 0, 0)])
+def test_what_a_shard_took_is_kept_with_its_commit(
+    store: LeaseStore, run: Run, lease: Lease, worked_ms: int, input_bytes: int, peak_mib: int
+) -> None:
+    usage = a_usage(lease, worked_ms=worked_ms, input_bytes=input_bytes, peak_mib=peak_mib)
+
+    store.commit(lease, an_output(lease), usage=usage)
+
+    shard = store.get_shard(run, 0)
+    assert shard is not None
+    assert shard.usage == usage
+
+
+def test_a_shard_that_nobody_measured_says_so(store: LeaseStore, run: Run, lease: Lease) -> None:
+    store.commit(lease, an_output(lease))
+
+    shard = store.get_shard(run, 0)
+    assert shard is not None
+    assert (shard.usage, shard.earlier_ms) == (None, 0)
+
+
+def test_what_was_worked_under_earlier_leases_adds_up(
+    store: LeaseStore, run: Run, session: Session, lease: Lease
+) -> None:
+    store.release(lease, interrupted=True, worked_ms=1000)
+    store.fail(reclaimed(store, run, session), error="x", retry_at=NOON, failures_max=9, worked_ms=200)
+    store.release(reclaimed(store, run, session), interrupted=False)
+    last = reclaimed(store, run, session)
+    store.commit(last, an_output(last), usage=a_usage(last))
+
+    shard = store.get_shard(run, 0)
+    assert shard is not None
+    assert (shard.earlier_ms, shard.usage) == (1200, a_usage(last))
+
+
+def test_what_a_quarantined_shard_took_is_kept(store: LeaseStore, lease: Lease) -> None:
+    shard = store.fail(lease, error="poison", retry_at=NOON, failures_max=1, worked_ms=70)
+
+    assert (shard.earlier_ms, shard.usage) == (70, None)
+
+
+def test_what_was_worked_before_a_change_of_class_is_kept(store: LeaseStore) -> None:
+    run = store.create_run(a_run(run_id=RunId("often"), options=RunOptions(on_demand_after=1)))
+    lease = leased(store, run, store.open_session(a_session(run=run)))
+
+    store.release(lease, interrupted=True, worked_ms=70)
+
+    shard = store.get_shard(run, 0)
+    assert shard is not None
+    assert (shard.earlier_ms, shard.capacity_class) == (70, CapacityClass.ON_DEMAND)
 
 
 def test_an_output_of_many_files_is_named_by_its_staged_list(store: LeaseStore, run: Run, lease: Lease) -> None:

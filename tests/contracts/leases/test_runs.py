@@ -45,6 +45,8 @@ def test_an_unknown_run_is_none_and_can_not_be_changed(store: LeaseStore) -> Non
     assert store.get_run(nobody) is None
     for change in (
         lambda: store.cancel_run(nobody, reason="why"),
+        lambda: store.pause_run(nobody, reason="why"),
+        lambda: store.resume_run(nobody, usd_max=None),
         lambda: store.close_stripe(nobody, 0),
         lambda: store.exhaust_stripe(nobody, 0),
         lambda: store.take_care(nobody, carer="c", ttl_s=1),
@@ -106,6 +108,72 @@ def test_a_run_that_goes_on_can_be_cancelled_and_keeps_the_first_reason(store: L
     assert first is not None
     assert (first.state, first.reason, first.ended_at) == (RunState.CANCELLED, "too expensive", first.created_at)
     assert second == first
+
+
+def test_a_paused_run_says_why_and_since_when_and_goes_on_when_it_is_resumed(
+    store: LeaseStore, run: Run, clock: FakeClock
+) -> None:
+    clock.advance(3)
+    paused = store.pause_run(run.run_id, reason="it has cost 5.00 USD")
+    clock.advance(3)
+    again = store.pause_run(run.run_id, reason="another")
+    resumed = store.resume_run(run.run_id, usd_max=None)
+    twice = store.resume_run(run.run_id, usd_max=None)
+
+    assert paused == again
+    assert paused == replace(run, state=RunState.PAUSED, reason="it has cost 5.00 USD", paused_at=run.created_at + 3000)
+    assert resumed == twice == run == store.get_run(run.run_id)
+    assert list(store.active_runs()) == [run.run_id]
+
+
+def test_a_budget_given_at_resume_replaces_the_option(store: LeaseStore) -> None:
+    run = store.create_run(a_run(options=RunOptions(usd_max=5.0)))
+    assert run.budget_usd == 5.0
+
+    store.pause_run(run.run_id, reason="spent")
+    first = store.resume_run(run.run_id, usd_max=7.5)
+    while_running = store.resume_run(run.run_id, usd_max=9.25)
+    store.pause_run(run.run_id, reason="spent")
+    kept = store.resume_run(run.run_id, usd_max=None)
+
+    assert [each.budget_usd for each in (first, while_running, kept) if each] == [7.5, 9.25, 9.25]
+    assert kept == store.get_run(run.run_id)
+
+
+def test_a_run_that_has_ended_is_neither_paused_nor_resumed(store: LeaseStore, run: Run) -> None:
+    cancelled = store.cancel_run(run.run_id, reason="enough")
+
+    assert store.pause_run(run.run_id, reason="spent") is None
+    assert store.resume_run(run.run_id, usd_max=1.0) is None
+    assert store.get_run(run.run_id) == cancelled
+
+
+def test_nobody_cares_for_a_paused_run(store: LeaseStore, run: Run) -> None:
+    store.pause_run(run.run_id, reason="spent")
+
+    assert store.take_care(run.run_id, carer="idle", ttl_s=30).carer is None
+
+
+def test_a_paused_run_whose_last_shards_were_committed_completes(store: LeaseStore, run: Run) -> None:
+    store.pause_run(run.run_id, reason="spent")
+
+    taken = store.take_finalizer(close_all(store, run), finalizer="f", ttl_s=60)
+    assert taken is not None
+    assert store.end_run(taken, state=RunState.COMPLETE, quarantined=0, reason=None) is True
+
+    ended = store.get_run(run.run_id)
+    assert ended is not None
+    assert (ended.state, ended.reason, ended.paused_at) == (RunState.COMPLETE, None, None)
+    assert store.resume_run(run.run_id, usd_max=None) is None
+
+
+def test_a_paused_run_that_is_cancelled_is_paused_no_more(store: LeaseStore, run: Run) -> None:
+    store.pause_run(run.run_id, reason="spent")
+
+    cancelled = store.cancel_run(run.run_id, reason="enough")
+
+    assert cancelled is not None
+    assert (cancelled.state, cancelled.reason, cancelled.paused_at) == (RunState.CANCELLED, "enough", None)
 
 
 def test_a_run_that_has_completed_can_not_be_cancelled(store: LeaseStore, run: Run) -> None:

@@ -179,6 +179,42 @@ def test_a_stop_without_a_deadline_takes_that_of_a_later_notice(store: LeaseStor
     assert marked.stop == Stop(kind=StopKind.CANCELLED, deadline=NOON + 7)
 
 
+RETIRED = Stop(kind=StopKind.RETIRED, deadline=None)
+
+
+def test_a_retired_session_holds_nothing_more_and_lives_on(store: LeaseStore, session: Session) -> None:
+    store.hold(session, 1, seq=1, until=session.until)
+
+    marked = store.mark_stop(key_of(session), RETIRED)
+    again = store.mark_stop(key_of(session), RETIRED)
+
+    assert marked is not None
+    assert (marked.stop, marked.held, marked.state) == (RETIRED, 1, SessionState.ALIVE)
+    assert again == marked
+    assert store.hold(session, 2, seq=2, until=session.until) is None
+    assert store.heartbeat(session, seq=2, until=NOON + 9, ledger=LEDGER).stop == RETIRED
+
+
+@pytest.mark.parametrize("other", [kind for kind in StopKind if kind is not StopKind.RETIRED])
+@pytest.mark.parametrize("retired_first", [True, False])
+def test_to_be_retired_gives_way_to_every_other_stop(
+    store: LeaseStore, session: Session, other: StopKind, retired_first: bool
+) -> None:
+    stop = Stop(kind=other, deadline=NOON + 7)
+    order = [RETIRED, stop] if retired_first else [stop, RETIRED]
+
+    marked = [store.mark_stop(key_of(session), each) for each in order][-1]
+
+    assert marked is not None
+    assert marked.stop == stop
+
+
+def test_nobody_retires_a_session_that_is_over(store: LeaseStore, session: Session) -> None:
+    store.end_session(session, ledger=LEDGER)
+
+    assert store.mark_stop(key_of(session), RETIRED) is None
+
+
 def test_the_latest_hint_wins(store: LeaseStore, session: Session) -> None:
     def hint(until: int) -> int | None:
         marked = store.mark_hint(key_of(session), until=until)

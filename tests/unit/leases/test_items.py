@@ -26,6 +26,8 @@ from spotproof.leases.shard_items import new_row, shard_from_item, shortened_err
 from tests.fakes.leases import NOON, a_run, a_session
 
 texts = st.text(max_size=20)
+HARD_STOPS = [kind for kind in StopKind if kind is not StopKind.RETIRED]
+RETIRED = Stop(kind=StopKind.RETIRED, deadline=None)
 numbers = st.integers(min_value=0, max_value=2**53)
 
 
@@ -39,14 +41,20 @@ numbers = st.integers(min_value=0, max_value=2**53)
         checkpoint_interval_s=st.none() | st.floats(min_value=0.05, max_value=1e6),
         window_s=st.none() | st.floats(min_value=30, max_value=3600),
         on_notice=st.sampled_from(NoticePolicy),
+        deadline_s=st.none() | st.floats(min_value=1, max_value=1e6),
+        on_demand_workers_max=st.none() | numbers,
         job=st.dictionaries(texts, texts, max_size=4),
     ),
     job=texts,
     shards=numbers,
     closed=st.frozensets(st.integers(min_value=0, max_value=999), max_size=9),
+    usd_max=st.none() | st.floats(min_value=0.01, max_value=1e6),
+    workers=numbers,
 )
-def test_a_run_survives_its_item(options: RunOptions, job: str, shards: int, closed: frozenset[int]) -> None:
-    run = a_run(options=options, job=job, shards=shards, closed=closed)
+def test_a_run_survives_its_item(
+    options: RunOptions, job: str, shards: int, closed: frozenset[int], usd_max: float | None, workers: int
+) -> None:
+    run = a_run(options=options, job=job, shards=shards, closed=closed, usd_max=usd_max, workers=workers)
 
     assert run_from_item(run_to_item(run)) == run
 
@@ -57,7 +65,7 @@ def test_a_run_survives_its_item(options: RunOptions, job: str, shards: int, clo
     ),
     state=st.sampled_from(SessionState),
     held=st.none() | numbers,
-    stop=st.none() | st.builds(Stop, kind=st.sampled_from(StopKind), deadline=st.none() | numbers),
+    stop=st.none() | st.builds(Stop, kind=st.sampled_from(HARD_STOPS), deadline=st.none() | numbers) | st.just(RETIRED),
     hint=st.none() | numbers,
 )
 def test_a_session_survives_its_item(

@@ -83,7 +83,7 @@ class World:
         seq = 0
         while True:
             yield
-            found = store.candidates(self.run, CapacityClass.SPOT, limit=5)
+            found = [each for kind in CapacityClass for each in store.candidates(self.run, kind, limit=5)]
             candidate = self.rng.choice(found) if found else None
             index = candidate.index if candidate else store.take_ticket(self.run, self.rng.randrange(2))
             yield
