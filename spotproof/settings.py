@@ -110,6 +110,7 @@ class BatchSettings:
     queue: str
     compute_environment: str
     vcpus: float
+    memory_mib: int = 0  # 0 = unknown
 
     @property
     def parent_job_id(self) -> str:
@@ -124,6 +125,7 @@ class BatchSettings:
             queue=env.get("AWS_BATCH_JQ_NAME", ""),
             compute_environment=env.get("AWS_BATCH_CE_NAME", ""),
             vcpus=positive_float(env, "SPOTPROOF_VCPUS", 1.0),
+            memory_mib=int(positive_float(env, "SPOTPROOF_MEMORY_MIB", 0)),
         )
 
 

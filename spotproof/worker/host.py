@@ -1,10 +1,12 @@
 """Facts about the host this worker runs on."""
 
+import json
 import logging
 import re
 from typing import Final
 
 from spotproof import events
+from spotproof.clock import parse_utc, to_epoch_ms
 from spotproof.interruptions.eventbridge import INSTANCE_ID
 from spotproof.interruptions.imds import ROOT, InstanceMetadata
 from spotproof.interruptions.model import Channel, SourceUnavailableError
@@ -12,6 +14,7 @@ from spotproof.leases.model import Host
 from spotproof.settings import BatchSettings
 
 logger = logging.getLogger(__name__)
+IDENTITY_PATH: Final = "latest/dynamic/instance-identity/document"
 TRIES: Final = 4  # a busy host may answer late, and a worker without its host's name can't be found by a notice
 _FACT: Final = re.compile(r"[a-z0-9.-]{0,64}")  # types, zones, lifecycles
 _INSTANCE: Final = re.compile(rf"(?:{INSTANCE_ID.pattern})?")
@@ -23,7 +26,13 @@ def read_host(metadata: InstanceMetadata, batch: BatchSettings) -> Host:
         host = _read(metadata, batch, is_last_try=tries_left == 0)
         if host is not None:
             return host
-    return Host(instance_id="", batch_job_id=batch.job_id, batch_attempt=batch.attempt, vcpus=batch.vcpus)
+    return Host(
+        instance_id="",
+        batch_job_id=batch.job_id,
+        batch_attempt=batch.attempt,
+        vcpus=batch.vcpus,
+        memory_mib=batch.memory_mib,
+    )
 
 
 def _read(metadata: InstanceMetadata, batch: BatchSettings, *, is_last_try: bool) -> Host | None:
@@ -36,10 +45,23 @@ def _read(metadata: InstanceMetadata, batch: BatchSettings, *, is_last_try: bool
             batch_job_id=batch.job_id,
             batch_attempt=batch.attempt,
             vcpus=batch.vcpus,
+            memory_mib=batch.memory_mib,
+            launched_at=launched_at_ms(metadata.get(IDENTITY_PATH)),
         )
     except SourceUnavailableError as error:
         if is_last_try:
             logger.warning(events.WATCHER_DEGRADED, extra={"signal": Channel.IMDS, "error": str(error)})
+        return None
+
+
+def launched_at_ms(document: str | None) -> int | None:
+    """When EC2 launched the host, epoch ms: `pendingTime` of the instance identity document; None if it does not say.
+
+    It only makes the cost exact, so a document that can't be read is no reason to ask again.
+    """
+    try:
+        return to_epoch_ms(parse_utc(str(json.loads(document or "{}")["pendingTime"])))
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

@@ -71,7 +71,7 @@ def test_the_worker_finds_everything_in_its_environment(assembly: Assembly) -> N
 
     assert found[contract.ENV_STACK] == "Spotproof"
     assert found["SPOTPROOF_JOB_DEFINITION"] == "spotproof-flight-delays"
-    assert found["SPOTPROOF_VCPUS"] == "1"
+    assert (found["SPOTPROOF_VCPUS"], found["SPOTPROOF_MEMORY_MIB"]) == ("1", "1800")
     assert found["AWS_REGION"] == {"Ref": "AWS::Region"}
     assert found[contract.ENV_CODE_URI]["Fn::Sub"].startswith("s3://cdk-")
     for name in (contract.ENV_TABLE, contract.ENV_WORK_BUCKET, contract.ENV_DATA_BUCKET):

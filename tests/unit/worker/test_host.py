@@ -2,9 +2,10 @@
 
 import pytest
 
+from spotproof.clock import parse_utc, to_epoch_ms
 from spotproof.interruptions.imds import InstanceMetadata
 from spotproof.settings import BatchSettings
-from spotproof.worker.host import read_host
+from spotproof.worker.host import IDENTITY_PATH, launched_at_ms, read_host
 from tests.fakes.clock import FakeClock
 from tests.fakes.imds import ScriptedTransport
 
@@ -14,7 +15,10 @@ FACTS = {
     "placement/availability-zone": "us-east-1a",
     "instance-life-cycle": "spot",
 }
-BATCH = BatchSettings.from_env({"AWS_BATCH_JOB_ID": "job:3", "AWS_BATCH_JOB_ATTEMPT": "2"})
+BATCH = BatchSettings.from_env(
+    {"AWS_BATCH_JOB_ID": "job:3", "AWS_BATCH_JOB_ATTEMPT": "2", "SPOTPROOF_VCPUS": "2", "SPOTPROOF_MEMORY_MIB": "1800"}
+)
+LAUNCHED = "2026-11-22T11:58:30Z"
 
 
 def metadata(*, busy: int) -> InstanceMetadata:
@@ -28,6 +32,23 @@ def test_the_facts_are_read() -> None:
     assert (host.instance_id, host.instance_type) == ("i-0123456789abcdef0", "m6i.large")
     assert (host.zone, host.lifecycle) == ("us-east-1a", "spot")
     assert (host.batch_job_id, host.batch_attempt) == ("job:3", 2)
+
+
+def test_a_host_knows_what_the_worker_takes_of_it_and_when_it_was_launched() -> None:
+    document = ScriptedTransport({**FACTS, IDENTITY_PATH: f'{{"pendingTime": "{LAUNCHED}"}}'})
+
+    host = read_host(InstanceMetadata(transport=document, clock=FakeClock()), BATCH)
+
+    assert (host.vcpus, host.memory_mib) == (2, 1800)
+    assert host.launched_at == to_epoch_ms(parse_utc(LAUNCHED))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, "", "<html>", "[]", "{}", '{"pendingTime": "soon"}', '{"pendingTime": "0001-01-01T00:00:00+14:00"}'],
+)
+def test_a_launch_that_nobody_tells_is_unknown(document: str | None) -> None:
+    assert launched_at_ms(document) is None
 
 
 def test_a_busy_moment_does_not_cost_the_link_to_the_instance() -> None:
