@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spotproof import contract
+from spotproof.capacity.memory import memory_override
 from spotproof.clock import Clock, to_epoch_ms
 from spotproof.errors import AwsUnavailableError
 from spotproof.ids import IdSource
@@ -33,9 +34,15 @@ class TopUpKind(StrEnum):
 
     REPLACEMENT = "replacement"  # a worker used up its Batch attempts through no fault of its own
     STUCK = "stuck"  # work is left and nobody works on it
+    FALLBACK = "fallback"  # on-demand workers, because Spot leaves work waiting
 
 
-CAPS: Final[Mapping[TopUpKind, int]] = {TopUpKind.REPLACEMENT: 500, TopUpKind.STUCK: 20}
+CAPS: Final[Mapping[TopUpKind, int]] = {  # jobs per run
+    TopUpKind.REPLACEMENT: 500,
+    TopUpKind.STUCK: 20,
+    TopUpKind.FALLBACK: 1000,
+}
+ARRAY_MAX: Final = 10_000  # children of one array job (Batch service quotas)
 
 
 class TopUpResult(StrEnum):
@@ -43,11 +50,12 @@ class TopUpResult(StrEnum):
     ALREADY = "already"  # an earlier delivery did it
     IN_FLIGHT = "in-flight"  # another delivery is at it right now
     CAPPED = "capped"  # the run had as many as it may have
+    TOO_SOON = "too-soon"  # others of the kind came just before; Batch may not list them yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopUpRequest:
-    """One worker to submit. `key` names the reason: the same key never gives two workers."""
+    """Workers to submit as one job. `key` names the reason: the same key never gives two jobs."""
 
     run_id: str
     key: str
@@ -56,6 +64,10 @@ class TopUpRequest:
     job_definition: str  # with its revision: a run must not change code half-way
     parameters: Mapping[str, str]
     base_name: str
+    workers: int = 1  # more than one make an array, of ARRAY_MAX at most
+    tags: Mapping[str, str] = field(default_factory=dict)
+    memory_mib: int | None = None  # None: as the job definition says
+    spacing_s: float = 0.0  # nothing if the run's last job of the kind was submitted less than this before
 
     @property
     def job_name(self) -> str:
@@ -82,6 +94,14 @@ class Hold:
 def worker_parameters(parameters: Mapping[str, str], *, run_id: str) -> dict[str, str]:
     """Parameters of another worker of the run: `run` is spelled out, because "auto" means the worker's own job id."""
     return {**parameters, "run": run_id}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmittedWorkers:
+    """A job that a top-up brought."""
+
+    job_id: str
+    job_queue: str  # as it was asked for: a name or an ARN
 
 
 class WorkerTopUp:
@@ -118,14 +138,32 @@ class WorkerTopUp:
             return self._submit(request, search=False)
         marker = self._marker(request.run_id, request.key)
         if marker is None:
-            cap = CAPS[request.kind]
-            return TopUpOutcome(result=TopUpResult.CAPPED, job_id=None, reason=f"{cap} {request.kind}s per run at most")
+            return self._refusal(request)
         if "job_id" in marker:
             return TopUpOutcome(result=TopUpResult.ALREADY, job_id=marker["job_id"]["S"], reason="served before")
         mine = marker["claimant"]["S"] == claimant  # our own claim, its reply lost
         if not mine and not self._take_over(request, marker["until"]["N"], claimant):
             return TopUpOutcome(result=TopUpResult.IN_FLIGHT, job_id=None, reason="another delivery is at it")
         return self._submit(request, search=not mine)
+
+    def submitted(self, run_id: str) -> Iterator[SubmittedWorkers]:
+        """What was submitted for the run, whatever became of it; as many reads as markers fill pages of 1 MB."""
+        start: dict[str, Any] = {}
+        while True:
+            page = self._call(
+                "reading top-ups",
+                self._dynamodb.query,
+                KeyConditionExpression="#pk = :pk",
+                ExpressionAttributeNames={"#pk": contract.PARTITION_KEY},
+                ExpressionAttributeValues={":pk": {"S": contract.topups_pk(run_id)}},
+                **start,
+            )
+            for item in page["Items"]:
+                if "job_id" in item and "job_queue" in item:
+                    yield SubmittedWorkers(job_id=item["job_id"]["S"], job_queue=item["job_queue"]["S"])
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def hold(self, run_id: str, *, reason: str) -> None:
         """Note that the run should get no workers from us; the newest note counts."""
@@ -147,12 +185,15 @@ class WorkerTopUp:
         return None if item is None else Hold(since=int(item["since"]["N"]), reason=item["reason"]["S"])
 
     def _claim(self, request: TopUpRequest, claimant: str) -> bool:
+        assert 1 <= request.workers <= ARRAY_MAX, f"a job has 1 to {ARRAY_MAX} workers, not {request.workers}"
+        now = to_epoch_ms(self._clock.now())
         marker = {
             **self._key(request.run_id, f"KEY#{request.key}"),
             "schema": {"N": str(SCHEMA)},
             "claimant": {"S": claimant},
             "until": {"N": self._until()},
             "job_name": {"S": request.job_name},
+            "job_queue": {"S": request.job_queue},
         }
         put = {
             "TableName": self._table_name,
@@ -160,18 +201,22 @@ class WorkerTopUp:
             "ConditionExpression": "attribute_not_exists(#pk)",
             "ExpressionAttributeNames": {"#pk": contract.PARTITION_KEY},
         }
-        count = {
+        count: dict[str, Any] = {
             "TableName": self._table_name,
             "Key": self._key(request.run_id, f"COUNT#{request.kind}"),
-            "UpdateExpression": "SET #schema = :schema ADD #count :one",
+            "UpdateExpression": "SET #schema = :schema, #last_at = :now ADD #count :one",
             "ConditionExpression": "attribute_not_exists(#count) OR #count < :cap",
-            "ExpressionAttributeNames": {"#count": "count", "#schema": "schema"},
+            "ExpressionAttributeNames": {"#count": "count", "#schema": "schema", "#last_at": "last_at"},
             "ExpressionAttributeValues": {
                 ":one": {"N": "1"},
                 ":cap": {"N": str(CAPS[request.kind])},
+                ":now": {"N": str(now)},
                 ":schema": {"N": str(SCHEMA)},
             },
         }
+        if request.spacing_s > 0:
+            count["ConditionExpression"] = "attribute_not_exists(#count) OR (#count < :cap AND #last_at <= :before)"
+            count["ExpressionAttributeValues"][":before"] = {"N": str(now - round(request.spacing_s * 1000))}
         doing = f"claiming top-up {request.key} of run {request.run_id}"
         try:
             self._retrier.call(
@@ -185,6 +230,22 @@ class WorkerTopUp:
                 raise AwsUnavailableError(f"{doing}: DynamoDB cancelled it for {reasons}; try again") from error
             return False
         return True
+
+    def _refusal(self, request: TopUpRequest) -> TopUpOutcome:
+        """Why the counter let nothing be claimed."""
+        cap, kind = CAPS[request.kind], request.kind
+        answer = self._call(
+            f"reading the number of {kind}s",
+            self._dynamodb.get_item,
+            Key=self._key(request.run_id, f"COUNT#{kind}"),
+            ConsistentRead=True,
+        )
+        count = int(answer.get("Item", {}).get("count", {"N": "0"})["N"])
+        if count >= cap:
+            reason = f"{cap} {kind}s per run at most"
+            return TopUpOutcome(result=TopUpResult.CAPPED, job_id=None, reason=reason)
+        reason = f"another {kind} was submitted within {request.spacing_s:g} s"
+        return TopUpOutcome(result=TopUpResult.TOO_SOON, job_id=None, reason=reason)
 
     def _take_over(self, request: TopUpRequest, seen_until: str, claimant: str) -> bool:
         """Become the claimant of a claim that ran out; False if it has not, or somebody else was faster."""
@@ -236,6 +297,7 @@ class WorkerTopUp:
                     jobQueue=request.job_queue,
                     jobDefinition=request.job_definition,
                     parameters=dict(request.parameters),
+                    **_optional_parameters(request),
                 )
             except (ClientError, BotoCoreError) as error:
                 if not is_transient(error) or attempt == SUBMIT_TRIES_MAX:
@@ -281,3 +343,15 @@ class WorkerTopUp:
             return self._retrier.call(doing, request, **parameters)
         except ClientError as error:
             raise as_aws_error(error, doing=doing) from error
+
+
+def _optional_parameters(request: TopUpRequest) -> dict[str, Any]:
+    """What SubmitJob is told only where it differs from a plain worker of the job definition."""
+    given: dict[str, Any] = {}
+    if request.workers > 1:
+        given["arrayProperties"] = {"size": request.workers}
+    if request.tags:
+        given["tags"] = dict(request.tags)
+    if request.memory_mib is not None:
+        given["containerOverrides"] = memory_override(request.memory_mib)
+    return given

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import boto3
@@ -64,11 +65,14 @@ def topup(dynamodb: Any, batch: FakeBatch, clock: FakeClock, ids: CountingIds | 
     )  # fmt: skip
 
 
-def request(*, key: str = "job:7", run_id: str = "run", kind: TopUpKind = TopUpKind.REPLACEMENT) -> TopUpRequest:
-    return TopUpRequest(
+def request(
+    *, key: str = "job:7", run_id: str = "run", kind: TopUpKind = TopUpKind.REPLACEMENT, **changes: Any
+) -> TopUpRequest:
+    plain = TopUpRequest(
         run_id=run_id, key=key, kind=kind, job_queue="spot", job_definition="spotproof-x:3",
         parameters={"run": run_id, "input": "s3://b/i"}, base_name="delays worker",
     )  # fmt: skip
+    return replace(plain, **changes)
 
 
 def test_one_reason_gives_one_worker_however_often_it_is_reported(dynamodb: Any, clock: FakeClock) -> None:
@@ -187,3 +191,52 @@ def test_a_hold_is_read_back_and_the_newest_counts(dynamodb: Any, clock: FakeClo
     held = asking.held("run")
     assert held is not None
     assert (held.reason, held.since) == ("second", round(clock.now().timestamp() * 1000))
+
+
+def test_many_workers_for_one_reason_are_one_array_with_the_runs_tags(dynamodb: Any, clock: FakeClock) -> None:
+    batch = FakeBatch()
+    asked = request(kind=TopUpKind.FALLBACK, workers=7, tags={"team": "x"}, memory_mib=4096)
+
+    topup(dynamodb, batch, clock).submit_once(asked)
+    topup(dynamodb, batch, clock).submit_once(replace(asked, key="other", workers=1, tags={}, memory_mib=None))
+
+    array, single = batch.jobs
+    assert (array["arrayProperties"], array["tags"]) == ({"size": 7}, {"team": "x"})
+    assert array["containerOverrides"] == {"resourceRequirements": [{"type": "MEMORY", "value": "4096"}]}
+    assert not {"arrayProperties", "tags", "containerOverrides"} & set(single)
+
+
+def test_two_controllers_at_the_turn_of_a_minute_add_workers_once(dynamodb: Any, clock: FakeClock) -> None:
+    """Different keys: the second controller's list of jobs does not show the first one's yet."""
+    batch = FakeBatch()
+    spaced = replace(request(kind=TopUpKind.FALLBACK, key="fallback-1"), spacing_s=90)
+
+    first = topup(dynamodb, batch, clock).submit_once(spaced)
+    clock.advance(1)
+    second = topup(dynamodb, batch, clock).submit_once(replace(spaced, key="fallback-2"))
+    clock.advance(90)
+    third = topup(dynamodb, batch, clock).submit_once(replace(spaced, key="fallback-3"))
+
+    assert [each.result for each in (first, second, third)] == [
+        TopUpResult.SUBMITTED, TopUpResult.TOO_SOON, TopUpResult.SUBMITTED,
+    ]  # fmt: skip
+    assert "90 s" in second.reason
+    assert len(batch.jobs) == 2
+
+
+def test_replacements_need_no_pause_between_them(dynamodb: Any, clock: FakeClock) -> None:
+    batch = FakeBatch()
+
+    for number in range(3):
+        assert topup(dynamodb, batch, clock).submit_once(request(key=f"job:{number}")).result is TopUpResult.SUBMITTED
+
+
+def test_what_was_submitted_for_a_run_can_be_told_apart_by_queue(dynamodb: Any, clock: FakeClock) -> None:
+    batch = FakeBatch()
+    topup(dynamodb, batch, clock).submit_once(request())
+    topup(dynamodb, batch, clock).submit_once(request(key="f", kind=TopUpKind.FALLBACK, job_queue="on-demand"))
+    topup(dynamodb, batch, clock).submit_once(request(key="f", run_id="another"))
+
+    found = {each.job_id: each.job_queue for each in topup(dynamodb, batch, clock).submitted("run")}
+
+    assert found == {"job-1": "spot", "job-2": "on-demand"}
