@@ -199,6 +199,7 @@ class ShardUsage:
     worked_ms: int  # of the job itself: neither saving nor restoring, nor what was lost and done again
     input_bytes: int
     peak_mib: int  # 0: unknown
+    cpu_ms: int = 0  # of the worker and its children; 0: unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

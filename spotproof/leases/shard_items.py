@@ -126,8 +126,10 @@ def on_demand_pk(run_id: RunId) -> str:
 
 
 def usage_values(usage: ShardUsage | None) -> dict[str, Plain]:
-    """Three numbers, or none of them; whose they are the row tells by its owner."""
-    return {":usage": [] if usage is None else [usage.worked_ms, usage.input_bytes, usage.peak_mib]}
+    """Four numbers, or none of them; whose they are the row tells by its owner."""
+    if usage is None:
+        return {":usage": []}
+    return {":usage": [usage.worked_ms, usage.input_bytes, usage.peak_mib, usage.cpu_ms]}
 
 
 def output_values(lease: Lease, output: OutputPointer) -> dict[str, Plain]:
@@ -193,9 +195,9 @@ def _usage(reader: ItemReader) -> ShardUsage | None:
     numbers = reader.whole_numbers("usage")
     if not numbers:
         return None
-    worked_ms, input_bytes, peak_mib = numbers
+    worked_ms, input_bytes, peak_mib, cpu_ms = numbers
     session = SessionId(reader.text("owner"))
-    return ShardUsage(session=session, worked_ms=worked_ms, input_bytes=input_bytes, peak_mib=peak_mib)
+    return ShardUsage(session=session, worked_ms=worked_ms, input_bytes=input_bytes, peak_mib=peak_mib, cpu_ms=cpu_ms)
 
 
 def _output_file(reader: ItemReader, prefix: str) -> OutputFile:

@@ -10,11 +10,29 @@ from spotproof.checkpoints.presets import plan_saves
 from spotproof.errors import InputError
 from spotproof.leases.model import CheckpointPreset, FailurePolicy, NoticePolicy, RunOptions
 
-_SECONDS: Final = ("ttl_s", "heartbeat_s", "checkpoint_interval_s", "poll_s", "hint_s")
-_WINDOW_S: Final = (30.0, 3600.0)
-_RATE_PER_H: Final = (1e-5, 100.0)
+_DAY_S: Final = 86400.0
+_NUMBERS: Final = {  # unit, least, most
+    "ttl_s": ("seconds", 0.05, 30 * _DAY_S),
+    "heartbeat_s": ("seconds", 0.05, 30 * _DAY_S),
+    "checkpoint_interval_s": ("seconds", 0.05, 30 * _DAY_S),
+    "poll_s": ("seconds", 0.05, 30 * _DAY_S),
+    "hint_s": ("seconds", 0.05, 30 * _DAY_S),
+    "window_s": ("seconds", 30.0, 3600.0),
+    "interruption_rate_per_h": ("interruptions per hour", 1e-5, 100.0),
+    # On AWS less than 30 s is never worth an instance; an accelerated local account lives faster.
+    "fallback_after_s": ("seconds", 0.5, _DAY_S),
+    "deadline_s": ("seconds", 1.0, 400 * _DAY_S),
+    "on_demand_share_max": ("a share", 0.0, 1.0),
+    "usd_per_hour_max": ("dollars per hour", 1e-4, 1e6),
+    "usd_max": ("dollars", 1e-4, 1e9),
+}
 _WORDS: Final = {"on_failure": FailurePolicy, "checkpoint": CheckpointPreset, "on_notice": NoticePolicy}
-_COUNTS: Final = ("failures_max", "losses_max")
+_COUNTS: Final = {  # least, most
+    "failures_max": (1, 1000),
+    "losses_max": (1, 1000),
+    "on_demand_after": (1, 1000),
+    "on_demand_workers_max": (0, 10_000),
+}
 _TEXT_MAX: Final = 2000
 _OPTION_NAMES: Final = tuple(field.name for field in dataclasses.fields(RunOptions))
 
@@ -39,14 +57,10 @@ def parse_options(text: str) -> RunOptions:
             raise InputError(f"option {part!r} must be name=value, several separated by commas")
         if name in known or name in job:
             raise InputError(f"option {name!r} is given twice")
-        if name in _SECONDS:
-            known[name] = _seconds(name, value)
+        if name in _NUMBERS:
+            known[name] = _number(name, value, *_NUMBERS[name])
         elif name in _COUNTS:
-            known[name] = _count(name, value)
-        elif name == "window_s":
-            known[name] = _number(name, value, "seconds", *_WINDOW_S)
-        elif name == "interruption_rate_per_h":
-            known[name] = _number(name, value, "interruptions per hour", *_RATE_PER_H)
+            known[name] = _count(name, value, *_COUNTS[name])
         elif name in _WORDS:
             known[name] = _word(name, value)
         else:
@@ -82,10 +96,6 @@ def _checked(options: RunOptions) -> RunOptions:
     return options
 
 
-def _seconds(name: str, text: str) -> float:
-    return _number(name, text, "seconds", 0.05, 30 * 86400)
-
-
 def _number(name: str, text: str, unit: str, least: float, most: float) -> float:
     try:
         value = float(text)
@@ -96,9 +106,9 @@ def _number(name: str, text: str, unit: str, least: float, most: float) -> float
     return value
 
 
-def _count(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1000:
-        raise InputError(f"option {name} must be a whole number from 1 to 1000, got {text!r}")
+def _count(name: str, text: str, least: int, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise InputError(f"option {name} must be a whole number from {least} to {most}, got {text!r}")
     return int(text)
 
 

@@ -54,7 +54,7 @@ def test_each_of_the_four_writes_is_one_unit(backend: Backend, store: LeaseStore
         store.release(lease, interrupted=True, worked_ms=10**9)
         lease = reclaimed(store, run, session, index)
     while_leased = stored_bytes(backend, contract.stripe_pk(run.run_id, 99), contract.shard_sk(index))
-    usage = ShardUsage(session=lease.owner, worked_ms=10**9 + 1, input_bytes=2**43, peak_mib=2**20)
+    usage = ShardUsage(session=lease.owner, worked_ms=10**9 + 1, input_bytes=2**43, peak_mib=2**20, cpu_ms=10**9 + 1)
     store.commit(lease, an_output(lease), usage=usage)
 
     assert stored_bytes(backend, contract.stripe_pk(run.run_id, 99), contract.STRIPE_SK) < UNIT_BYTES

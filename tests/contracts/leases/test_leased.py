@@ -96,7 +96,9 @@ def test_a_commit_makes_the_shard_done_with_its_output(
 
 
 def a_usage(lease: Lease, *, worked_ms: int = 61_000, input_bytes: int = 10**9, peak_mib: int = 512) -> ShardUsage:
-    return ShardUsage(session=lease.owner, worked_ms=worked_ms, input_bytes=input_bytes, peak_mib=peak_mib)
+    return ShardUsage(
+        session=lease.owner, worked_ms=worked_ms, input_bytes=input_bytes, peak_mib=peak_mib, cpu_ms=3 * worked_ms
+    )
 
 
 @pytest.mark.parametrize(("worked_ms", "input_bytes", "peak_mib"), [(61_000, 10**12, 512), (1, 2, 0), (0, 0, 0)])

@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from spotproof.errors import InputError
-from spotproof.leases.model import CheckpointPreset, FailurePolicy, NoticePolicy, RunOptions
+from spotproof.leases.model import NEVER, CheckpointPreset, FailurePolicy, NoticePolicy, RunOptions
 from spotproof.worker.options import format_options, options_to_json, parse_options
 
 
@@ -33,6 +33,33 @@ def test_what_is_known_of_windows_and_risk_can_be_given() -> None:
 
     assert (options.window_s, options.interruption_rate_per_h) == (60, 0.2)
     assert options.on_notice is NoticePolicy.LEAVE
+
+
+def test_what_a_run_may_have_of_on_demand_capacity_is_given_by_options() -> None:
+    options = parse_options(
+        "fallback_after_s=30,on_demand_after=5,deadline_s=7200,on_demand_share_max=0.25,on_demand_workers_max=8,"
+        "usd_per_hour_max=12.5,usd_max=40"
+    )
+
+    assert (options.fallback_after_s, options.on_demand_after, options.deadline_s) == (30, 5, 7200)
+    assert (options.on_demand_share_max, options.on_demand_workers_max) == (0.25, 8)
+    assert (options.usd_per_hour_max, options.usd_max) == (12.5, 40)
+    assert (options.allows_on_demand, options.class_changes_at) == (True, 5)
+
+
+@pytest.mark.parametrize("none", ["on_demand_share_max=0", "on_demand_workers_max=0"])
+def test_a_run_without_on_demand_capacity_never_waits_for_it(none: str) -> None:
+    options = parse_options(f"{none},on_demand_after=1")
+
+    assert not options.allows_on_demand
+    assert options.class_changes_at == NEVER
+
+
+def test_by_default_a_run_falls_back_after_ten_minutes_or_three_interruptions_without_limits() -> None:
+    options = parse_options("")
+
+    assert (options.fallback_after_s, options.class_changes_at, options.on_demand_share_max) == (600, 3, 1.0)
+    assert options.deadline_s is options.on_demand_workers_max is options.usd_per_hour_max is options.usd_max is None
 
 
 def test_options_become_plain_json_with_every_field() -> None:
@@ -67,6 +94,16 @@ def test_a_short_ttl_brings_its_own_heartbeat() -> None:
         ("window_s=nan", "window_s"),
         ("interruption_rate_per_h=0", "interruptions per hour from 1e-05 to 100"),
         ("checkpoint_interval_s=0", "from 0.05 to 2592000"),
+        ("fallback_after_s=0.4", "fallback_after_s must be seconds from 0.5 to 86400"),
+        ("fallback_after_s=86401", "fallback_after_s"),
+        ("deadline_s=0", "deadline_s must be seconds from 1 to 34560000"),
+        ("on_demand_after=0", "on_demand_after must be a whole number from 1 to 1000"),
+        ("on_demand_share_max=1.1", "on_demand_share_max must be a share from 0 to 1"),
+        ("on_demand_share_max=-0.1", "on_demand_share_max"),
+        ("on_demand_workers_max=10001", "on_demand_workers_max must be a whole number from 0 to 10000"),
+        ("usd_per_hour_max=0", "usd_per_hour_max must be dollars per hour from 0.0001 to 1000000"),
+        ("usd_max=nan", "usd_max must be dollars"),
+        ("usd_max=0", "from 0.0001 to 1000000000"),
         ("ttl_s=30,ttl_s=40", "twice"),
         ("a=1,a=2", "twice"),
         ("ttl_s=30,heartbeat_s=20", "twice heartbeat_s"),
