@@ -1,6 +1,7 @@
 """The first half of a save, while the job stands still: everything that changed is copied or encoded."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from spotproof.checkpoints.manifest import Manifest, MapEntry
@@ -115,10 +116,10 @@ class Gatherer:
     def _gather_maps(self, state: State) -> None:
         for each in state.maps.values():
             entry = None if self._current is None else self._current.maps.get(each.name)
-            base = self._all_anew or entry is None or (self._may_rebase and is_rebase_due(entry, each.dirty_bytes))
             if entry is None and not len(each):
                 continue
-            image = each.gather(base=base, on_record=entry is not None and not self._all_anew)
+            rebase = partial(is_rebase_due, entry) if self._may_rebase and entry is not None else None
+            image = each.gather(base=self._all_anew or entry is None, rebase=rebase)
             if image is not None:
                 self._maps.append(MapGather(target=each, image=image))
 

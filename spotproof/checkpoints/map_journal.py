@@ -23,6 +23,10 @@ class MapJournal:
         """Entries that a delta carries at most."""
         return len(self.removed) + len(self.updated) + len(self.appended) + len(self.touched)
 
+    def changed(self, in_place: Keys) -> int:
+        """Entries that a delta carries, now that it is known which values changed in place."""
+        return len(self.removed) + len(self.updated | in_place) + len(self.appended)
+
     def note_set(self, key: Any, *, present: bool) -> None:
         """A key gets a value; `present`: it had one just before."""
         if not present:

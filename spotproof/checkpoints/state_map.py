@@ -1,11 +1,11 @@
 """One named map of a shard's state, with a journal of the keys that changed."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from spotproof.checkpoints.map_journal import MapJournal
+from spotproof.checkpoints.map_journal import Keys, MapJournal
 from spotproof.checkpoints.names import MAP_NAME_MAX, flaw_in_name
 from spotproof.checkpoints.serializers import DEFAULT
 from spotproof.checkpoints.serializers.typed_json import IMMUTABLE_SCALARS, is_immutable
@@ -100,24 +100,25 @@ class StateMap(MutableMapping[Any, Any]):
         if count:
             self._entry_bytes = max(1.0, size_bytes / count)
 
-    def gather(self, base: bool, *, on_record: bool = False) -> MapImage | None:
+    def gather(self, base: bool, *, rebase: Callable[[int], bool] | None = None) -> MapImage | None:
         """What a save has to carry now; the journal starts anew. `settle` must follow before the next call.
 
         Args:
-            base: take the whole map; else the difference to what is durable.
-            on_record: the base would only replace an older one and its deltas, so it can wait until something changes.
+            base: take the whole map, whether anything changed or not; else the difference to what is durable.
+            rebase: whether to take the whole map instead of a difference of about so many bytes; asked only if
+                something changed, because a base that only replaces an older one and its deltas can wait.
 
         Returns:
-            None if nothing changed: for a base that is not on record, if the map is empty and was when it became
-            durable, if it ever did.
+            None if nothing changed: for a base, if the map is empty and was when it became durable, if it ever did.
 
         Raises:
             UnsavableValueError: a value was changed into something that can't be saved; nothing was taken.
         """
         assert self._in_flight is None, "settle the save in flight first"
         digests = {key: self._digest(key) for key in self._suspects}
-        whole = base and not (on_record and self._is_unchanged(digests))
-        image = self._whole(digests) if whole else self._changes(digests)
+        in_place = self._changed_in_place(digests)
+        whole = base or (rebase is not None and self._is_rebase_wanted(in_place, rebase))
+        image = self._whole(digests) if whole else self._changes(digests, in_place)
         if image is not None:
             self._in_flight = _Flight(image=image, journal=self._journal)
             self._journal = MapJournal()
@@ -138,20 +139,21 @@ class StateMap(MutableMapping[Any, Any]):
             return None
         return self._image(self._entries, base=True, count=len(self._entries), digests=digests)
 
-    def _is_unchanged(self, digests: dict[Any, bytes]) -> bool:
-        journal = self._journal
-        return not (journal.removed or journal.updated or journal.appended or self._changed_in_place(digests))
+    def _is_rebase_wanted(self, in_place: Keys, rebase: Callable[[int], bool]) -> bool:
+        count = self._journal.changed(in_place)
+        return count > 0 and rebase(round(count * self._entry_bytes))
 
-    def _changed_in_place(self, digests: dict[Any, bytes]) -> list[Any]:
-        return [key for key, digest in digests.items() if digest != self._digests.get(key)]
+    def _changed_in_place(self, digests: dict[Any, bytes]) -> Keys:
+        appended = self._journal.appended
+        return {
+            key: None for key, digest in digests.items() if digest != self._digests.get(key) and key not in appended
+        }
 
-    def _changes(self, digests: dict[Any, bytes]) -> MapImage | None:
-        journal = self._journal
-        in_place = self._changed_in_place(digests)
-        updated = journal.updated | {key: None for key in in_place if key not in journal.appended}
-        count = len(journal.removed) + len(updated) + len(journal.appended)
+    def _changes(self, digests: dict[Any, bytes], in_place: Keys) -> MapImage | None:
+        journal, count = self._journal, self._journal.changed(in_place)
         if not count:
             return None
+        updated = journal.updated | in_place
         payload = [
             list(journal.removed),
             {key: self._entries[key] for key in updated},

@@ -31,6 +31,10 @@ def payload(each: StateMap) -> object:
     return DEFAULT.decode(image.encoded)
 
 
+def always(delta_bytes: int) -> bool:
+    return True
+
+
 def test_only_changed_keys_travel() -> None:
     totals = durable({"AA": 1, "UA": 2, "DL": 3})
 
@@ -324,9 +328,27 @@ def test_a_base_that_only_replaces_an_older_one_waits_until_something_changes() 
     totals = durable({"AA": [1]})
     assert totals["AA"] == [1]  # handed out, so it may have changed
 
-    assert totals.gather(base=True, on_record=True) is None
+    assert totals.gather(base=False, rebase=always) is None
     totals["AA"].append(2)
-    image = totals.gather(base=True, on_record=True)
+    image = totals.gather(base=False, rebase=always)
 
     assert image is not None
     assert DEFAULT.decode(image.encoded) == {"AA": [1, 2]}
+
+
+def test_what_was_only_read_is_no_reason_to_rewrite_a_map() -> None:
+    totals = durable({f"{key}": [key] for key in range(100)})
+    totals.learn_entry_size(size_bytes=1000, count=100)
+    assert all(totals.values())
+    totals["7"].append(2)
+    asked: list[int] = []
+
+    def rebase(delta_bytes: int) -> bool:
+        asked.append(delta_bytes)
+        return delta_bytes > 500
+
+    image = totals.gather(base=False, rebase=rebase)
+
+    assert image is not None
+    assert asked == [10], "one entry of 10 bytes changed, of a hundred that were read"
+    assert DEFAULT.decode(image.encoded) == [[], {"7": [7, 2]}, {}]
