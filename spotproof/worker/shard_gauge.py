@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from spotproof.leases.model import SessionId, ShardUsage
+from spotproof.shards.model import PlannedShard
+
 MIB: Final = 2**20
 RESET_PEAK: Final = (
     "5"  # written to clear_refs: the peak begins at what is resident now (Linux, proc_pid_clear_refs(5))
@@ -20,6 +23,20 @@ class ProcessUse:
 
     peak_mib: int  # resident memory, MiB rounded up
     cpu_ms: int  # user and system time, child processes that have ended included
+
+
+def usage_of(*, planned: PlannedShard, use: ProcessUse, worked_ms: int, session: SessionId) -> ShardUsage:
+    """What the table keeps of a shard that is about to be committed.
+
+    Its input is what a lease reads of it: for shards by hash, range or time that is more than their own records.
+    """
+    return ShardUsage(
+        session=session,
+        worked_ms=max(0, worked_ms),
+        input_bytes=planned.scan_bytes,
+        peak_mib=use.peak_mib,
+        cpu_ms=max(0, use.cpu_ms),
+    )
 
 
 class ShardGauge(Protocol):

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from spotproof.worker.shard_gauge import MIB, ProcessGauge
+from spotproof.leases.model import SessionId, ShardUsage
+from spotproof.shards.model import InputPart, ObjectPin, PlannedShard
+from spotproof.worker.shard_gauge import MIB, ProcessGauge, ProcessUse, usage_of
 
 SCRIPT = """
 from spotproof.worker.shard_gauge import ProcessGauge
@@ -76,3 +78,15 @@ def test_processor_time_begins_with_the_shard() -> None:
     gauge.begin()
 
     assert gauge.read().cpu_ms < 20
+
+
+def test_a_shards_input_is_all_that_a_lease_reads() -> None:
+    pin = ObjectPin(bucket="data", key="flights.csv", etag='"1"', size_bytes=1000)
+    parts = (InputPart(pin=pin, start=0, stop=600), InputPart(pin=pin, start=600, stop=1000))
+    planned = PlannedShard(index=3, label="by hash", parts=parts, size_bytes=125)
+
+    usage = usage_of(
+        planned=planned, use=ProcessUse(peak_mib=512, cpu_ms=1500), worked_ms=2000, session=SessionId("s-1")
+    )
+
+    assert usage == ShardUsage(session=SessionId("s-1"), worked_ms=2000, input_bytes=1000, peak_mib=512, cpu_ms=1500)

@@ -1,0 +1,1 @@
+"""Sizes of the next run from the records of earlier ones."""
