@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from spotproof.leases.attribute_values import Item
 from spotproof.leases.memory.table import InMemoryTable
-from spotproof.leases.model import Run, SessionId, SessionState, Shard, ShardState, Stop
+from spotproof.leases.model import CapacityClass, Run, SessionId, SessionState, Shard, ShardState, Stop
 from spotproof.leases.session_items import session_from_item
 from spotproof.leases.shard_items import shard_from_item
 from spotproof.leases.table import CONDITION_FAILED
@@ -86,8 +86,10 @@ class LeaseOracle(WrappedClient):
                 assert after.checkpoint is not None, "I5: the pointer is never lost"
                 moved = after.checkpoint != before.checkpoint
                 assert after.checkpoint.seq >= before.checkpoint.seq + moved, "I5: the pointer never goes back"
+            assert after.earlier_ms >= before.earlier_ms, "earlier work is not forgotten"
             for counter in ("failures", "interruptions", "losses"):
                 assert 0 <= getattr(after, counter) - getattr(before, counter) <= 1
+        self._check_class(before, after)
         claimable = after.state is ShardState.READY or after.reclaim_at is not None
         assert ("claimable_pk" in item) == ("claimable_at" in item) == claimable, f"{after}: claimable or not?"
         assert (after.owner is not None) == (after.state in (ShardState.LEASED, ShardState.DONE))
@@ -98,6 +100,13 @@ class LeaseOracle(WrappedClient):
         if after.state is ShardState.QUARANTINED:
             options = self.run.options
             assert after.failures >= options.failures_max or after.losses >= options.losses_max, "I8"
+
+    def _check_class(self, before: Shard | None, after: Shard) -> None:
+        limit = self.run.options.class_changes_at
+        on_demand = after.capacity_class is CapacityClass.ON_DEMAND
+        assert on_demand or after.interruptions < limit, f"{after}: interrupted too often to wait for Spot"
+        assert not on_demand or after.interruptions >= limit - 1, f"{after}: left to on-demand workers too early"
+        assert on_demand or before is None or before.capacity_class is after.capacity_class, "the class went back"
 
     def _check_session(self, before_item: Item, after_item: Item) -> None:
         before, after = session_from_item(before_item), session_from_item(after_item)

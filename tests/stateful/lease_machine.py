@@ -32,6 +32,8 @@ from spotproof.leases.model import (
     SessionState,
     Shard,
     ShardState,
+    Stop,
+    StopKind,
 )
 from spotproof.leases.requeue import Requeuer, Taken, reclaim_time
 from spotproof.leases.sizing import session_bucket
@@ -102,6 +104,7 @@ class Leases(CountedMachine):
         "a hole is repaired",
         "a stop refuses a hold",
         "a cancelled run",
+        "a paused run goes on",
         "the run ends without help",
         "a zombie's shard has an heir",
     )
@@ -113,6 +116,7 @@ class Leases(CountedMachine):
         "a lost reply of a checkpoint is recognised",
         "a lost reply of a hold is recognised",
         "a drained shard is claimed from its owner",
+        "a shard is left to on-demand workers",
         "a half-done rescue is finished",
         "an orphan is requeued by the walk",
         "a shard is quarantined by failures",
@@ -128,7 +132,7 @@ class Leases(CountedMachine):
     )
     def submit(self, shards: int, stripes: int, poison: bool, cancellable: bool) -> None:
         self.clock = FakeClock()
-        options = RunOptions(failures_max=2, losses_max=2)
+        options = RunOptions(failures_max=2, losses_max=2, on_demand_after=2)
         self.run = a_run(shards=shards, stripes=min(stripes, shards), options=options)
         self.truth = LeaseTruth(InMemoryTable(TABLE), self.run)
         self.control = FaultyClient(self.truth)
@@ -235,7 +239,7 @@ class Leases(CountedMachine):
         index = leased(zombie).index
         self.flow(None, lambda store: Requeuer(store).requeue_instance(zombie.session.host.instance_id))
         heir = self.a_worker("i-heir")
-        found = heir.store.candidates(self.run, CapacityClass.SPOT, limit=100)
+        found = self.claimable(heir, limit=100)
         heir.target = next((candidate for candidate in found if candidate.index == index), None)
         if heir.target is not None:
             self.workers.append(heir)
@@ -255,8 +259,15 @@ class Leases(CountedMachine):
             case _:
                 self.release_lease(worker, fault, interrupted=what == "release at a stop")
 
+    def claimable(self, worker: Worker, *, limit: int) -> list[Candidate]:
+        """What an on-demand worker sees: they take everything, so that every shard can move on."""
+        left = worker.store.candidates(self.run, CapacityClass.ON_DEMAND, limit=limit)
+        if left:
+            self.note("a shard is left to on-demand workers")
+        return left + worker.store.candidates(self.run, CapacityClass.SPOT, limit=limit)
+
     def look_for_work(self, worker: Worker, choice: int, fault: Fault | None) -> None:
-        found = self.step(worker, fault, lambda: worker.store.candidates(self.run, CapacityClass.SPOT, limit=3))
+        found = self.step(worker, fault, lambda: self.claimable(worker, limit=3))
         if found:
             worker.target = found[choice % len(found)]
         elif found is not None:
@@ -402,7 +413,7 @@ class Leases(CountedMachine):
             self.control.arm(None)
 
     @rule(
-        what=st.sampled_from(("notice", "notice", "terminated", "rebalance", "killed", "left")),
+        what=st.sampled_from(("notice", "notice", "terminated", "rebalance", "retired", "killed", "left")),
         instance=instances,
         fault=faults,
     )
@@ -420,6 +431,10 @@ class Leases(CountedMachine):
                 self.flow(fault, lambda store: Requeuer(store).drain_instance(instance, reclaim_time(now)))
             case "terminated":
                 self.flow(fault, lambda store: Requeuer(store).requeue_instance(instance))
+            case "retired":
+                stop = Stop(kind=StopKind.RETIRED, deadline=None)
+                keys = self.store(FaultyClient(self.truth)).sessions_on_instance(instance)
+                self.flow(fault, lambda store: [store.mark_stop(key, stop) for key in keys])
             case "rebalance":
                 until = to_epoch_ms(now + timedelta(minutes=20))
                 self.flow(fault, lambda store: Requeuer(store).hint_instance(instance, until))
@@ -502,8 +517,23 @@ class Leases(CountedMachine):
         cancelled = self.flow(fault, lambda store: Requeuer(store).cancel_run(self.run.run_id, reason="enough"))
         if cancelled is not None:
             assert self.known_run.state is RunState.CANCELLED
-            assert before in (RunState.RUNNING, RunState.CANCELLED), "K2: cancelled after its end"
+            assert before in (RunState.RUNNING, RunState.PAUSED, RunState.CANCELLED), "K2: cancelled after its end"
             self.note("a cancelled run")
+
+    @precondition(lambda self: self.born > WORKERS_MAX and not self.known_run.state.ended)
+    @rule(fault=faults)
+    def pause_or_resume(self, fault: Fault | None) -> None:
+        """A run that has cost too much, and a person who pays."""
+        if self.known_run.state is RunState.RUNNING:
+            paused = self.flow(fault, lambda store: Requeuer(store).pause_run(self.run.run_id, reason="spent"))
+            if paused is not None:
+                assert paused.state is RunState.PAUSED
+                assert self.known_run == paused
+            return
+        resumed = self.flow(fault, lambda store: store.resume_run(self.run.run_id, usd_max=9.0))
+        if resumed is not None:
+            assert (self.known_run.state, self.known_run.budget_usd) == (RunState.RUNNING, 9.0)
+            self.note("a paused run goes on")
 
     @rule(seconds=st.sampled_from((1, 20, 60, 95, 700)), ages=st.lists(st.integers(0, 100), max_size=3))
     def time_passes(self, seconds: int, ages: list[int]) -> None:
@@ -534,6 +564,8 @@ class Leases(CountedMachine):
 
     def a_fresh_worker_finishes_the_run(self) -> None:
         self.clock.advance(3600)  # past every expiry, reclaim time, back-off and term that skewed clocks wrote
+        if not self.known_run.state.ended:
+            self.store(FaultyClient(self.truth)).resume_run(self.run.run_id, usd_max=None)
         worker = self.a_worker("i-fresh")
         closing: Closing | None = None
         for _ in range(4 * self.run.shards + 6):
@@ -551,7 +583,7 @@ class Leases(CountedMachine):
             self.check_outcome(worker.store, closing.run)
 
     def works_on_something(self, worker: Worker) -> bool:
-        found: list[Candidate | int] = list(worker.store.candidates(self.run, CapacityClass.SPOT, limit=1))
+        found: list[Candidate | int] = list(self.claimable(worker, limit=1))
         tickets = (worker.store.take_ticket(self.run, stripe) for stripe in range(self.run.stripes) if not found)
         worker.target = next(iter(found), None) or next((index for index in tickets if index is not None), None)
         if worker.target is None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from spotproof.leases.attribute_values import Item
 from spotproof.leases.memory.table import InMemoryTable
-from spotproof.leases.model import Run, RunState, Session, SessionId, SessionState, Shard, ShardState
+from spotproof.leases.model import Run, RunState, Session, SessionId, SessionState, Shard, ShardState, StopKind
 from spotproof.leases.run_items import run_from_item
 from spotproof.leases.session_items import session_from_item
 from spotproof.leases.shard_items import shard_from_item
@@ -51,8 +51,8 @@ class LeaseTruth(LeaseOracle):
         if after.losses > before.losses:
             assert owner is not None
             assert owner.state is not SessionState.ALIVE, "I10: taken from a live session"
-            assert owner.stop is None, "I8: an announced end counted as a loss"
-        if after.interruptions > before.interruptions and ":seen" not in values and ":interrupted" not in values:
+            assert owner.stop is None or owner.stop.kind is StopKind.RETIRED, "I8: an announced end counted as a loss"
+        if after.interruptions > before.interruptions and ":seen" not in values and ":token" not in values:
             assert owner is not None
             assert owner.state is not SessionState.ALIVE, "I10: taken from a live session"
 
@@ -80,9 +80,9 @@ class LeaseTruth(LeaseOracle):
         assert after.finalizer_epoch >= before.finalizer_epoch, "epochs never go back"
         if after.finalizer_epoch > before.finalizer_epoch:
             assert len(before.closed) == self.run.stripes, "I7: finalized too early"
-            assert before.state is RunState.RUNNING, "I7: finalized after its end"
+            assert not before.state.ended, "I7: finalized after its end"
             assert before.finalizer_until is None or before.finalizer_until < _number(values, ":now"), "two terms"
-        if after.state in (RunState.COMPLETE, RunState.FAILED) and before.state is RunState.RUNNING:
+        if after.state in (RunState.COMPLETE, RunState.FAILED) and not before.state.ended:
             assert before.finalizer_epoch == _number(values, ":epoch"), "I7: ended by an old finalizer"
 
 
