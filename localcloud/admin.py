@@ -11,7 +11,7 @@ from localcloud.chaos import ChaosRule, Mischief
 from localcloud.clock import NOTICE_S
 from localcloud.errors import UsageError
 from localcloud.expiry import expire
-from localcloud.instance import MetadataMode
+from localcloud.instance import Lifecycle, MetadataMode
 
 if TYPE_CHECKING:
     from localcloud.account import Account
@@ -37,6 +37,8 @@ class Admin:
             "resume": self.resume,
             "metadata": self.metadata,
             "market": self.market,
+            "quota": self.quota,
+            "environment": self.environment,
             "chaos": self.chaos,
             "schedule": self.schedule,
             "usage": self.usage,
@@ -150,6 +152,26 @@ class Admin:
                 self._account.journal.note("market.changed", **body)
             return {"seed": market.seed, "pools": self._account.pools()}
 
+    def quota(self, body: Body) -> Any:
+        """Set how many vCPUs may run, by lifecycle, or lift all quotas; answers with what holds."""
+        quotas = self._account.quotas
+        with self._account.reactor.changing():
+            if body.get("reset"):
+                quotas.reset()
+            for lifecycle, vcpus in (body.get("vcpus") or {}).items():
+                quotas.set(Lifecycle(lifecycle), int(vcpus))
+            if body:
+                self._account.journal.note("quota.changed", **body)
+        return {"vcpus": quotas.describe()}
+
+    def environment(self, body: Body) -> Any:
+        """What is wrong with a compute environment: disabled, invalid, a fault, or nothing; answers with all of them."""
+        with self._account.reactor.changing():
+            if body:
+                self._account.batch.afflict(body["name"], body["condition"], reason=body.get("reason", ""))
+                self._account.journal.note("environment.changed", **body)
+            return {"environments": self._account.batch.conditions()}
+
     def chaos(self, body: Body) -> Any:
         """Add a rule for event delivery, or clear all."""
         if body.get("clear"):
@@ -179,9 +201,15 @@ class Admin:
         return report
 
     def reset_jobs(self, _body: Body) -> Any:
-        """End every job, lift the chaos plan and the market's settings; deployed resources stay."""
+        """End every job, lift the chaos plan, quotas, afflictions and the market's settings; deployed resources stay."""
         self._account.chaos.clear()
         self._account.market.reset()
+        with self._account.reactor.changing():
+            self._account.quotas.reset()
+            self._account.batch.heal()
+        with self._account.reactor.changing():
+            self._account.fis.stop_everything()
+            self._account.outages.clear()
         return {"stopped": self._account.batch.reset_jobs()}
 
     def advance(self, body: Body) -> Any:

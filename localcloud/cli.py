@@ -249,6 +249,32 @@ def market(
         )
 
 
+@cli.command()
+@click.option("--spot", type=int, metavar="VCPUS", help="Of Spot instances.")
+@click.option("--on-demand", type=int, metavar="VCPUS", help="Of on-demand instances.")
+@click.option("--reset", is_flag=True, help="No quotas again.")
+@click.pass_context
+def quota(context: click.Context, spot: int | None, on_demand: int | None, reset: bool) -> None:
+    """Show or set how many vCPUs the account may run at a time."""
+    wanted = {"spot": spot, "on-demand": on_demand}
+    given = {lifecycle: vcpus for lifecycle, vcpus in wanted.items() if vcpus is not None}
+    for lifecycle, vcpus in _account(context).quota(vcpus=given, reset=reset).items():
+        click.echo(f"{lifecycle:<10} {'no quota' if vcpus is None else f'{vcpus} vCPUs'}")
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.argument("condition", required=False)
+@click.option("--reason", default="", help="statusReason of an invalid one.")
+@click.pass_context
+def environment(context: click.Context, name: str | None, condition: str | None, reason: str) -> None:
+    """Show the compute environments, or make NAME disabled, invalid, unsupported, service-role, undetermined or well."""
+    if name and not condition:
+        raise UsageError("say what it shall be: disabled, invalid, unsupported, service-role, undetermined or well")
+    for each, state in sorted(_account(context).environment(name or "", condition or "", reason=reason).items()):
+        click.echo(f"{each}  {state}")
+
+
 def _pairs(given: tuple[str, ...]) -> list[tuple[str, float]]:
     pairs = []
     for text in given:

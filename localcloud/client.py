@@ -216,6 +216,17 @@ class LocalCloud:
         ]
         return pools
 
+    def quota(self, *, vcpus: dict[str, int] | None = None, reset: bool = False) -> dict[str, int | None]:
+        """Set the vCPUs that may run, by lifecycle (`spot`, `on-demand`); returns the quotas, None without one."""
+        body = {key: value for key, value in {"vcpus": vcpus, "reset": reset}.items() if value}
+        return dict(self._call("quota", **body)["vcpus"])
+
+    def environment(self, name: str = "", condition: str = "", *, reason: str = "") -> dict[str, str]:
+        """Make a compute environment `disabled`, `invalid` (for `reason`), `unsupported`, `service-role`,
+        `undetermined` or `well`; returns the condition of each."""
+        body = {"name": name, "condition": condition, "reason": reason} if name else {}
+        return dict(self._call("environment", **body)["environments"])
+
     # Time.
 
     def fire_schedule(self, name: str) -> list[str]:
@@ -232,7 +243,7 @@ class LocalCloud:
         return removed
 
     def reset_jobs(self) -> int:
-        """End every job and lift chaos and market settings; returns how many jobs were alive."""
+        """End every job and lift chaos, quotas, afflictions and market settings; returns how many jobs were alive."""
         return int(self._call("reset-jobs")["stopped"])
 
     def _call(self, operation: str, **body: Any) -> dict[str, Any]:

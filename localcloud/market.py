@@ -87,7 +87,8 @@ def choose_spot(pools: Iterable[Pool]) -> Pool | None:
 
 def choose_on_demand(pools: Iterable[Pool]) -> Pool | None:
     """The pool that BEST_FIT_PROGRESSIVE takes: the lowest price per vCPU."""
-    return min(pools, key=lambda pool: (pool.price_usd / pool.type.vcpus, pool.type.name, pool.zone), default=None)
+    open_pools = (pool for pool in pools if pool.free > 0)
+    return min(open_pools, key=lambda pool: (pool.price_usd / pool.type.vcpus, pool.type.name, pool.zone), default=None)
 
 
 def _spot_cost(pool: Pool) -> tuple[float, str, str]:

@@ -70,7 +70,24 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ministack.services.sts": ("_sessions", "register_session"),
     "ministack.services.s3": ("_put_bucket_lifecycle", "_bucket_lifecycle"),
     "ministack.services.dynamodb": ("_update_table", "_update_ttl", "_update_continuous_backups"),
-    "ministack.services.cloudwatch": ("record_metric",),
+    "ministack.services.cloudwatch": (
+        "_alarms",
+        "_calc_stats",
+        "_dims_key",
+        "_dispatch_alarm_actions",
+        "_evaluate_alarm",
+        "_metrics",
+        "_record_history",
+        "record_metric",
+    ),
+    "ministack.services.autoscaling": ("_ACTION_MAP", "_parse_member_list", "_xml"),
+    "ministack.core.iam_evaluator": (
+        "EvalContext",
+        "_conditions_met",
+        "_gather_role_policies",
+        "_service_principal_matches",
+        "evaluate",
+    ),
     "ministack.services.cloudwatch_logs": ("_append_log_events",),
 }
 
@@ -125,6 +142,8 @@ class Seams:
         self.ec2 = _module("ministack.services.ec2")
         self.ecs = _module("ministack.services.ecs")
         self.iam = _module("ministack.services.iam")
+        self.iam_evaluator = _module("ministack.core.iam_evaluator")
+        self.autoscaling = _module("ministack.services.autoscaling")
         self.sts = _module("ministack.services.sts")
         self.s3 = _module("ministack.services.s3")
         self.dynamodb = _module("ministack.services.dynamodb")

@@ -10,6 +10,7 @@ from localcloud.catalog import expand
 from localcloud.ec2_records import Ec2Records
 
 QUEUE_ENVIRONMENTS_MAX = 3
+VALID = {"status": "VALID", "statusReason": "ComputeEnvironment Healthy"}
 _KEPT = (
     "containerProperties",
     "retryStrategy",
@@ -25,9 +26,16 @@ _KEPT = (
 class Resources:
     """The resource operations; each takes checked parameters and returns the API's answer."""
 
-    def __init__(self, *, records: Ec2Records, retire: Callable[[ComputeEnvironment], None]) -> None:
+    def __init__(
+        self,
+        *,
+        records: Ec2Records,
+        retire: Callable[[ComputeEnvironment], None],
+        desired_vcpus: Callable[[ComputeEnvironment], int],
+    ) -> None:
         self._records = records
         self._retire = retire
+        self._desired_vcpus = desired_vcpus
 
     # Compute environments.
 
@@ -46,8 +54,7 @@ class Resources:
             "ecsClusterArn": f"arn:aws:ecs:{store.region}:{store.account}:cluster/{cluster}",
             "type": "MANAGED",
             "state": str(given.get("state", "ENABLED")).upper(),
-            "status": "VALID",
-            "statusReason": "ComputeEnvironment Healthy",
+            **VALID,
             "computeResources": resources,
             "serviceRole": given.get("serviceRole") or _service_linked_role(store),
             "updatePolicy": given.get("updatePolicy") or {},
@@ -66,6 +73,7 @@ class Resources:
         merged = {**environment.resources, **changes, "type": environment.resources["type"]}
         self._require_resources(store, "MANAGED", merged)
         environment.document["computeResources"] = merged
+        environment.document |= VALID  # an update looks at everything anew
         for field in ("state", "serviceRole", "updatePolicy"):
             if field in given:
                 environment.document[field] = given[field]
@@ -85,8 +93,12 @@ class Resources:
 
     def describe_compute_environments(self, store: BatchStore, given: dict[str, Any]) -> dict[str, Any]:
         wanted = [name_of(one) for one in given.get("computeEnvironments") or []]
-        shown = [one.document for name, one in store.environments.items() if not wanted or name in wanted]
+        shown = [self._described(one) for name, one in store.environments.items() if not wanted or name in wanted]
         return {"computeEnvironments": shown}
+
+    def _described(self, environment: ComputeEnvironment) -> dict[str, Any]:
+        resources = environment.resources | {"desiredvCpus": self._desired_vcpus(environment)}
+        return environment.document | {"computeResources": resources}
 
     def _require_resources(self, store: BatchStore, kind: str, resources: dict[str, Any]) -> None:
         if kind != "MANAGED" or resources["type"] not in ("EC2", "SPOT"):

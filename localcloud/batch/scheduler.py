@@ -1,54 +1,22 @@
 """Where runnable jobs go: free room first, then new instances, then the next compute environment."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 
 from localcloud.batch.attempts import Attempts
+from localcloud.batch.blocked import Blocked, Refusal, judge_blocked, launch_failure
 from localcloud.batch.job import Job, Status
-from localcloud.batch.store import BatchStore, ComputeEnvironment, JobQueue, name_of
+from localcloud.batch.store import BatchStore, ComputeEnvironment, JobQueue, QueueBlocked, name_of
 from localcloud.batch.transitions import QUEUE_BLOCKED, Transitions
 from localcloud.clock import Clock
 from localcloud.ec2_records import Ec2Records
 from localcloud.fleet import Fleet
 from localcloud.instance import Instance, LaunchRequest, Lifecycle, State
+from localcloud.launches import GROUP_TAG, Launches, group_of
 from localcloud.market import Market, Pool, choose_on_demand, choose_spot
+from localcloud.outages import Outages
+from localcloud.quotas import Quotas
 from localcloud.reactor import Reactor
-
-
-class Refusal(Enum):
-    """Why an environment has no place for a job now."""
-
-    BUSY = "at its maximum of vCPUs"
-    OFF = "disabled"
-    CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
-    TOO_SMALL = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE"
-    NO_TYPE = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"
-
-
-BLOCKING = (Refusal.CAPACITY, Refusal.TOO_SMALL, Refusal.NO_TYPE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blocked:
-    """A queue whose first job can't be placed, and why, in Batch's words."""
-
-    reason: str
-    text: str
-
-
-def judge_blocked(refusals: list[tuple[Refusal, list[str]]]) -> Blocked | None:
-    """Whether these refusals of all environments of a queue block it: only if none of them will pass by itself."""
-    if not refusals or any(refusal not in BLOCKING for refusal, _ in refusals):
-        return None
-    refusal, types = next(((one, names) for one, names in refusals if one is Refusal.CAPACITY), refusals[0])
-    texts = {
-        Refusal.CAPACITY: f"Service cannot fulfill the capacity requested for instance type [{', '.join(types)}]",
-        Refusal.TOO_SMALL: "The job needs more vCPUs than the compute environment's maxvCpus",
-        Refusal.NO_TYPE: "The job's resource requirements fit no instance type of the compute environment",
-    }
-    return Blocked(reason=refusal.value, text=f"{refusal.value} - {texts[refusal]}")
 
 
 class Scheduler:
@@ -62,6 +30,9 @@ class Scheduler:
         reactor: Reactor,
         fleet: Fleet,
         market: Market,
+        outages: Outages,
+        quotas: Quotas,
+        launches: Launches,
         records: Ec2Records,
         attempts: Attempts,
         transitions: Transitions,
@@ -71,6 +42,9 @@ class Scheduler:
         self._reactor = reactor
         self._fleet = fleet
         self._market = market
+        self._outages = outages
+        self._quotas = quotas
+        self._launches = launches
         self._records = records
         self._attempts = attempts
         self._transitions = transitions
@@ -131,8 +105,7 @@ class Scheduler:
             self._report_blocked(queue, job, judge_blocked(refusals))
 
     def _assign(self, queue: JobQueue, job: Job, instance: Instance) -> None:
-        if queue.blocked_by == job.id:
-            queue.blocked_by = None
+        self._unblock(queue, job)
         instance.occupy(vcpus=job.vcpus, memory_mib=job.memory_mib)
         job.placed_on = instance
         if instance.state is State.RUNNING:
@@ -141,6 +114,8 @@ class Scheduler:
     def _find(self, environment: ComputeEnvironment, job: Job) -> Instance | Refusal:
         if not environment.is_enabled:
             return Refusal.OFF
+        if not environment.is_valid:
+            return Refusal.INVALID
         mine = [
             one for one in self._fleet.instances.values() if one.is_live and one.request.cluster == environment.cluster
         ]
@@ -163,14 +138,47 @@ class Scheduler:
         if not allowed:
             return Refusal.BUSY
         pools = [pool for pool in self._pools(environment) if pool.type.name in allowed]
+        chosen = environment.fault or self._choose(environment, pools)
+        if isinstance(chosen, Refusal):
+            self._note_failure(environment, chosen, pools)
+            return chosen
+        self._launches.note(account=environment.account, region=environment.region, group=group_of(environment))
+        return self._fleet.launch(self._request(environment, chosen))
+
+    def _choose(self, environment: ComputeEnvironment, pools: list[Pool]) -> Pool | Refusal:
+        used = sum(
+            one.type.vcpus
+            for one in self._fleet.instances.values()
+            if one.state is not State.TERMINATED
+            and (one.request.account, one.request.region) == (environment.account, environment.region)
+            and one.request.lifecycle is environment.lifecycle
+        )
+        allowed = [
+            pool for pool in pools if self._quotas.allows(environment.lifecycle, used=used, more=pool.type.vcpus)
+        ]
+        if pools and not allowed:
+            return Refusal.QUOTA
         spot = environment.lifecycle is Lifecycle.SPOT
-        chosen = choose_spot(pools) if spot else choose_on_demand(pools)
-        return Refusal.CAPACITY if chosen is None else self._fleet.launch(self._request(environment, chosen))
+        return (choose_spot(allowed) if spot else choose_on_demand(allowed)) or Refusal.CAPACITY
+
+    def _note_failure(self, environment: ComputeEnvironment, refusal: Refusal, pools: list[Pool]) -> None:
+        """Auto Scaling tells only of launches that were tried, so of none without a pool to try."""
+        message = "" if not pools else launch_failure(
+            refusal,
+            spot=environment.lifecycle is Lifecycle.SPOT,
+            type_name=pools[0].type.name,
+            zone=pools[0].zone,
+            quota=self._quotas.limit(environment.lifecycle),
+        )  # fmt: skip
+        if message:
+            place = {"account": environment.account, "region": environment.region}
+            self._launches.note(**place, group=group_of(environment), message=message)
 
     def _pools(self, environment: ComputeEnvironment) -> Iterable[Pool]:
         place = {"account": environment.account, "region": environment.region}
         for subnet in environment.resources["subnets"]:
             zone = self._records.zone_of_subnet(**place, subnet=subnet)
+            closed = self._outages.covers(group=group_of(environment), zone=zone)
             for kind in environment.types:
                 if environment.lifecycle is Lifecycle.ON_DEMAND:
                     price, free = kind.on_demand_usd, 1
@@ -183,7 +191,8 @@ class Scheduler:
                     free = self._market.capacity(kind, zone) - taken
                 if price <= kind.on_demand_usd * environment.bid_fraction:
                     risk = self._market.risk(kind, zone)
-                    yield Pool(type=kind, zone=zone, subnet=subnet, price_usd=price, free=free, risk=risk)
+                    left = 0 if closed else free
+                    yield Pool(type=kind, zone=zone, subnet=subnet, price_usd=price, free=left, risk=risk)
 
     def _request(self, environment: ComputeEnvironment, pool: Pool) -> LaunchRequest:
         place = {"account": environment.account, "region": environment.region}
@@ -195,26 +204,38 @@ class Scheduler:
             lifecycle=environment.lifecycle,
             pool=pool,
             instance_role=self._records.role_of_profile(**place, profile=environment.resources.get("instanceRole")),
-            tags={**(environment.resources.get("tags") or {}), "AWSBatchServiceTag": "batch"},
+            tags={
+                **(environment.resources.get("tags") or {}),
+                "AWSBatchServiceTag": "batch",
+                GROUP_TAG: group_of(environment),
+            },
         )
 
     def _report_blocked(self, queue: JobQueue, job: Job, blocked: Blocked | None) -> None:
-        if blocked is None or (queue.blocked_by == job.id and job.status_reason == blocked.text):
+        if blocked is None:
+            self._unblock(queue, job)
             return
-        queue.blocked_by = job.id
+        if queue.blocked is not None and (queue.blocked.job_id, queue.blocked.text) == (job.id, blocked.text):
+            return
+        queue.blocked = QueueBlocked(job_id=job.id, text=blocked.text)
         job.status_reason = blocked.text
         self._transitions.note_blocked(job, queue.arn, QUEUE_BLOCKED)
         for limit in queue.document["jobStateTimeLimitActions"]:
             if limit["reason"] == blocked.reason and limit["state"] == "RUNNABLE":
                 wait = self._clock.real(int(limit["maxTimeSeconds"]))
-                self._reactor.after(wait, partial(self._time_limit, queue, job, blocked))
+                self._reactor.after(wait, partial(self._time_limit, queue, job, queue.blocked, blocked.reason))
 
-    def _time_limit(self, queue: JobQueue, job: Job, blocked: Blocked) -> None:
-        if queue.blocked_by == job.id and job.status is Status.RUNNABLE and job.status_reason == blocked.text:
-            queue.blocked_by = None
+    def _unblock(self, queue: JobQueue, job: Job) -> None:
+        """The job does not hold up the queue any more, whatever it waits for now."""
+        if queue.blocked is not None and queue.blocked.job_id == job.id:
+            queue.blocked = None
+            job.status_reason = None
+
+    def _time_limit(self, queue: JobQueue, job: Job, since: QueueBlocked, reason: str) -> None:
+        if queue.blocked is since and job.status is Status.RUNNABLE:
+            queue.blocked = None
             job.is_cancelled = True
-            text = f"Canceled by JobStateTimeLimit action due to reason: {blocked.reason}"
-            self._transitions.enter(job, Status.FAILED, text)
+            self._transitions.enter(job, Status.FAILED, f"Canceled by JobStateTimeLimit action due to reason: {reason}")
 
 
 def _priority(store: BatchStore, job: Job) -> int:

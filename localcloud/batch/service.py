@@ -1,5 +1,6 @@
 """AWS Batch put together: stores, scheduler, API."""
 
+from localcloud.batch.afflictions import afflict, condition_of
 from localcloud.batch.api import BatchApi
 from localcloud.batch.attempts import Attempts
 from localcloud.batch.job import Job
@@ -10,14 +11,18 @@ from localcloud.batch.store import BatchStore, ComputeEnvironment
 from localcloud.batch.transitions import Transitions
 from localcloud.clock import Clock
 from localcloud.ec2_records import Ec2Records
+from localcloud.errors import UsageError
 from localcloud.event_bus import EventBus
 from localcloud.executor import Executor
 from localcloud.fleet import Fleet
 from localcloud.instance import Instance
 from localcloud.journal import Journal
+from localcloud.launches import Launches
 from localcloud.log_shipper import LogShipper
 from localcloud.market import Market
 from localcloud.metadata import Metadata
+from localcloud.outages import Outages
+from localcloud.quotas import Quotas
 from localcloud.reactor import Reactor
 from localcloud.seams import Seams
 
@@ -36,6 +41,9 @@ class BatchService:
         events: EventBus,
         fleet: Fleet,
         market: Market,
+        outages: Outages,
+        quotas: Quotas,
+        launches: Launches,
         records: Ec2Records,
         executor: Executor,
         metadata: Metadata,
@@ -64,6 +72,9 @@ class BatchService:
             reactor=reactor,
             fleet=fleet,
             market=market,
+            outages=outages,
+            quotas=quotas,
+            launches=launches,
             records=records,
             attempts=attempts,
             transitions=transitions,
@@ -73,7 +84,7 @@ class BatchService:
             seams=seams,
             reactor=reactor,
             store_for=self.store,
-            resources=Resources(records=records, retire=self._retire),
+            resources=Resources(records=records, retire=self._retire, desired_vcpus=self._live_vcpus),
             jobs=self.jobs,
         )
         fleet.on_running = scheduler.instance_running
@@ -98,10 +109,42 @@ class BatchService:
         with self._reactor.changing():
             return sum(self.jobs.stop_everything(store, "reset") for store in self.stores.values())
 
+    def afflict(self, name: str, condition: str, *, reason: str = "") -> None:
+        """Make something wrong, or well again, with the compute environments of this name, in every region.
+
+        Raises:
+            UsageError: no such environment or condition.
+        """
+        found = [one for one in self._environments() if one.name == name]
+        if not found:
+            raise UsageError(f"no compute environment {name!r}: `localcloud environment` lists them")
+        for environment in found:
+            afflict(environment, condition, reason=reason)
+
+    def heal(self) -> None:
+        """Lift what `afflict` did; who was disabled through the API is enabled too."""
+        for environment in self._environments():
+            afflict(environment, "well")
+
+    def conditions(self) -> dict[str, str]:
+        """What is wrong with each compute environment."""
+        return {one.name: condition_of(one) for one in self._environments()}
+
+    def _environments(self) -> list[ComputeEnvironment]:
+        return [one for store in self.stores.values() for one in store.environments.values()]
+
     def _retire(self, environment: ComputeEnvironment) -> None:
         for instance in list(self._fleet.instances.values()):
             if instance.request.cluster == environment.cluster:
                 self._fleet.terminate(instance, why="compute environment deleted")
+
+    def _live_vcpus(self, environment: ComputeEnvironment) -> int:
+        """What the environment's instances add up to; here an instance is wanted exactly when it is launched."""
+        return sum(
+            one.type.vcpus
+            for one in self._fleet.instances.values()
+            if one.is_live and one.request.cluster == environment.cluster
+        )
 
     def _min_vcpus(self, instance: Instance) -> int:
         store = self.store(instance.request.account, instance.request.region)

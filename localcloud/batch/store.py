@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from localcloud.batch.blocked import Refusal
 from localcloud.batch.job import Job
 from localcloud.batch.parameters import ClientException
 from localcloud.catalog import InstanceType, expand
@@ -25,10 +26,15 @@ class ComputeEnvironment:
     region: str
     cluster: str
     document: dict[str, Any]
+    fault: Refusal | None = None  # what every launch for it fails with
 
     @property
     def arn(self) -> str:
         return str(self.document["computeEnvironmentArn"])
+
+    @property
+    def is_valid(self) -> bool:
+        return bool(self.document["status"] == "VALID")
 
     @property
     def is_enabled(self) -> bool:
@@ -61,13 +67,21 @@ class ComputeEnvironment:
         return float(self.resources.get("bidPercentage") or 100) / 100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QueueBlocked:
+    """That a job holds up its queue; compared by identity, for its time limit begins anew with every change."""
+
+    job_id: str
+    text: str
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class JobQueue:
     """A job queue; `document` is what DescribeJobQueues shows."""
 
     name: str
     document: dict[str, Any]
-    blocked_by: str | None = None  # id of the job that a Queue Blocked event was sent for
+    blocked: QueueBlocked | None = None  # what a Queue Blocked event was sent for
 
     @property
     def arn(self) -> str:

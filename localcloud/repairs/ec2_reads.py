@@ -1,7 +1,8 @@
-"""EC2 calls that show the fleet: lifecycle, spot price history, termination."""
+"""EC2 calls that show the fleet: types, lifecycle, spot price history, termination."""
 
 import time
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from localcloud.seams import Response, Seams
 ZONES = "abcdef"
 HISTORY_STEP_S = 6 * HOUR_S
 HISTORY_STEPS = 4
+FILTERS_MAX = 10  # of a request, as far as they are read
 PRODUCT = "Linux/UNIX"
 
 Query = Any  # the emulator's parsed query parameters
@@ -32,8 +34,35 @@ def install_ec2_reads(*, seams: Seams, fleet: Fleet, market: Market, reactor: Re
 
     seams.ec2._instance_xml = with_lifecycle
     actions = seams.ec2._ACTION_MAP
+    actions["DescribeInstanceTypes"] = partial(_instance_types, seams)
     actions["DescribeSpotPriceHistory"] = partial(_price_history, seams, market)
     actions["TerminateInstances"] = partial(_terminate, seams, fleet, reactor, actions["TerminateInstances"])
+
+
+def _instance_types(seams: Seams, query: Query) -> Response:
+    """Types by name or by the filter instance-type, with its wildcard; only what of them concerns their size."""
+    wanted = [*seams.ec2._parse_member_list(query, "InstanceType"), *_filter_values(seams, query, "instance-type")]
+    kinds = [kind for name, kind in TYPES.items() if not wanted or any(fnmatchcase(name, one) for one in wanted)]
+    body = f"<instanceTypeSet>{''.join(map(_type_item, kinds))}</instanceTypeSet>"
+    response: Response = seams.ec2._xml(200, "DescribeInstanceTypesResponse", body)
+    return response
+
+
+def _filter_values(seams: Seams, query: Query, name: str) -> list[str]:
+    for number in range(1, FILTERS_MAX + 1):
+        if seams.ec2._p(query, f"Filter.{number}.Name") == name:
+            values: list[str] = seams.ec2._parse_member_list(query, f"Filter.{number}.Value")
+            return values
+    return []
+
+
+def _type_item(kind: InstanceType) -> str:
+    return (
+        f"<item><instanceType>{kind.name}</instanceType><currentGeneration>true</currentGeneration>"
+        "<processorInfo><supportedArchitectures><item>x86_64</item></supportedArchitectures></processorInfo>"
+        f"<vCpuInfo><defaultVCpus>{kind.vcpus}</defaultVCpus></vCpuInfo>"
+        f"<memoryInfo><sizeInMiB>{kind.memory_mib}</sizeInMiB></memoryInfo></item>"
+    )
 
 
 def _price_history(seams: Seams, market: Market, query: Query) -> Response:

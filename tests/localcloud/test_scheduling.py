@@ -1,6 +1,6 @@
 """When a queue counts as blocked, and what its reason says."""
 
-from localcloud.batch.scheduler import Refusal, judge_blocked
+from localcloud.batch.blocked import Refusal, judge_blocked
 
 TYPES = ["m5.large", "c5.large"]
 
