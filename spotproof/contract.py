@@ -60,6 +60,15 @@ def history_pk(run_id: str) -> str:
     return f"RUN#{run_id}#HISTORY"
 
 
+POOLS_PK: Final = "POOLS"  # partition of what is known about Spot pools
+QUEUES_PK: Final = "QUEUES"  # partition of what Batch said about blocked queues
+
+
+def pool_sk(instance_type: str, zone: str) -> str:
+    """A Spot pool: prices, capacity and interruptions are each pool's own."""
+    return f"{instance_type}/{zone}"
+
+
 RUN_SK: Final = "META"
 STRIPE_SK: Final = "HEAD"
 SHARD_SK_PREFIX: Final = "S#"
@@ -76,6 +85,7 @@ RUNS_PREFIX: Final = "runs/"
 CHECKPOINTS_PREFIX: Final = "checkpoints/"
 STAGING_PREFIX: Final = "staging/"
 CONTROL_PREFIX: Final = "control/"
+HISTORY_PREFIX: Final = "history/"
 SUCCESS_NAME: Final = "_SUCCESS"
 CHECKPOINT_DONE_TAG: Final = ("spotproof-state", "done")  # lifecycle deletes what carries it
 
@@ -95,6 +105,11 @@ def staging_prefix(run_id: str, shard_index: int | None = None) -> str:
     return run if shard_index is None else f"{run}{shard_index:08d}/"
 
 
+def history_prefix(job: str) -> str:
+    """Records of the job's ended runs."""
+    return f"{HISTORY_PREFIX}{job}/"
+
+
 def stop_file_key(instance_id: str) -> str:
     return f"{CONTROL_PREFIX}{instance_id}/stop.json"
 
@@ -108,6 +123,8 @@ ENV_STACK: Final = "SPOTPROOF_STACK"
 ENV_SPOT_QUEUE: Final = "SPOTPROOF_SPOT_QUEUE"
 ENV_ON_DEMAND_QUEUE: Final = "SPOTPROOF_ON_DEMAND_QUEUE"
 ENV_EVENT_BUS: Final = "SPOTPROOF_EVENT_BUS"
+ENV_BREAKER: Final = "SPOTPROOF_BREAKER"  # count/window/recovery of a Spot pool's breaker
+ENV_MEMORY: Final = "SPOTPROOF_MEMORY_MIB"  # of the worker's container, set by the job definition
 ENV_MEMORY_MAX: Final = "SPOTPROOF_MEMORY_MIB_MAX"  # what the largest instance type gives one worker
 ENV_CODE_URI: Final = "SPOTPROOF_CODE"  # s3://bucket/key of the worker bundle, read by the bootstrap
 ENV_CODE_DIR: Final = "SPOTPROOF_CODE_DIR"  # where the bootstrap unpacked it
@@ -143,6 +160,8 @@ DETAIL_SPOT_WARNING: Final = "EC2 Spot Instance Interruption Warning"
 DETAIL_REBALANCE: Final = "EC2 Instance Rebalance Recommendation"
 DETAIL_INSTANCE_STATE: Final = "EC2 Instance State-change Notification"
 DETAIL_BATCH_JOB_STATE: Final = "Batch Job State Change"
+DETAIL_QUEUE_BLOCKED: Final = "Batch Job Queue Blocked"
+DETAIL_RUN_PAUSED: Final = "Spotproof Run Paused"  # it has cost its budget; for whoever subscribes
 
 METRIC_NAMESPACE: Final = "Spotproof"
 

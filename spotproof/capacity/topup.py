@@ -353,5 +353,6 @@ def _optional_parameters(request: TopUpRequest) -> dict[str, Any]:
     if request.tags:
         given["tags"] = dict(request.tags)
     if request.memory_mib is not None:
-        given["containerOverrides"] = memory_override(request.memory_mib)
+        told = {"name": contract.ENV_MEMORY, "value": str(request.memory_mib)}
+        given["containerOverrides"] = {**memory_override(request.memory_mib), "environment": [told]}
     return given

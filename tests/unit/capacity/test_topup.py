@@ -202,7 +202,10 @@ def test_many_workers_for_one_reason_are_one_array_with_the_runs_tags(dynamodb: 
 
     array, single = batch.jobs
     assert (array["arrayProperties"], array["tags"]) == ({"size": 7}, {"team": "x"})
-    assert array["containerOverrides"] == {"resourceRequirements": [{"type": "MEMORY", "value": "4096"}]}
+    assert array["containerOverrides"] == {
+        "resourceRequirements": [{"type": "MEMORY", "value": "4096"}],
+        "environment": [{"name": "SPOTPROOF_MEMORY_MIB", "value": "4096"}],
+    }
     assert not {"arrayProperties", "tags", "containerOverrides"} & set(single)
 
 
