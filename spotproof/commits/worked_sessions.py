@@ -1,11 +1,35 @@
 """Sessions of the table as the cost sees them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import islice
+from typing import Final
 
 from spotproof.clock import from_epoch_ms
 from spotproof.costs.worked_session import WorkedSession
-from spotproof.leases.model import Session, SessionState, StopKind
+from spotproof.leases.model import Run, Session, SessionState, StopKind
+from spotproof.leases.store import LeaseStore
+
+HOSTS_ASKED_MAX: Final = 200  # a request each; the neighbours on further hosts of a run are not looked for
+NEIGHBOURS_MAX: Final = 500  # a request each
+
+
+def neighbours(store: LeaseStore, run: Run, own: Iterable[Session]) -> list[Session]:
+    """Sessions of other runs that were on the hosts of the run's own: they bear their part of them.
+
+    Raises:
+        AwsError: the table refused or stayed unavailable.
+    """
+    hosts = dict.fromkeys(session.host.instance_id for session in own if session.host.instance_id)
+    return list(islice(_neighbours(store, run, islice(hosts, HOSTS_ASKED_MAX)), NEIGHBOURS_MAX))
+
+
+def _neighbours(store: LeaseStore, run: Run, instance_ids: Iterable[str]) -> Iterator[Session]:
+    for instance_id in instance_ids:
+        for key in store.sessions_on_instance(instance_id):
+            neighbour = store.get_session(key) if key.run_id != run.run_id else None
+            if neighbour is not None:
+                yield neighbour
 
 
 def worked_sessions(sessions: Iterable[Session], *, now_ms: int) -> list[WorkedSession]:

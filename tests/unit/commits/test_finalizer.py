@@ -3,7 +3,6 @@
 import json
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -13,10 +12,9 @@ import pytest
 from spotproof import contract
 from spotproof.checkpoints.garbage_deletion import BulkDeletion
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
-from spotproof.clock import to_epoch_ms
 from spotproof.commits.buckets import InMemoryOutputBuckets
 from spotproof.commits.cleanup import RunCleanup
-from spotproof.commits.finalizer import QUIET, Finalizer, FinalizeResult, decide_end, worked_sessions
+from spotproof.commits.finalizer import QUIET, Finalizer, FinalizeResult, decide_end
 from spotproof.commits.publish import Publisher
 from spotproof.commits.staged_file import StagedFile
 from spotproof.commits.staging import stage
@@ -31,13 +29,10 @@ from spotproof.leases.model import (
     RunId,
     RunOptions,
     RunState,
-    SessionState,
-    Stop,
-    StopKind,
 )
 from spotproof.retries import Retrier
 from tests.fakes.clock import FakeClock
-from tests.fakes.leases import HOUR, NOON, a_run, a_session, leased
+from tests.fakes.leases import NOON, a_run, a_session, leased
 
 RUN = RunId("2026-11-22")
 SUCCESS = "output/2026-11-22/_SUCCESS"
@@ -438,18 +433,3 @@ def test_how_a_run_ends_is_decided_by_its_policy() -> None:
     assert decide_end(quarantined=0, on_failure=FailurePolicy.FAIL).state is RunState.COMPLETE
     assert decide_end(quarantined=1, on_failure=FailurePolicy.FAIL).state is RunState.FAILED
     assert decide_end(quarantined=1, on_failure=FailurePolicy.CONTINUE).state is RunState.COMPLETE
-
-
-def test_a_dead_sessions_cost_ends_with_its_lease_and_a_live_ones_now() -> None:
-    now_ms = NOON + HOUR
-    dead = a_session("dead", state=SessionState.DEAD, until=NOON + 90_000, ended_at=NOON + 600_000)
-    alive = a_session("alive", started_at=NOON + 1000, stop=Stop(kind=StopKind.NOTICE, deadline=None))
-    elsewhere = a_session("b", host=replace(alive.host, instance_id="i-0b"), started_at=NOON + 5000)
-
-    worked = {session.session_id: session for session in worked_sessions([dead, alive, elsewhere], now_ms=now_ms)}
-
-    assert to_epoch_ms(worked["dead"].ended_at) == NOON + 90_000
-    assert to_epoch_ms(worked["alive"].ended_at) == now_ms
-    assert to_epoch_ms(worked["alive"].host_seen_at) == NOON
-    assert to_epoch_ms(worked["b"].host_seen_at) == NOON + 5000
-    assert (worked["dead"].reclaimed, worked["alive"].reclaimed) == (False, True)
