@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from simulation.outcome import Outcome
+from simulation.scratch import scratch_kept
 
 SCENARIO: Final = "scenario"  # the site of what a world has from its beginning
 CHUNK: Final = 25  # seeds handed to a process at once
@@ -51,5 +52,5 @@ def run_seeds(
     if workers == 1:
         yield from map(run, seeds)
         return
-    with multiprocessing.get_context("fork").Pool(workers) as pool:
+    with scratch_kept(), multiprocessing.get_context("fork").Pool(workers) as pool:
         yield from pool.imap(run, seeds, chunksize=CHUNK)

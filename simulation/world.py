@@ -4,14 +4,12 @@ import contextlib
 import io
 import logging
 import random
-import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, Final
 
 from lambdas import controller, finalizer
@@ -58,6 +56,7 @@ from simulation.kernel.trace import Trace
 from simulation.operator import WATCH_S, Operator
 from simulation.outcome import Outcome
 from simulation.scenario import PROPERTIES, Scenario, draw_scenario
+from simulation.scratch import scratch_folder
 from simulation.worker import JOB, KIND, TABLE, Container
 from simulation.workload import DATA_BUCKET, WORK_BUCKET
 from spotproof import contract
@@ -255,7 +254,7 @@ class World:
             ),
             metadata=self._metadata,
             rng=self.rng,
-            scratch_dir=_scratch_dir(),
+            scratch_dir=scratch_folder(),
             in_parts=self.scenario.in_parts,
             in_portions=self.scenario.in_portions,
         )
@@ -386,13 +385,6 @@ def run_seed(seed: int) -> Outcome:
 def silence() -> None:
     """The product's log lines are not written: the trace tells the same story."""
     logging.getLogger("spotproof").setLevel(logging.CRITICAL + 1)
-
-
-@cache
-def _scratch_dir() -> str:
-    """In memory where there is such a file system: files come and go a thousand times a second."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-    return tempfile.mkdtemp(prefix="spotproof-simulation-", dir=memory if memory.is_dir() else None)
 
 
 def _functions(in_parts: PartSizes) -> list[Function[Any]]:

@@ -16,6 +16,7 @@ from simulation.enumeration.scene import WHOLE, scene_of
 from simulation.enumeration.small_worlds import SMALL_WORLDS
 from simulation.enumeration.tally import Tally
 from simulation.enumeration.units import ALL, NONE, Broken, Findings, Share, Unit, carry_out, units_of
+from simulation.scratch import scratch_kept
 from simulation.world import silence
 from spotproof.clock import SystemClock
 
@@ -97,7 +98,7 @@ def _carried_out(units: Sequence[Unit], processes: int) -> Iterator[Findings]:
     if processes == 1:
         yield from map(carry_out, units)
         return
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
+    with scratch_kept(), multiprocessing.get_context("fork").Pool(processes) as pool:
         yield from pool.imap_unordered(carry_out, units)
 
 

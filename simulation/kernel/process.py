@@ -127,8 +127,13 @@ class Process:
 
 
 def _unwind(task: Task) -> None:
-    if not task.dead:
+    """End the task wherever it stands; one that has not begun never does: nothing in it could take the exception."""
+    if task.dead:
+        return
+    if task:
         task.throw(ProcessKilled)
+    else:
+        task.ticket += 1  # its first turn is stale
 
 
 class SimClock:

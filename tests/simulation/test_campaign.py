@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import simulation.__main__ as program
 from simulation.campaign import SCENARIO, Tally, run_seeds
 from simulation.checks.base import Violation
 from simulation.outcome import Outcome
+from simulation.scratch import scratch_folder
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -39,6 +41,18 @@ def ninth_breaks(seed: int) -> Outcome:
 
 def every_breaks(seed: int) -> Outcome:
     return outcome(seed, broken=True)
+
+
+def looks(seed: int) -> Outcome:
+    """Leaves a file behind, as a killed container does, and tells where."""
+    folder = Path(scratch_folder())
+    (folder / f"left-by-{seed}").touch()
+    return replace(outcome(seed), facts={str(folder): 1})
+
+
+def fails(seed: int) -> Outcome:
+    looks(seed)
+    raise RuntimeError(scratch_folder())
 
 
 def test_a_tally_adds_up() -> None:
@@ -184,3 +198,21 @@ def test_the_program_runs_by_its_name() -> None:
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "2 simulated jobs, 0 violated" in ran.stdout
+
+
+def test_the_processes_of_a_campaign_share_a_scratch_folder_that_is_gone_afterwards() -> None:
+    folders = {folder for each in run_seeds(range(1, 80), run=looks, processes=2) for folder in each.facts}
+    assert len(folders) == 1
+    assert not Path(folders.pop()).exists()
+
+
+def test_the_scratch_folder_is_gone_after_an_error_too() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        list(run_seeds(range(1, 80), run=fails, processes=2))
+    assert not Path(str(raised.value)).exists()
+
+
+def test_a_process_by_itself_leaves_no_scratch_folder() -> None:
+    told = "from simulation.scratch import scratch_folder; print(scratch_folder())"
+    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+    assert not Path(done.stdout.strip()).exists()

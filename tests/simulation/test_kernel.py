@@ -327,6 +327,32 @@ def test_a_killed_process_can_neither_wait_nor_take_a_lock_nor_a_flag(machine: M
             act()
 
 
+def test_a_task_that_has_not_begun_when_its_process_ends_never_begins(machine: Machine) -> None:
+    """What is frozen at its start ends without a line of it having run, and takes the scheduler with it no more."""
+    process = machine.started(lambda _: machine.log.append("began") or 0)
+    process.freeze(60)
+    machine.scheduler.after(1, lambda: process.kill("host lost"))
+    machine.scheduler.after(90, lambda: machine.say("the world goes on"))
+    machine.run()
+
+    assert machine.log == ["90 the world goes on"]
+    assert (process.exit_code, machine.ended) == (KILLED, ["p"])
+
+
+def test_a_thread_that_is_killed_before_it_begins_never_begins(machine: Machine) -> None:
+    def main(process: Process) -> int:
+        process.spawn(lambda: machine.say("the thread began"), name="thread")
+        assert process.kill_task("thread")
+        process.wait(10)
+        machine.say("the rest lives on")
+        return 0
+
+    machine.started(main)
+    machine.run()
+
+    assert machine.log == ["10 the rest lives on"]
+
+
 def test_a_process_ends_once(machine: Machine) -> None:
     process = machine.started(sleeper)
     machine.scheduler.after(1, lambda: process.kill("first"))
