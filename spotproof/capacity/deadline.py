@@ -18,6 +18,7 @@ from typing import Final
 # One loss in so much Spot time counts as seen before the run saw any. The bench tells how little hangs on it.
 PRIOR_LIFETIME_S: Final = 4 * 3600.0
 CHANGEOVERS_PER_LOSS: Final = 2  # onto on-demand, and back to Spot
+ROUNDING: Final = 1e-9  # of floats, in workers
 
 
 class DeadlineState(StrEnum):
@@ -26,7 +27,7 @@ class DeadlineState(StrEnum):
     AHEAD = "ahead"  # slack beyond the reserve: Spot, or waiting for it
     BEHIND = "behind"  # the slack is needed for changeovers: what Spot does not do runs on demand
     PANIC = "panic"  # no slack for two more changeovers: on-demand for every place that is not running
-    LATE = "late"  # the deadline can't be met with any number of workers: as soon as possible then
+    LATE = "late"  # no number of workers meets the deadline any more: as soon as possible at the planned width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class DeadlineFacts:
     deadline_s: float
     work_left_s: float | None  # worker-seconds, a high estimate (work_estimate.py); None = nobody knows
     shards_left: int  # not committed and not failed for good: more workers than these are of no use
-    shard_s: float  # what is left of the longest shard, worker-seconds: no width helps below it; 0 = divisible
+    shard_s: float  # what is left of the longest shard, worker-seconds; 0 = the work divides at will
     workers: int  # the run's width: places for workers of either kind, from 1
     restart_s: float  # one changeover: from the decision until the new worker makes progress, lost work included
     step_s: float  # until this is asked again
@@ -83,11 +84,11 @@ def decide_deadline(facts: DeadlineFacts) -> DeadlineDecision:
     _validate(facts)
     if facts.shards_left == 0 or facts.work_left_s == 0:
         return _decision(facts, DeadlineState.DONE, on_demand=0, spot=0, reason="no work is left")
-    slack_s = slack(facts)
-    if slack_s is None:
+    if facts.work_left_s is None:
         return _decide_unknown(facts)
+    slack_s = _left_s(facts) - _time_s(facts, facts.work_left_s)
     if slack_s < safety_net(facts):
-        return _decide_panic(facts, slack_s)
+        return _decide_panic(facts, slack_s, needed=_width_needed(facts, facts.work_left_s))
     reserve_s = reserve(facts)
     numbers = f"slack {slack_s:.0f} s, reserve {reserve_s:.0f} s for changeovers to come"
     if slack_s <= reserve_s:
@@ -101,9 +102,7 @@ def decide_deadline(facts: DeadlineFacts) -> DeadlineDecision:
 
 def slack(facts: DeadlineFacts) -> float | None:
     """Seconds until the deadline beyond what the work left takes at full width without a changeover."""
-    if facts.work_left_s is None:
-        return None
-    return _left_s(facts) - max(facts.work_left_s / max(1, _width(facts)), facts.shard_s)
+    return None if facts.work_left_s is None else _left_s(facts) - _time_s(facts, facts.work_left_s)
 
 
 def safety_net(facts: DeadlineFacts) -> float:
@@ -132,32 +131,48 @@ def _decide_unknown(facts: DeadlineFacts) -> DeadlineDecision:
     return _decision(facts, DeadlineState.UNKNOWN, on_demand=on_demand, spot=_width(facts) - on_demand, reason=reason)
 
 
-def _decide_panic(facts: DeadlineFacts, slack_s: float) -> DeadlineDecision:
+def _decide_panic(facts: DeadlineFacts, slack_s: float, *, needed: int) -> DeadlineDecision:
     """Every place that does not run is filled with what surely comes; more places than planned if that helps."""
-    needed = _width_needed(facts)
-    on_demand = max(0, max(_width(facts), min(needed, facts.shards_left)) - facts.spot_running)
-    if needed > facts.shards_left or facts.shard_s > _left_s(facts):
+    width = _width(facts)
+    if needed > facts.shards_left:
         state = DeadlineState.LATE
         reason = f"late by {max(0.0, -slack_s):.0f} s at {facts.workers} workers, and more would not help enough"
     else:
         state = DeadlineState.PANIC
-        reason = (
-            f"slack {slack_s:.0f} s, safety net {safety_net(facts):.0f} s: {needed} workers are needed all the time"
-        )
+        width = max(width, needed)
+        reason = f"slack {slack_s:.0f} s, safety net {safety_net(facts):.0f} s: {needed} workers are needed from now on"
+    on_demand = max(0, width - facts.spot_running)
     return _decision(facts, state, on_demand=on_demand, spot=facts.spot_running, reason=reason)
 
 
-def _width_needed(facts: DeadlineFacts) -> int:
-    """Workers that would finish in time if those that do not run yet were started now.
+def _time_s(facts: DeadlineFacts, work_s: float) -> float:
+    """Seconds that full width surely gets by with, whoever takes which shard.
 
-    w workers, a of them running, do the work in (work + (w - a) d) / w seconds.
+    Once each shard has a worker of its own, the longest counts. Before, the bound for list scheduling: R. L. Graham 1966,
+    "Bounds for certain multiprocessing anomalies": the last shard starts when all are busy for the last time.
     """
-    assert facts.work_left_s is not None
-    useful_s = _left_s(facts) - facts.restart_s
+    width = max(1, _width(facts))
+    if facts.shards_left <= width:
+        return max(work_s / width, facts.shard_s)
+    return (work_s + (width - 1) * facts.shard_s) / width
+
+
+def _width_needed(facts: DeadlineFacts, work_s: float) -> int:
+    """Workers that would finish in time if those that do not run yet started now; more than shards if none would.
+
+    With a of w workers running, (w - a) changeovers count as work: (work + (w - a) d + (w - 1) shard) / w seconds.
+    """
+    left_s = _left_s(facts)
     running = facts.spot_running + facts.on_demand_running
-    if useful_s <= 0:  # nobody who starts now would still work
-        return running if facts.work_left_s <= running * _left_s(facts) else facts.shards_left + 1
-    return max(1, math.ceil((facts.work_left_s - running * facts.restart_s) / useful_s))
+    useful_s = left_s - facts.restart_s - facts.shard_s
+    if useful_s > 0:
+        width = (work_s - running * facts.restart_s - facts.shard_s) / useful_s
+        if width <= facts.shards_left:
+            return max(1, math.ceil(width - ROUNDING))
+    # One shard each.
+    start_s = facts.restart_s if running < facts.shards_left else 0.0
+    longest_s = max(facts.shard_s, work_s / facts.shards_left)
+    return facts.shards_left if start_s + longest_s <= left_s else facts.shards_left + 1
 
 
 def _missing(facts: DeadlineFacts) -> int:
