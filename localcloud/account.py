@@ -9,6 +9,7 @@ from botocore.config import Config
 from localcloud.batch.job import DEFAULT_LOG_GROUP
 from localcloud.batch.service import BatchService
 from localcloud.cfn.batch_types import register_batch_types
+from localcloud.cfn.fis_types import register_fis_types
 from localcloud.cfn.property_repairs import install_property_repairs
 from localcloud.chaos import ChaosPlan
 from localcloud.clock import Clock
@@ -16,19 +17,29 @@ from localcloud.ec2_records import Ec2Records
 from localcloud.errors import UsageError
 from localcloud.event_bus import EventBus
 from localcloud.executor import Executor
+from localcloud.fis.api import FisApi
+from localcloud.fis.experiments import Experiments
+from localcloud.fis.injections import Injector
+from localcloud.fis.role import ExperimentRole
 from localcloud.fleet import Fleet
 from localcloud.images import Images
 from localcloud.journal import Journal
+from localcloud.launches import Launches
 from localcloud.log_shipper import LogShipper
 from localcloud.market import Market
 from localcloud.metadata import Metadata
+from localcloud.outages import Outages
+from localcloud.quotas import Quotas
 from localcloud.reactor import Reactor
+from localcloud.repairs.alarms import Alarms
 from localcloud.repairs.ec2_reads import install_ec2_reads
 from localcloud.repairs.ecs_reads import EcsReads
 from localcloud.repairs.emf import install_emf
 from localcloud.repairs.event_delivery import EventDelivery
 from localcloud.repairs.lambda_interpreter import install_lambda_interpreter
 from localcloud.repairs.lambda_warmup import WarmUp
+from localcloud.repairs.scaling_activities import install_scaling_activities
+from localcloud.repairs.scaling_group_reads import ScalingGroupReads
 from localcloud.repairs.schedules import Schedules
 from localcloud.seams import Seams
 from localcloud.sessions import Sessions
@@ -53,6 +64,9 @@ class Account:
         self.reactor = Reactor()
         self.chaos = ChaosPlan()
         self.market = Market(seed=settings.seed, now=self.clock.now)
+        self.quotas = Quotas()
+        self.launches = Launches(clock=self.clock)
+        self.outages = Outages()
         self.images = Images(state.images)
         self.events = EventBus(seams)
         self.records = Ec2Records(seams)
@@ -80,24 +94,52 @@ class Account:
             events=self.events,
             fleet=self.fleet,
             market=self.market,
+            outages=self.outages,
+            quotas=self.quotas,
+            launches=self.launches,
             records=self.records,
             executor=self.executor,
             metadata=self.metadata,
             logs=LogShipper(seams),
         )
+        self.alarms = Alarms(seams=seams, clock=self.clock)
+        self.fis = FisApi(seams=seams, reactor=self.reactor, experiments=self._experiments())
         self.schedules = Schedules(seams=seams, clock=self.clock)
         self.warm_up = WarmUp(seams=seams, journal=self.journal)
         self.usage = Usage(seams)
+
+    def _experiments(self) -> Experiments:
+        return Experiments(
+            clock=self.clock,
+            reactor=self.reactor,
+            journal=self.journal,
+            injector=Injector(
+                fleet=self.fleet, outages=self.outages, records=self.records, batch_store=self.batch.store
+            ),
+            role_for=lambda store, experiment: ExperimentRole(
+                seams=self.seams,
+                account=store.account,
+                region=store.region,
+                role_arn=experiment.template["roleArn"],
+                experiment_arn=experiment.arn,
+            ),
+            alarm_state=lambda store, arn: self.alarms.state_of(account=store.account, region=store.region, arn=arn),
+            seed=self.settings.seed,
+        )
 
     def start(self) -> None:
         """Register everything on the emulator, and start the threads."""
         seams = self.seams
         install_property_repairs(seams, on_function=self.warm_up.request)
         register_batch_types(seams, self.batch.api)
+        register_fis_types(seams, self.fis)
         install_emf(seams)
         install_lambda_interpreter(seams, self.images, self.clock)
         install_ec2_reads(seams=seams, fleet=self.fleet, market=self.market, reactor=self.reactor)
+        install_scaling_activities(seams=seams, launches=self.launches)
         EcsReads(seams=seams, fleet=self.fleet, reactor=self.reactor).install()
+        ScalingGroupReads(seams=seams, fleet=self.fleet, reactor=self.reactor, store_for=self.batch.store).install()
+        self.alarms.install()
         EventDelivery(
             seams=seams,
             clock=self.clock,
@@ -108,6 +150,7 @@ class Account:
         ).install()
         self.schedules.install()
         seams.app.SERVICE_HANDLERS["batch"] = self.batch.api.handle
+        seams.app.SERVICE_HANDLERS["fis"] = self.fis.handle
         self.usage.install()
         self.reactor.start()
         self.warm_up.start()

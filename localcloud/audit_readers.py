@@ -227,6 +227,17 @@ def _vpc_endpoint(client: CreateClient, physical: str, _wanted: Properties) -> d
     return {key: endpoint.get(key) for key in ("RouteTableIds", "ServiceName", "VpcEndpointType", "VpcId")}
 
 
+def _experiment_template(client: CreateClient, template_id: str, _wanted: Properties) -> dict[str, Any]:
+    found = client("fis").get_experiment_template(id=template_id)["experimentTemplate"]
+    names = ("Actions", "Description", "ExperimentOptions", "RoleArn", "StopConditions", "Tags", "Targets")
+    return {name: found.get(name[0].lower() + name[1:]) for name in names}
+
+
+def _alarm(client: CreateClient, name: str, wanted: Properties) -> dict[str, Any]:
+    alarm = client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
+    return {property_name: alarm.get(property_name) for property_name in wanted if property_name != "Tags"}
+
+
 def _try(read: Callable[[], Any], otherwise: Any) -> Any:
     from botocore.exceptions import ClientError
 
@@ -240,12 +251,14 @@ READERS: Mapping[str, Reader] = {
     "AWS::Batch::ComputeEnvironment": _environment,
     "AWS::Batch::JobDefinition": _definition,
     "AWS::Batch::JobQueue": _job_queue,
+    "AWS::CloudWatch::Alarm": _alarm,
     "AWS::DynamoDB::GlobalTable": _table,
     "AWS::DynamoDB::Table": _table,
     "AWS::EC2::LaunchTemplate": _launch_template,
     "AWS::EC2::Subnet": _subnet,
     "AWS::EC2::VPCEndpoint": _vpc_endpoint,
     "AWS::Events::Rule": _rule,
+    "AWS::FIS::ExperimentTemplate": _experiment_template,
     "AWS::IAM::Policy": _inline_policy,
     "AWS::IAM::Role": _role,
     "AWS::Lambda::EventInvokeConfig": _invoke_config,

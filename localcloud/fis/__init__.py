@@ -1,0 +1,1 @@
+"""The Fault Injection Service, carried out on the simulated fleet."""
