@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from spotproof.capacity import waiting_advice as advice
 from spotproof.capacity import waiting_words as words
 from spotproof.capacity.waiting_facts import (
     REASON_ACTION_REQUIRED,
@@ -67,14 +68,14 @@ def explain_waiting(facts: WaitingFacts) -> Explanation:
         explanation = check(facts)
         if explanation is not None:
             return explanation
-    return Explanation(kind=WaitingKind.UNEXPLAINED, text=words.silence(facts), advice=words.look_for_yourself(facts))
+    return Explanation(kind=WaitingKind.UNEXPLAINED, text=words.silence(facts), advice=advice.look_for_yourself(facts))
 
 
 def _before_the_queue(facts: WaitingFacts) -> Explanation | None:
     if facts.status in ("SUBMITTED", "PENDING"):
-        return Explanation(kind=WaitingKind.STARTING, text=words.NOT_QUEUED, advice=words.NOTHING_TO_DO)
+        return Explanation(kind=WaitingKind.STARTING, text=words.NOT_QUEUED, advice=advice.NOTHING_TO_DO)
     if facts.status == "STARTING":
-        return Explanation(kind=WaitingKind.STARTING, text=words.PULLING, advice=words.NOTHING_TO_DO)
+        return Explanation(kind=WaitingKind.STARTING, text=words.PULLING, advice=advice.NOTHING_TO_DO)
     return None
 
 
@@ -84,11 +85,11 @@ def _no_environment(facts: WaitingFacts) -> Explanation | None:
         return None
     invalid = [each for each in queue.environments if each.status == "INVALID" and each.state == "ENABLED"]
     if invalid:
-        return Explanation(kind=WaitingKind.INVALID, text=words.invalid(invalid), advice=words.mend_invalid(invalid))
+        return Explanation(kind=WaitingKind.INVALID, text=words.invalid(invalid), advice=advice.mend_invalid(invalid))
     disabled = [each for each in queue.environments if each.state == "DISABLED"]
     if disabled:
-        return Explanation(kind=WaitingKind.DISABLED, text=words.disabled(disabled), advice=words.enable(disabled))
-    return Explanation(kind=WaitingKind.STARTING, text=words.coming(queue), advice=words.NOTHING_TO_DO)
+        return Explanation(kind=WaitingKind.DISABLED, text=words.disabled(disabled), advice=advice.enable(disabled))
+    return Explanation(kind=WaitingKind.STARTING, text=words.coming(queue), advice=advice.NOTHING_TO_DO)
 
 
 def _too_big(facts: WaitingFacts) -> Explanation | None:
@@ -100,7 +101,7 @@ def _too_big(facts: WaitingFacts) -> Explanation | None:
     )
     if facts.reason.startswith(REASON_TOO_BIG) or fits_none:
         return Explanation(
-            kind=WaitingKind.TOO_BIG, text=words.too_big(facts), advice=words.make_it_fit(facts, REASON_TOO_BIG)
+            kind=WaitingKind.TOO_BIG, text=words.too_big(facts), advice=advice.make_it_fit(facts, REASON_TOO_BIG)
         )
     return None
 
@@ -111,7 +112,7 @@ def _above_the_maximum(facts: WaitingFacts) -> Explanation | None:
         return Explanation(
             kind=WaitingKind.MISCONFIGURED,
             text=words.above_the_maximum(facts),
-            advice=words.raise_the_maximum(facts, REASON_MAX_VCPUS),
+            advice=advice.raise_the_maximum(facts, REASON_MAX_VCPUS),
         )
     return None
 
@@ -119,12 +120,12 @@ def _above_the_maximum(facts: WaitingFacts) -> Explanation | None:
 def _misconfigured(facts: WaitingFacts) -> Explanation | None:
     reason = facts.queue_reason
     if reason.startswith(REASON_SERVICE_ROLE):
-        advice = words.mend_service_role(facts.queue)
+        mending = advice.mend_service_role(facts.queue)
     elif reason.startswith((REASON_MISCONFIGURATION, REASON_ACTION_REQUIRED)):
-        advice = words.mend_environment(facts, reason.partition(" ")[0])
+        mending = advice.mend_environment(facts, reason.partition(" ")[0])
     else:
         return None
-    return Explanation(kind=WaitingKind.MISCONFIGURED, text=words.batch_says(reason), advice=advice)
+    return Explanation(kind=WaitingKind.MISCONFIGURED, text=words.batch_says(reason), advice=mending)
 
 
 def _quota(facts: WaitingFacts) -> Explanation | None:
@@ -135,7 +136,7 @@ def _quota(facts: WaitingFacts) -> Explanation | None:
                 return Explanation(
                     kind=WaitingKind.QUOTA,
                     text=words.quota(environment, text),
-                    advice=words.raise_the_quota(environment),
+                    advice=advice.raise_the_quota(environment),
                 )
     return None
 
@@ -147,7 +148,7 @@ def _no_capacity(facts: WaitingFacts) -> Explanation | None:
         return None
     said = failures[0] if all_short else facts.queue_reason
     return Explanation(
-        kind=WaitingKind.NO_CAPACITY, text=words.no_capacity(facts.queue, said), advice=words.wait_for_capacity(facts)
+        kind=WaitingKind.NO_CAPACITY, text=words.no_capacity(facts.queue, said), advice=advice.wait_for_capacity(facts)
     )
 
 
@@ -159,14 +160,16 @@ def _refused_by_ec2(facts: WaitingFacts) -> Explanation | None:
     ):
         return None
     refused = next(each for each in failing if not words.is_about_capacity(each.launch_failures[0]))
-    return Explanation(kind=WaitingKind.MISCONFIGURED, text=words.refused(refused), advice=words.mend_launches(refused))
+    return Explanation(
+        kind=WaitingKind.MISCONFIGURED, text=words.refused(refused), advice=advice.mend_launches(refused)
+    )
 
 
 def _undetermined(facts: WaitingFacts) -> Explanation | None:
     if not facts.queue_reason.startswith(REASON_UNDETERMINED):
         return None
     return Explanation(
-        kind=WaitingKind.UNEXPLAINED, text=words.undetermined(facts), advice=words.look_for_yourself(facts)
+        kind=WaitingKind.UNEXPLAINED, text=words.undetermined(facts), advice=advice.look_for_yourself(facts)
     )
 
 
@@ -174,21 +177,21 @@ def _full(facts: WaitingFacts) -> Explanation | None:
     full = [each for each in facts.queue.usable if each.vcpus_desired + facts.vcpus > each.vcpus_max]
     if len(full) < len(facts.queue.usable):
         return None
-    return Explanation(kind=WaitingKind.FULL, text=words.full(full), advice=words.wait_for_room(full))
+    return Explanation(kind=WaitingKind.FULL, text=words.full(full), advice=advice.wait_for_room(full))
 
 
 def _behind(facts: WaitingFacts) -> Explanation | None:
     if facts.ahead is None or not facts.ahead.reason:
         return None
     return Explanation(
-        kind=WaitingKind.BEHIND, text=words.behind(facts.ahead), advice=words.move_aside(facts.queue, facts.ahead)
+        kind=WaitingKind.BEHIND, text=words.behind(facts.ahead), advice=advice.move_aside(facts.queue, facts.ahead)
     )
 
 
 def _young(facts: WaitingFacts) -> Explanation | None:
     if facts.waited_s >= STARTING_S:
         return None
-    return Explanation(kind=WaitingKind.STARTING, text=words.booting(facts), advice=words.NOTHING_TO_DO)
+    return Explanation(kind=WaitingKind.STARTING, text=words.booting(facts), advice=advice.NOTHING_TO_DO)
 
 
 _CHECKS: Final[tuple[Callable[[WaitingFacts], Explanation | None], ...]] = (

@@ -17,6 +17,7 @@ REASON_MISCONFIGURATION: Final = "MISCONFIGURATION:"
 REASON_SERVICE_ROLE: Final = "MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS"
 REASON_ACTION_REQUIRED: Final = "ACTION_REQUIRED"
 REASON_UNDETERMINED: Final = "UNDETERMINED"
+_BLOCKING: Final = ("CAPACITY:", REASON_MISCONFIGURATION, REASON_ACTION_REQUIRED, REASON_UNDETERMINED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +98,13 @@ class WaitingFacts:
     ahead: AheadFacts | None = None  # None: it is the head itself, or the head is not known
 
     @property
+    def blocking_reason(self) -> str:
+        """Why Batch says that the job blocks its queue, if it does; a retried job still tells of its last attempt."""
+        return self.reason if self.reason.startswith(_BLOCKING) else ""
+
+    @property
     def queue_reason(self) -> str:
-        """Batch's reason, if need be that of the head of the queue: unless it is about that job's own size."""
-        if self.reason or self.ahead is None or self.ahead.reason.startswith((REASON_TOO_BIG, REASON_MAX_VCPUS)):
-            return self.reason
-        return self.ahead.reason
+        """The same, if need be of the head of the queue: unless it is about that job's own size."""
+        if self.blocking_reason or self.ahead is None:
+            return self.blocking_reason
+        return "" if self.ahead.reason.startswith((REASON_TOO_BIG, REASON_MAX_VCPUS)) else self.ahead.reason
