@@ -51,6 +51,7 @@ CHECKPOINTS_DELETED: Final = "checkpoints_deleted"
 OBJECTS_REFUSED: Final = "objects_refused"  # S3 did not delete them; they are tagged for the bucket's lifecycle
 ORPHANS_DELETED: Final = "orphans_deleted"  # of dead epochs of a run that goes on
 RUN_COST: Final = "run_cost"
+RUN_RECORD_LOST: Final = "run_record_lost"  # the sizing of later runs misses this one
 EVENT_REJECTED: Final = "event_rejected"
 EVENT_IGNORED: Final = "event_ignored"  # well-formed, not ours
 WORKER_REPLACED: Final = "worker_replaced"

@@ -89,6 +89,7 @@ def _output_publish(targets: Targets) -> list[iam.PolicyStatement]:
     return [
         _allow(["s3:GetObject"], targets.work_objects(RUNS, CHECKPOINTS, STAGING) + targets.data_objects()),
         _allow(["s3:PutObject", "s3:AbortMultipartUpload"], targets.work_objects(RUNS) + targets.data_objects()),
+        _allow(["s3:PutObject"], targets.work_objects(contract.HISTORY_PREFIX)),  # the run's record for later sizing
         _allow(
             ["s3:DeleteObject", "s3:GetObjectTagging", "s3:PutObjectTagging"],
             targets.work_objects(CHECKPOINTS, STAGING),

@@ -9,6 +9,7 @@ from spotproof import contract
 from stacks.settings import DeploySettings
 
 NONCURRENT_DAYS = 30  # how long an overwritten or deleted object of the data bucket can be had back
+RECORDS_KEPT_DAYS = 400  # sizing looks at the newest runs; a yearly job still finds its last one
 
 
 class StateStack(Stack):
@@ -57,6 +58,9 @@ class StateStack(Stack):
             versioned=False,
             rules=[
                 s3.LifecycleRule(id="done", tag_filters={tag: value}, expiration=Duration.days(1)),
+                s3.LifecycleRule(
+                    id="run-records", prefix=contract.HISTORY_PREFIX, expiration=Duration.days(RECORDS_KEPT_DAYS)
+                ),
                 s3.LifecycleRule(id="stop-files", prefix=contract.CONTROL_PREFIX, expiration=Duration.days(1)),
                 # Not versioned by us; if someone turns it on, deleted checkpoints must not pile up.
                 s3.LifecycleRule(

@@ -13,6 +13,7 @@ from spotproof.clock import Clock, to_epoch_ms
 from spotproof.commits.buckets import OutputBuckets
 from spotproof.commits.cleanup import RunCleanup
 from spotproof.commits.publish import Publisher, output_folder
+from spotproof.commits.run_record import run_record, write_run_record
 from spotproof.commits.staging import read_output_pointer
 from spotproof.commits.success import (
     PublishedShard,
@@ -21,7 +22,7 @@ from spotproof.commits.success import (
     success_manifest,
     write_success,
 )
-from spotproof.commits.worked_sessions import worked_sessions
+from spotproof.commits.worked_sessions import neighbours, worked_sessions
 from spotproof.costs.price_book import PriceBook
 from spotproof.costs.prices import InstancePrice, SpotPrices
 from spotproof.costs.run_cost import RunCost, run_cost
@@ -32,6 +33,7 @@ from spotproof.leases.model import (
     Run,
     RunId,
     RunState,
+    Session,
     Shard,
     ShardState,
 )
@@ -140,7 +142,8 @@ class Finalizer:
     def _end(self, run: Run, deadline: float) -> Finalized:
         shards = self._final_rows(run, deadline)
         quarantined = [_quarantined(shard) for shard in shards if shard.state is ShardState.QUARANTINED]
-        cost = self._cost(run)
+        sessions = list(self._store.sessions(run))
+        cost = self._cost(run, sessions)
         verdict = decide_end(quarantined=len(quarantined), on_failure=run.options.on_failure)
         try:
             published = self._publish(run, shards, deadline)
@@ -152,6 +155,7 @@ class Finalizer:
             write_success(self._buckets.bucket(output_folder(run).bucket), run, manifest)
         except (OutputConflictError, OutputDamagedError) as error:
             verdict = Verdict(state=RunState.FAILED, reason=str(error))  # without _SUCCESS; staged objects are kept
+        self._leave_record(run, shards, sessions)
         ended = self._end_run(run, verdict, len(quarantined), cost)
         if ended.result is FinalizeResult.FINALIZED:
             self._clean(run, deadline)
@@ -227,8 +231,15 @@ class Finalizer:
             self._store.mark_cleaned(run.run_id)
         return cleaned.complete
 
-    def _cost(self, run: Run) -> RunCost:
-        sessions = worked_sessions(self._store.sessions(run), now_ms=to_epoch_ms(self._clock.now()))
+    def _leave_record(self, run: Run, shards: Iterable[Shard], sessions: Iterable[Session]) -> None:
+        """For the sizing of the next runs; before the end, so that a run that ended has left one."""
+        record = run_record(run, shards, sessions, ended_at=to_epoch_ms(self._clock.now()))
+        if record.samples:
+            write_run_record(self._buckets.work, run, record)
+
+    def _cost(self, run: Run, known: Iterable[Session]) -> RunCost:
+        everybody = [*known, *neighbours(self._store, run, known)]
+        sessions = worked_sessions(everybody, now_ms=to_epoch_ms(self._clock.now()))
         book = PriceBook(on_demand=self._on_demand, spot=self._spot)
         return run_cost(sessions, run_id=run.run_id, book=book)
 

@@ -81,13 +81,14 @@ def test_abandoned_multipart_uploads_and_old_versions_do_not_pile_up(assembly: A
 
 
 def test_what_a_live_run_needs_never_expires_by_age(assembly: Assembly) -> None:
-    """Trap 13: whole days, at midnight UTC. Only what carries the done tag expires, and the stop files."""
+    """Trap 13: whole days, at midnight UTC. Only what carries the done tag expires, records and stop files."""
     _, properties = bucket(assembly, "Work")
 
     expiring = [rule for rule in properties["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule]
     tag, value = contract.CHECKPOINT_DONE_TAG
     assert [(rule.get("TagFilters"), rule.get("Prefix"), rule["ExpirationInDays"]) for rule in expiring] == [
         ([{"Key": tag, "Value": value}], None, 1),
+        (None, contract.HISTORY_PREFIX, 400),
         (None, contract.CONTROL_PREFIX, 1),
     ]
 

@@ -1,5 +1,6 @@
 """The finalizer: exactly one `_SUCCESS`, whatever crashes, repeats or comes too early."""
 
+import contextlib
 import json
 import random
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from spotproof import contract
+from spotproof.capacity.sizing.record import decode_record
 from spotproof.checkpoints.garbage_deletion import BulkDeletion
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.commits.buckets import InMemoryOutputBuckets
@@ -26,9 +28,11 @@ from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.memory.table import InMemoryTable
 from spotproof.leases.model import (
     FailurePolicy,
+    Lease,
     RunId,
     RunOptions,
     RunState,
+    ShardUsage,
 )
 from spotproof.retries import Retrier
 from tests.fakes.clock import FakeClock
@@ -98,6 +102,8 @@ class Tags:
 class World:
     """A run in memory, with all that belongs to it."""
 
+    peak_mib: int | None = None  # that workers tell of their shards; None: they tell nothing
+
     def __init__(
         self, *, options: RunOptions | None = None, shards: int = 4, quarantined: tuple[int, ...] = ()
     ) -> None:
@@ -130,9 +136,14 @@ class World:
             for number in range(count)
         ]
         pointer = stage(self.work, lease, files)
-        self.store.commit(lease, pointer)
+        self.store.commit(lease, pointer, usage=self._usage(lease))
         if index == 0:  # its worker lived long enough to publish
             Publisher(self.buckets).publish(self.run, index, pointer)
+
+    def _usage(self, lease: Lease) -> ShardUsage | None:
+        if self.peak_mib is None:
+            return None
+        return ShardUsage(session=lease.owner, worked_ms=5, input_bytes=9, peak_mib=self.peak_mib, cpu_ms=1)
 
     def close(self) -> "World":
         StripeCloser(self.store).close_finished_stripes(self.run)
@@ -433,3 +444,35 @@ def test_how_a_run_ends_is_decided_by_its_policy() -> None:
     assert decide_end(quarantined=0, on_failure=FailurePolicy.FAIL).state is RunState.COMPLETE
     assert decide_end(quarantined=1, on_failure=FailurePolicy.FAIL).state is RunState.FAILED
     assert decide_end(quarantined=1, on_failure=FailurePolicy.CONTINUE).state is RunState.COMPLETE
+
+
+class MeasuredWorld(World):
+    peak_mib = 321
+
+
+def test_a_run_that_ended_leaves_a_record_for_the_sizing_of_the_next_one_once() -> None:
+    world = MeasuredWorld(quarantined=(2,)).close()
+
+    world.finalize()
+    world.finalize_when_quiet()
+
+    (key,) = world.work.objects
+    assert key == f"{contract.HISTORY_PREFIX}flight-delays/{NOON:015d}-2026-11-22.json"
+    record = decode_record(world.work.objects[key], what=key)
+    assert [sample.peak_mib for sample in record.samples] == [321] * 3
+    assert (record.shards, record.ended_at) == (4, NOON)
+
+
+def test_wherever_a_finalizer_dies_one_record_is_left() -> None:
+    for die_at in range(1, 60):
+        world = MeasuredWorld().close()
+        counter = Counter(die_at=die_at, after=True)
+        with contextlib.suppress(CrashError):
+            world.finalize(counter=counter)
+        world.clock.advance(3600)
+        world.finalize(name="second")
+
+        records = [key for key in world.work.objects if key.startswith(contract.HISTORY_PREFIX)]
+        assert len(records) == 1
+        if counter.calls < die_at:
+            break
