@@ -133,4 +133,6 @@ def _is_intrinsic(value: Any) -> bool:
 def _same(wanted: Any, found: Any) -> bool:
     if isinstance(wanted, bool) or isinstance(found, bool):
         return str(wanted).lower() == str(found).lower()
+    if isinstance(wanted, int | float) and isinstance(found, int | float):
+        return wanted == found
     return str(wanted) == str(found)

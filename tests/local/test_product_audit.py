@@ -22,4 +22,7 @@ def test_the_audit_looks_at_what_the_promise_rests_on(deployed: TestAccount) -> 
         "AWS::Batch::JobQueue.JobStateTimeLimitActions",
         "AWS::Events::Rule.Targets",
         "AWS::Lambda::Function.Environment",
+        "AWS::FIS::ExperimentTemplate.StopConditions",
+        "AWS::FIS::ExperimentTemplate.Targets",
+        "AWS::CloudWatch::Alarm.Dimensions",
     } <= found.checked
