@@ -34,6 +34,7 @@ from spotproof.worker.assembly import WorkerAssembly
 from spotproof.worker.options import parse_options
 from spotproof.worker.planning import RunRequest, choose_output_uri, choose_patience_s, choose_run_id
 from spotproof.worker.registry import JobFunction, find_job
+from spotproof.worker.shard_gauge import ProcessGauge
 
 logger = logging.getLogger("spotproof.worker")
 
@@ -108,6 +109,7 @@ def _assemble(
         clients=clients,
         metadata=InstanceMetadata(transport=HttpMetadataTransport(base_url=settings.imds_url), clock=clock),
         sigterm=sigterm,
+        gauge=ProcessGauge(),
         make_objects=make_objects,
     )
 
@@ -141,6 +143,7 @@ def request_of(arguments: argparse.Namespace, settings: WorkerSettings) -> RunRe
         queue=settings.batch.queue,
         job_definition=settings.job_definition,
         batch_job_id=settings.batch.job_id,
+        workers=settings.batch.array_size,
         planner_patience_s=choose_patience_s(settings.batch.array_index),
     )
 

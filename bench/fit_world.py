@@ -15,6 +15,7 @@ from typing import IO, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from simulation.fixed_gauge import FixedGauge
 from simulation.kernel.process import Process
 from simulation.kernel.scheduler import Scheduler, microseconds
 from spotproof.checkpoints import estimate, gather
@@ -46,6 +47,7 @@ from spotproof.leases.model import (
     Shard,
 )
 from spotproof.retries import Retrier
+from spotproof.shards.model import PlannedShard
 from spotproof.worker.checkpointing import Checkpointing
 from spotproof.worker.ledger import LedgerBook
 from spotproof.worker.outcome import ShardOutcome
@@ -297,6 +299,8 @@ class FitWorld:
         outcome = ShardRun(
             lease=lease,
             run=self.run,
+            planned=PlannedShard(index=0, label="", parts=(), size_bytes=0),
+            gauge=FixedGauge(),
             function=self._job(process),
             handle=self._handle(process),
             sink=NoOutput(),

@@ -9,6 +9,7 @@ from batch_jobs.worker_main import exit_code_of, parse_arguments, request_of, ru
 from simulation.cloud.batch_job import SimJob
 from simulation.cloud.imds import SimMetadata
 from simulation.cloud.instance import SimInstance
+from simulation.fixed_gauge import FixedGauge
 from simulation.gate import Gate, GatedClients
 from simulation.kernel.process import Process
 from simulation.workload import DATA_BUCKET, WORK_BUCKET
@@ -72,6 +73,7 @@ class Container:
             clients=GatedClients(self.gate, process, self.services),
             metadata=InstanceMetadata(transport=self.metadata(process, instance), clock=process.clock),
             sigterm=sigterm,
+            gauge=FixedGauge(),
             tick_s=TICK_S,
             in_parts=self.in_parts,
             in_portions=self.in_portions,

@@ -111,6 +111,7 @@ class BatchSettings:
     compute_environment: str
     vcpus: float
     memory_mib: int = 0  # 0 = unknown
+    array_size: int = 1  # how many workers were submitted together
 
     @property
     def parent_job_id(self) -> str:
@@ -126,6 +127,7 @@ class BatchSettings:
             compute_environment=env.get("AWS_BATCH_CE_NAME", ""),
             vcpus=positive_float(env, "SPOTPROOF_VCPUS", 1.0),
             memory_mib=int(positive_float(env, "SPOTPROOF_MEMORY_MIB", 0)),
+            array_size=int(positive_float(env, "AWS_BATCH_JOB_ARRAY_SIZE", 1)),
         )
 
 

@@ -12,6 +12,7 @@ from spotproof.checkpoints.store import ObjectStore
 from spotproof.interruptions.imds import ROOT
 from spotproof.leases.model import Host, Lease, Run
 from spotproof.settings import AwsSettings, BatchSettings, WorkerSettings
+from spotproof.shards.model import PlannedShard
 from spotproof.shards.plan_file import PlanReader
 from spotproof.worker.assembly import WorkerAssembly
 from spotproof.worker.checkpointing import Checkpointing
@@ -140,6 +141,8 @@ class ModelWorker(WorkerAssembly):
         return CountedShardRun(
             lease=lease,
             run=run,
+            planned=PlannedShard(index=lease.index, label="", parts=(), size_bytes=0),
+            gauge=self.gauge,
             function=self.function,
             handle=cast(Any, handle),
             sink=ModelSink(process=self.process, lease=lease, s3_s=shared.s3_s),

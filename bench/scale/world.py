@@ -16,6 +16,7 @@ from bench.scale.scenario import Scenario
 from bench.scale.shard_work import Saves, model_job
 from bench.scale.table import ScaleTable
 from bench.scale.worker import ModelMetadata, ModelWorker, Surroundings, settings_of
+from simulation.fixed_gauge import FixedGauge
 from simulation.kernel.process import EPOCH, Process
 from simulation.kernel.scheduler import MICROSECONDS, Scheduler
 from spotproof.clients import AwsClients
@@ -163,6 +164,7 @@ class World:
             clients=cast(AwsClients, clients),
             metadata=cast(InstanceMetadata, ModelMetadata(instance.instance_id)),
             sigterm=SigtermSource(clock=process.clock, window_s=30.0),
+            gauge=FixedGauge(),
             process=process,
             surroundings=self._surroundings,
         )  # fmt: skip

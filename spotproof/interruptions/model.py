@@ -11,11 +11,13 @@ class SignalKind(StrEnum):
     NOTICE = "notice"  # the host will be reclaimed at the deadline
     TERMINATE = "terminate"  # SIGTERM: the container will be killed at the deadline
     CANCEL = "cancel"  # the run was cancelled
+    PAUSE = "pause"  # the run was paused
+    RETIRE = "retire"  # one worker too many: take no other shard
 
     @property
     def hard(self) -> bool:
         """Whether the worker must let go of its shard."""
-        return self is not SignalKind.REBALANCE
+        return self not in (SignalKind.REBALANCE, SignalKind.RETIRE)
 
 
 class Channel(StrEnum):

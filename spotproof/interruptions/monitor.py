@@ -63,6 +63,10 @@ class Monitor:
         live = [s for s in hints if s.expires_at and s.expires_at > now]
         return max(live, key=lambda s: s.expires_at or now, default=None)
 
+    def retired(self) -> Signal | None:
+        """Whether this worker should leave when its shard is done, and who said so."""
+        return next((signal for signal in list(self._seen.values()) if signal.kind is SignalKind.RETIRE), None)
+
     def offer(self, signal: Signal) -> None:
         """Take in a signal that was pushed, such as a flag in a heartbeat's answer."""
         key = (signal.channel, signal.kind)

@@ -259,6 +259,11 @@ class StopKind(StrEnum):
     PAUSED = "paused"  # the run was paused: save, hand the shard back, leave
     RETIRED = "retired"  # a surplus worker: finish the shard in hand, take no other; gives way to every other kind
 
+    @property
+    def interrupts(self) -> bool:
+        """Whether the host is taken, rather than somebody wants the worker to leave."""
+        return self in (StopKind.NOTICE, StopKind.TERMINATED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:

@@ -23,7 +23,7 @@ from spotproof.interruptions.monitor import TICK_S, Monitor
 from spotproof.interruptions.sigterm import SigtermSource
 from spotproof.interruptions.stop_file import StopFileReader
 from spotproof.leases.dynamodb import DynamoDBLeaseStore
-from spotproof.leases.model import CapacityClass, Host, Lease, Run, Session, SessionId, SessionState
+from spotproof.leases.model import CapacityClass, Host, Lease, Run, RunState, Session, SessionId, SessionState
 from spotproof.leases.sizing import session_bucket
 from spotproof.retries import Retrier
 from spotproof.settings import WorkerSettings
@@ -39,9 +39,10 @@ from spotproof.worker.loop import WorkerLoop
 from spotproof.worker.planning import RunJoiner, RunRequest
 from spotproof.worker.registry import JobFunction
 from spotproof.worker.session import WorkerSession
+from spotproof.worker.shard_gauge import ShardGauge
 from spotproof.worker.shard_handle import ShardHandle
+from spotproof.worker.shard_requests import ShardRequests
 from spotproof.worker.shard_run import ShardRun
-from spotproof.worker.shard_usage import ShardUsage
 from spotproof.worker.sink import ShardSink
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class WorkerAssembly:
     clients: AwsClients
     metadata: InstanceMetadata
     sigterm: SigtermSource  # installed by the caller
+    gauge: ShardGauge
     tick_s: float = TICK_S
     in_parts: PartSizes = DEFAULT_SIZES  # from which size on output files are written and copied in parts
     in_portions: EngineSizes = DEFAULT_PORTIONS  # in which checkpoints travel
@@ -94,7 +96,7 @@ class WorkerAssembly:
         self.bound |= {"zone": host.zone, "lifecycle": host.lifecycle}
         logger.info(events.WORKER_STARTED, extra={"shard_by": self.request.shard_by, "input": self.request.input_uri})
         run = self._joiner().join(self.request)
-        if run.state.ended:
+        if run.state.ended or run.state is RunState.PAUSED:
             logger.info(events.WORKER_FINISHED, extra={"exit_code": 0, "reason": f"run is {run.state}"})
             return contract.EXIT_DONE
         plan = self._plan_reader(run)
@@ -208,7 +210,7 @@ class WorkerAssembly:
             ledger=self.ledger,
             clock=self.clock,
             rng=self.rng,
-            usage=ShardUsage(self.store.usage),
+            requests=ShardRequests(self.store.usage),
             run_shard=lambda lease: self._shard_run(lease, run, plan, session, monitor).execute(),
         )
 
@@ -253,6 +255,8 @@ class WorkerAssembly:
         return ShardRun(
             lease=lease,
             run=run,
+            planned=planned,
+            gauge=self.gauge,
             function=self.function,
             handle=handle,
             sink=sink,

@@ -29,6 +29,7 @@ def decide_idle(
     run: Run,
     stop: Signal | None,
     hint: Signal | None,
+    retired: Signal | None = None,
     now: datetime,
     empty_looks: int,
     jitter: float,
@@ -41,6 +42,7 @@ def decide_idle(
         run: as read after the look.
         stop: the hard signal on this worker, if any.
         hint: a live rebalance recommendation; no lease was sought because of it.
+        retired: somebody found this worker to be one too many; no lease was sought because of it.
         now: aware UTC.
         empty_looks: how many looks in a row found nothing, from 1.
         jitter: 0 to 1, spreads the looks of many workers.
@@ -54,9 +56,14 @@ def decide_idle(
     if stop is not None:
         if stop.kind is SignalKind.CANCEL:
             return IdleDecision(action=IdleAction.LEAVE_DONE, reason="the run was cancelled")
+        if stop.kind is SignalKind.PAUSE and run.state is RunState.PAUSED:
+            return IdleDecision(action=IdleAction.LEAVE_DONE, reason="the run was paused")
+        # A run that goes on again needs those that were on their way out: Batch tries them again.
         return IdleDecision(action=IdleAction.LEAVE_INTERRUPTED, reason=f"{stop.kind} by {stop.channel}")
     if run.state is RunState.PAUSED:
         return IdleDecision(action=IdleAction.LEAVE_DONE, reason="run is PAUSED")
+    if retired is not None:
+        return IdleDecision(action=IdleAction.LEAVE_DONE, reason="retired: the run has workers enough without this one")
     if not caring and run.carer is not None and len(run.exhausted) == run.stripes and idle_s >= SPARE_S:
         return IdleDecision(action=IdleAction.LEAVE_DONE, reason=f"spare: nothing to lease for {idle_s:.0f} s")
     times = 1.0 if caring else min(BACKOFF_MAX, 2.0 ** (empty_looks - 1))

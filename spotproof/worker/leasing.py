@@ -22,7 +22,7 @@ def stripe_order(session_id: SessionId, stripes: int) -> list[int]:
 
 
 def classes_for(lifecycle: str) -> tuple[CapacityClass, ...]:
-    """Which shards a worker may take: an on-demand worker its own class first, a spot worker only spot's."""
+    """Which shards a worker looks for: an on-demand worker its own class first, a spot worker only spot's."""
     if lifecycle == CapacityClass.ON_DEMAND:
         return (CapacityClass.ON_DEMAND, CapacityClass.SPOT)
     return (CapacityClass.SPOT,)
@@ -65,22 +65,41 @@ class LeaseFinder:
         """A new lease, or None when nothing is claimable now or a stop is on record.
 
         Args:
-            eager: take a requeued shard however young it is; for one worker at a time.
+            eager: take a requeued shard however young it is, and one that waits in vain for an on-demand worker; for
+                one worker at a time.
 
         Raises:
             SessionLostError: our session was fenced.
         """
-        return self._requeued(eager) or self._fresh()
+        return self._requeued(eager) or self._fresh() or (self._left_waiting() if eager else None)
 
     def _requeued(self, eager: bool) -> Lease | None:
         for capacity_class in self._classes:
             found = self._store.candidates(self._run, capacity_class, limit=CANDIDATES_READ)
-            for candidate in self._rng.sample(found, min(CANDIDATES_TRIED, len(found))):
-                if not eager and not self._is_ours_to_try(candidate):
-                    continue
-                lease = self._claim_requeued(candidate)
-                if lease is not None:
-                    return lease
+            lease = self._claim_one_of(found, eager=eager)
+            if lease is not None:
+                return lease
+        return None
+
+    def _left_waiting(self) -> Lease | None:
+        """A shard that was left to on-demand workers, none of which came: no shard waits for ever.
+
+        Looked for when there is nothing else, by one idle worker: an undisturbed shard costs no read more.
+        """
+        if CapacityClass.ON_DEMAND in self._classes:
+            return None
+        found = self._store.candidates(self._run, CapacityClass.ON_DEMAND, limit=CANDIDATES_READ)
+        patience_ms = self._run.options.fallback_after_s * 1000
+        now = to_epoch_ms(self._clock.now())
+        return self._claim_one_of([each for each in found if now - each.claimable_at >= patience_ms], eager=True)
+
+    def _claim_one_of(self, found: list[Candidate], *, eager: bool) -> Lease | None:
+        for candidate in self._rng.sample(found, min(CANDIDATES_TRIED, len(found))):
+            if not eager and not self._is_ours_to_try(candidate):
+                continue
+            lease = self._claim_requeued(candidate)
+            if lease is not None:
+                return lease
         return None
 
     def _is_ours_to_try(self, candidate: Candidate) -> bool:

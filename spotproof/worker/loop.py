@@ -19,7 +19,7 @@ from spotproof.worker.leasing import LeaseFinder
 from spotproof.worker.ledger import LedgerBook, Spent
 from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.session import WorkerSession
-from spotproof.worker.shard_usage import ShardUsage
+from spotproof.worker.shard_requests import ShardRequests
 
 logger = logging.getLogger(__name__)
 OWN_LOOK_EVERY: Final = 10  # looks for work that found nothing
@@ -38,7 +38,7 @@ class WorkerLoop:
     ledger: LedgerBook
     clock: Clock
     rng: random.Random
-    usage: ShardUsage
+    requests: ShardRequests
     run_shard: Callable[[Lease], ShardOutcome]
 
     def work(self) -> int:
@@ -51,7 +51,7 @@ class WorkerLoop:
                     empty_looks = 0
                     with self.ledger.span(Spent.WORK):  # whatever of it is neither saving nor restoring
                         outcome = self.run_shard(lease)
-                    self.usage.report(lease, outcome)
+                    self.requests.report(lease, outcome)
                     if outcome is ShardOutcome.UNFIT:
                         return self._leave(contract.EXIT_INTERRUPTED, "out of memory or disk: a new container has both")
                     if outcome is ShardOutcome.LOST:
@@ -70,9 +70,10 @@ class WorkerLoop:
     def _look(self) -> Lease | None:
         if self.session.lost:
             raise SessionLostError("this session is over")
-        if self.monitor.stop() is not None or self.monitor.hint() is not None:
+        told = (self.monitor.stop(), self.monitor.hint(), self.monitor.retired())
+        if any(signal is not None for signal in told):
             return None
-        self.usage.begin()
+        self.requests.begin()
         with self.ledger.span(Spent.IDLE):
             return self.finder.next_lease(eager=self.caretaker.caring)
 
@@ -80,14 +81,15 @@ class WorkerLoop:
         with self.ledger.span(Spent.IDLE):
             if empty_looks % OWN_LOOK_EVERY == 0:
                 self._check_own_shard()
-            stop = self.monitor.stop()
-            # A dying host has no time to care for others.
-            dying = stop is not None and stop.kind is not SignalKind.CANCEL
-            self.run = (self.store.get_run(self.run.run_id) or self.run) if dying else self.caretaker.care(self.run)
+            stop, retired = self.monitor.stop(), self.monitor.retired()
+            # A dying host has no time to care for others, and who leaves soon would only keep others from it.
+            leaving = retired is not None or (stop is not None and stop.kind is not SignalKind.CANCEL)
+            self.run = (self.store.get_run(self.run.run_id) or self.run) if leaving else self.caretaker.care(self.run)
             decision = decide_idle(
                 run=self.run,
                 stop=stop,
                 hint=self.monitor.hint(),
+                retired=retired,
                 now=self.clock.now(),
                 empty_looks=empty_looks,
                 jitter=self.rng.random(),

@@ -43,6 +43,7 @@ class RunRequest:
     queue: str
     job_definition: str
     batch_job_id: str = ""  # of the worker that asks; empty outside Batch
+    workers: int = 1  # how many were submitted with it
     planner_patience_s: float = 0.0  # how long to wait for another worker's plan before making one
 
     @property
@@ -163,6 +164,7 @@ class RunJoiner:
             batch_queue=request.queue or None,
             batch_job_definition=request.job_definition or None,
             batch_job_id=request.batch_job_id or None,
+            workers=request.workers,
         )
 
 

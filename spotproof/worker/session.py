@@ -19,6 +19,8 @@ _SIGNAL_OF_STOP = {
     StopKind.NOTICE: SignalKind.NOTICE,
     StopKind.TERMINATED: SignalKind.TERMINATE,
     StopKind.CANCELLED: SignalKind.CANCEL,
+    StopKind.PAUSED: SignalKind.PAUSE,
+    StopKind.RETIRED: SignalKind.RETIRE,
 }
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import GeneratorType
 from typing import Any, Protocol, TypeVar
@@ -24,14 +24,17 @@ from spotproof.errors import (
     SessionLostError,
     UserCodeError,
 )
+from spotproof.interruptions.model import Signal, SignalKind
 from spotproof.interruptions.monitor import Monitor
 from spotproof.leases.model import Lease, OutputPointer, Run, ShardState
 from spotproof.leases.store import LeaseStore
+from spotproof.shards.model import PlannedShard
 from spotproof.worker.checkpointing import Checkpointing, StopAction
 from spotproof.worker.ledger import LedgerBook, Spent
 from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.registry import JobFunction
 from spotproof.worker.session import WorkerSession
+from spotproof.worker.shard_gauge import ShardGauge, usage_of
 from spotproof.worker.shard_handle import ShardHandle
 from spotproof.worker.stopped import WorkerStopped
 from spotproof.worker.user_errors import Failure, classify_failure, retry_after_s
@@ -62,7 +65,15 @@ class OutputSink(Protocol):
 
 
 class LetGoError(Exception):
-    """A stop ended our work on the shard; what could be saved is saved."""
+    """A stop ended our work on the shard; what could be saved is saved.
+
+    Attributes:
+        interrupted: the host is going; else the run was paused, which says nothing about the shard or its host.
+    """
+
+    def __init__(self, stop: Signal) -> None:
+        super().__init__(f"{stop.kind} by {stop.channel}")
+        self.interrupted = stop.kind is not SignalKind.PAUSE
 
 
 @dataclass
@@ -71,6 +82,8 @@ class ShardRun:
 
     lease: Lease
     run: Run
+    planned: PlannedShard
+    gauge: ShardGauge
     function: JobFunction
     handle: ShardHandle
     sink: OutputSink
@@ -81,6 +94,7 @@ class ShardRun:
     monitor: Monitor
     ledger: LedgerBook
     clock: Clock
+    _work_before_s: float = field(default=0.0, init=False)
 
     def execute(self) -> ShardOutcome:
         """Run the function on the shard and commit its output, or hand the shard back with its progress.
@@ -90,10 +104,12 @@ class ShardRun:
             AwsAccessError, AwsMissingError: the worker itself can't go on; the shard is handed back.
         """
         self._log(events.SHARD_LEASED, failures=self.lease.failures, interruptions=self.lease.interruptions)
+        self.gauge.begin()
+        self._work_before_s = self.ledger.seconds(Spent.WORK)
         try:
             return self._attempt()
         except LetGoError as stop:
-            return self._release(interrupted=True, reason=str(stop))
+            return self._release(interrupted=stop.interrupted, reason=str(stop))
         except UserCodeError as error:
             return self._fail(classify_failure(error.__cause__ or error))
         except (ScratchFullError, MemoryError) as error:  # as early as when the saved state is too big for this host
@@ -171,7 +187,7 @@ class ShardRun:
             state, stop, fraction_done=done, output_started=started, wrapped_up=self.handle.ready_to_leave
         )
         if action is StopAction.LET_GO:
-            raise LetGoError(f"{stop.kind} by {stop.channel}")
+            raise LetGoError(stop)
 
     def _must_look_up(self) -> bool:
         return self.session.lost or self.monitor.stop() is not None
@@ -183,7 +199,10 @@ class ShardRun:
     def _commit(self, value: Any) -> ShardOutcome:
         self.checkpointing.cancel()
         pointer = self.sink.stage(value)
-        self.store.commit(self.lease, pointer)
+        usage = usage_of(
+            planned=self.planned, use=self.gauge.read(), worked_ms=self._worked_ms, session=self.lease.owner
+        )
+        self.store.commit(self.lease, pointer, usage=usage)
         self._log(
             events.SHARD_COMMITTED,
             size_bytes=pointer.size_bytes,
@@ -206,7 +225,7 @@ class ShardRun:
         lost_s = self.checkpointing.at_risk_s
         self.ledger.move(lost_s, source=Spent.WORK, target=Spent.REDONE)
         try:
-            self.store.release(self.lease, interrupted=interrupted)
+            self.store.release(self.lease, interrupted=interrupted, worked_ms=self._worked_ms)
         except (LeaseLostError, SessionLostError) as error:
             return self._lose(error)
         except AwsError as error:
@@ -225,7 +244,13 @@ class ShardRun:
         retry_at = self.clock.now() + timedelta(seconds=retry_after_s(self.lease.failures + 1))
         error = f"{failure.kind}: {failure.text}"
         try:
-            row = self.store.fail(self.lease, error=error, retry_at=to_epoch_ms(retry_at), failures_max=failures_max)
+            row = self.store.fail(
+                self.lease,
+                error=error,
+                retry_at=to_epoch_ms(retry_at),
+                failures_max=failures_max,
+                worked_ms=self._worked_ms,
+            )
         except LeaseLostError as lost:
             return self._lose(lost)
         quarantined = row.state is ShardState.QUARANTINED
@@ -238,6 +263,11 @@ class ShardRun:
         if failure.kind.spoils_worker:
             return ShardOutcome.UNFIT
         return ShardOutcome.QUARANTINED if quarantined else ShardOutcome.FAILED
+
+    @property
+    def _worked_ms(self) -> int:
+        """The job's own work under this lease; what was lost is taken out of it first."""
+        return max(0, round((self.ledger.seconds(Spent.WORK) - self._work_before_s) * 1000))
 
     def _lose(self, error: Exception) -> ShardOutcome:
         self.checkpointing.take_note()

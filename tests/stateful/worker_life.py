@@ -14,8 +14,9 @@ from spotproof.errors import AwsUnavailableError
 from spotproof.interruptions.model import Channel, Signal, SignalKind
 from spotproof.interruptions.monitor import Monitor
 from spotproof.leases.dynamodb import DynamoDBLeaseStore
-from spotproof.leases.model import Candidate, CheckpointPointer, Lease, OutputPointer, RequeueCause, Run
+from spotproof.leases.model import Candidate, CheckpointPointer, Lease, OutputPointer, RequeueCause, Run, ShardUsage
 from spotproof.retries import Retrier
+from spotproof.shards.model import PlannedShard
 from spotproof.worker.checkpointing import Checkpointing
 from spotproof.worker.ledger import LedgerBook
 from spotproof.worker.outcome import ShardOutcome
@@ -23,6 +24,7 @@ from spotproof.worker.session import WorkerSession
 from spotproof.worker.shard_handle import ShardHandle
 from spotproof.worker.shard_run import ShardRun
 from tests.fakes.clock import FakeClock
+from tests.fakes.gauge import FixedGauge
 from tests.fakes.ids import CountingIds
 from tests.fakes.spawner import HeldSpawner
 from tests.stateful.checkpoint_bucket import FaultyBucket
@@ -99,13 +101,13 @@ class BrittleStore(DynamoDBLeaseStore):
         super().record_checkpoint(lease, pointer)
         self.acknowledged += 1
 
-    def commit(self, lease: Lease, output: OutputPointer) -> None:
+    def commit(self, lease: Lease, output: OutputPointer, *, usage: ShardUsage | None = None) -> None:
         self._check("commit")
-        super().commit(lease, output)
+        super().commit(lease, output, usage=usage)
 
-    def release(self, lease: Lease, *, interrupted: bool) -> None:
+    def release(self, lease: Lease, *, interrupted: bool, worked_ms: int = 0) -> None:
         self._check("release")
-        super().release(lease, interrupted=interrupted)
+        super().release(lease, interrupted=interrupted, worked_ms=worked_ms)
 
     def _check(self, what: str) -> None:
         if what in self.down:
@@ -222,6 +224,8 @@ class WorkerLife:
         return ShardRun(
             lease=lease,
             run=self._run,
+            planned=PlannedShard(index=lease.index, label="s", parts=(), size_bytes=0),
+            gauge=FixedGauge(),
             function=lambda shard, state: self._job(lease, script, state),
             handle=ShardHandle(
                 index=lease.index,

@@ -20,7 +20,7 @@ from spotproof.worker.ledger import LedgerBook
 from spotproof.worker.loop import WorkerLoop
 from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.session import WorkerSession
-from spotproof.worker.shard_usage import ShardUsage
+from spotproof.worker.shard_requests import ShardRequests
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import HOUR, NOON, a_run, a_session, an_output, leased
 from tests.fakes.spawner import HeldSpawner
@@ -89,7 +89,7 @@ class World:
             ledger=self.ledger,
             clock=self.clock,
             rng=random.Random(1),
-            usage=ShardUsage(self.store.usage),
+            requests=ShardRequests(self.store.usage),
             run_shard=self.commit,
         )
 

@@ -30,6 +30,7 @@ from spotproof.leases.model import (
 )
 from spotproof.leases.requeue import Requeuer
 from spotproof.retries import Retrier
+from spotproof.shards.model import InputPart, ObjectPin, PlannedShard
 from spotproof.worker.checkpointing import Checkpointing
 from spotproof.worker.ledger import LedgerBook, Spent
 from spotproof.worker.outcome import ShardOutcome
@@ -38,6 +39,7 @@ from spotproof.worker.session import WorkerSession
 from spotproof.worker.shard_handle import ShardHandle
 from spotproof.worker.shard_run import ShardRun
 from tests.fakes.clock import FakeClock
+from tests.fakes.gauge import FixedGauge
 from tests.fakes.ids import CountingIds
 from tests.fakes.leases import a_run, a_session
 from tests.fakes.spawner import HeldSpawner
@@ -50,6 +52,10 @@ RUN = a_run(
     session_buckets=1,
     options=RunOptions(ttl_s=90, heartbeat_s=30, checkpoint_interval_s=3, failures_max=2),
 )
+
+
+PIN = ObjectPin(bucket="data", key="in", etag='"1"', size_bytes=1000)
+PLANNED = PlannedShard(index=0, label="in", parts=(InputPart(pin=PIN, start=0, stop=1000),), size_bytes=1000)
 
 
 class CountingReader:
@@ -106,6 +112,7 @@ class World:
         self.objects = InMemoryObjectStore()
         self.ids = CountingIds()
         self.output = KeptOutput()
+        self.gauge = FixedGauge()
         self.reader = CountingReader()
         self.workers = 0
         self.spawner: Spawner = InlineSpawner()  # of saves
@@ -153,6 +160,8 @@ class World:
         return ShardRun(
             lease=lease,
             run=RUN,
+            planned=PLANNED,
+            gauge=self.gauge,
             function=function,
             handle=ShardHandle(
                 index=0,
@@ -344,7 +353,7 @@ def test_a_shard_that_could_not_be_handed_back_ends_its_session_and_is_rescued(
     world.reader.error = AwsUnavailableError("S3 503")
     worker = world.worker(world.job())
 
-    def refuse(lease: Lease, *, interrupted: bool) -> None:
+    def refuse(lease: Lease, *, interrupted: bool, worked_ms: int) -> None:
         raise AwsUnavailableError("DynamoDB 503")
 
     monkeypatch.setattr(world.store, "release", refuse)

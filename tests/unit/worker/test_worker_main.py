@@ -37,6 +37,7 @@ from spotproof.settings import WorkerSettings
 from spotproof.worker.assembly import WorkerAssembly
 from spotproof.worker.planning import RunRequest
 from tests.fakes.clock import FakeClock
+from tests.fakes.gauge import FixedGauge
 from tests.fakes.imds import ScriptedTransport
 from tests.fakes.spawner import HeldSpawner
 from tests.fakes.table import create_table
@@ -304,6 +305,7 @@ def assembled(*, shard_by: str = "objects", **ports: Any) -> WorkerAssembly:
         "clients": Clients(settings.aws),
         "metadata": InstanceMetadata(transport=facts, clock=clock),
         "sigterm": SigtermSource(clock=clock, window_s=settings.stop_grace_s),
+        "gauge": FixedGauge(),
     }
     return WorkerAssembly(**{**chosen, **ports})
 

@@ -11,7 +11,7 @@ from spotproof.worker.outcome import ShardOutcome
 logger = logging.getLogger(__name__)
 
 
-class ShardUsage:
+class ShardRequests:
     """Reads the store's meter around each shard. Idle looks and heartbeats belong to the session, not to a shard."""
 
     def __init__(self, read: Callable[[], Usage]) -> None:

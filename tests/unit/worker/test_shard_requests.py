@@ -8,7 +8,7 @@ from spotproof import events
 from spotproof.leases.model import Lease, RunId, SessionId
 from spotproof.leases.table import Usage
 from spotproof.worker.outcome import ShardOutcome
-from spotproof.worker.shard_usage import ShardUsage
+from spotproof.worker.shard_requests import ShardRequests
 
 LEASE = Lease(
     run_id=RunId("r"), index=4, stripe=0, owner=SessionId("s"), fencing_token=3, checkpoint=None, failures=0,
@@ -21,7 +21,7 @@ def test_only_requests_since_the_look_that_found_the_shard_are_its_own(caplog: p
         Usage(requests=requests, refused=0, write_units=writes, read_units=reads)
         for requests, writes, reads in ((2, 2.0, 0.5), (40, 3.0, 20.0), (45, 7.0, 20.5))
     )
-    usage = ShardUsage(lambda: next(readings))
+    usage = ShardRequests(lambda: next(readings))
 
     usage.begin()
     with caplog.at_level(logging.INFO, logger="spotproof"):
