@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from demo.lease_history import LeaseLife, next_lease
 from demo.schedule import Kind, Step
 from demo.snapshot import Working
 from spotproof import events
+from spotproof_cli.game_day.lease_lives import LeaseLife, next_lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

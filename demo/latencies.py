@@ -1,39 +1,15 @@
 """How fast each channel told the workers, from the moment the notice was given."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from demo.hits import Hit
-from demo.lease_history import LeaseLife, next_lease
-from demo.logbook import LogEntry
 from demo.schedule import Kind
 from spotproof import events
+from spotproof_cli.game_day.lease_lives import LeaseLife, next_lease
+from spotproof_cli.game_day.log_entries import LogEntry
 
 STOP_FILE_WRITTEN: Final = "stop-file in S3"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """A few numbers about a set of durations, seconds."""
-
-    count: int
-    p50_s: float
-    p95_s: float
-    max_s: float
-
-
-def spread(durations_s: Sequence[float]) -> Spread | None:
-    """Nearest-rank percentiles; None for no durations."""
-    if not durations_s:
-        return None
-    ordered = sorted(durations_s)
-    return Spread(count=len(ordered), p50_s=_rank(ordered, 0.50), p95_s=_rank(ordered, 0.95), max_s=ordered[-1])
-
-
-def _rank(ordered: Sequence[float], share: float) -> float:
-    position = -(-len(ordered) * round(share * 100) // 100)  # ceiling
-    return ordered[max(0, position - 1)]
 
 
 def channel_latencies(hits: Sequence[Hit], entries: Sequence[LogEntry]) -> Mapping[str, Sequence[float]]:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from demo.logbook import LogEntry
 from spotproof import events
 from spotproof.worker.outcome import ShardOutcome
+from spotproof_cli.game_day.log_entries import LogEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

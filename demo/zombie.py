@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from demo.hits import Hit
-from demo.logbook import LogEntry
 from demo.schedule import Kind
 from demo.snapshot import Working
 from spotproof import contract, events
 from spotproof.errors import LeaseLostError
 from spotproof.leases.model import Lease, OutputPointer, Run
 from spotproof.leases.store import LeaseStore
+from spotproof_cli.game_day.log_entries import LogEntry
 
 _REFUSALS: Final = (events.COMMIT_FENCED, events.LEASE_LOST, events.SESSION_LOST)
 

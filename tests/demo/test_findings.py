@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from demo.hits import Hit, aftermath, aftermaths_by_kind
-from demo.latencies import STOP_FILE_WRITTEN, channel_latencies, release_to_lease, spread
-from demo.lease_history import lease_lives, longest_step_s, next_lease
-from demo.logbook import LogEntry, in_order, parse_line
+from demo.latencies import STOP_FILE_WRITTEN, channel_latencies, release_to_lease
 from demo.schedule import Kind, Step
 from demo.snapshot import Working
 from spotproof import events
 from spotproof.leases.model import SessionId
+from spotproof_cli.game_day.lease_lives import lease_lives, longest_step_s, next_lease
+from spotproof_cli.game_day.log_entries import LogEntry, in_order, parse_line
+from spotproof_cli.game_day.spread import spread
 
 
 def entry(at: float, event: str, **fields: Any) -> LogEntry:

@@ -6,8 +6,6 @@ import pytest
 from rich.console import Console
 
 from demo.hits import Aftermath, Hit
-from demo.latencies import Spread
-from demo.logbook import LogEntry
 from demo.main import read_manifest
 from demo.report import Report, Story
 from demo.runs import SHARDINGS, RunSpec
@@ -15,11 +13,13 @@ from demo.schedule import Delivery, Kind, Step
 from demo.shard_usage import ShardUsageSummary, summarize_usage
 from demo.snapshot import Working
 from demo.summary import page, show
-from demo.verdicts import Verdict
 from spotproof import events
 from spotproof.leases.model import RunId, SessionId
 from spotproof.shards.spec import parse_shard_by
 from spotproof.worker.options import parse_options
+from spotproof_cli.game_day.log_entries import LogEntry
+from spotproof_cli.game_day.spread import Spread
+from spotproof_cli.game_day.verdicts import Verdict
 
 USAGE = ShardUsageSummary(shards=2, requests_mean=6.0, requests_max=7.0, write_units_mean=5.0, write_units_max=6.0)
 VICTIM = Working(

@@ -5,22 +5,20 @@ from dataclasses import replace
 import pytest
 
 from demo.hits import Aftermath, Hit
-from demo.latencies import spread
 from demo.schedule import Delivery, Kind, Step, plan_steps
 from demo.statistics import DelayStatistics
 from demo.verdicts import (
-    Verdict,
     all_carried_out,
-    committed_once,
     count_within,
     equals_reference,
     manifest_fits,
     redone_within,
     same_bytes,
-    within_bar,
     zombie_refused,
 )
 from spotproof.leases.model import Run, RunId, RunOptions, RunState, Shard, ShardState
+from spotproof_cli.game_day.spread import spread
+from spotproof_cli.game_day.verdicts import Verdict, committed_once, within_bar
 
 RUN = Run(
     run_id=RunId("r"), state=RunState.COMPLETE, job="j", plan_key="p", plan_sha256="", parameters_sha256="",

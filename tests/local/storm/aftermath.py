@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from demo.lease_history import LeaseLife, lease_lives
-from demo.logbook import LogEntry
 from spotproof import events
+from spotproof_cli.game_day.lease_lives import LeaseLife, lease_lives
+from spotproof_cli.game_day.log_entries import LogEntry
 from tests.local.storm.ledger import Dealt
 from tests.local.storm.plan import Blow, Trouble
 from tests.local.storm.play import Played

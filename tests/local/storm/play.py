@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from demo.logbook import LogEntry
 from demo.outputs import RunOutput
 from demo.snapshot import Snapshot
 from demo.zombie import is_commit_refused
@@ -12,6 +11,7 @@ from localcloud.client import JobView
 from localcloud.clock import NOTICE_S
 from localcloud.errors import UsageError
 from spotproof.leases.model import Run, RunId, SessionState
+from spotproof_cli.game_day.log_entries import LogEntry
 from tests.local.storm import troubles
 from tests.local.storm.hands import Hands, is_alive, wake
 from tests.local.storm.ledger import HOLDING, TOLD, Dealt, Ledger, TroubleSeen

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from demo.deployment import SMALL_TYPES
-from demo.logbook import LogEntry, in_order, log_groups, parse_line
+from demo.logbook import log_groups
 from demo.outputs import RunOutput, read_output
 from demo.snapshot import Snapshot, take_snapshot
 from localcloud import daemon
@@ -24,6 +24,7 @@ from spotproof.clock import Clock
 from spotproof.leases.model import CapacityClass, Run, RunId
 from spotproof.settings import AwsSettings
 from spotproof_cli.deployment import Deployment, connect
+from spotproof_cli.game_day.log_entries import LogEntry, in_order, parse_line
 from spotproof_cli.target import Target
 from tests.local.storm.app import JOB
 from tests.local.synthesis import ROOT, SOURCES, synthesized_by

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from demo.logbook import LogEntry
 from spotproof import events
+from spotproof_cli.game_day.log_entries import LogEntry
 
 _ENDINGS: Final = frozenset(
     {
