@@ -206,6 +206,7 @@ def _compute_template() -> dict[str, Any]:
         "Spot": _environment("SPOT", 16),
         "OnDemand": _environment("EC2", 8),
         "SpotQueue": _queue("Spot"),
+        "OnDemandQueue": _queue("OnDemand"),
         "MixedQueue": _queue("Spot", "OnDemand"),
         "JobLogs": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 30}},
         "RuleDlq": {"Type": "AWS::SQS::Queue"},
@@ -269,7 +270,7 @@ def _compute_template() -> dict[str, Any]:
         zone = {"Fn::Sub": f"${{AWS::Region}}{letter.lower()}"}
         properties = {"VpcId": {"Ref": "Vpc"}, "CidrBlock": block, "AvailabilityZone": zone}
         resources[f"Subnet{letter}"] = {"Type": "AWS::EC2::Subnet", "Properties": properties}
-    outputs = ("SpotQueue", "MixedQueue", "Definition", "JobLogs", "RuleDlq", "FunctionDlq", "EveryDay")
+    outputs = ("SpotQueue", "OnDemandQueue", "MixedQueue", "Definition", "JobLogs", "RuleDlq", "FunctionDlq", "EveryDay")
     return {
         "Resources": resources,
         "Outputs": {name: {"Value": {"Ref": name}} for name in outputs}
