@@ -59,6 +59,12 @@ WORKER_CLASSIFIED: Final = "worker_classified"
 CONTROLLER_RAN: Final = "controller_ran"
 CONTROLLER_FAILED: Final = "controller_failed"  # with one run; the others were tended
 RUN_STUCK: Final = "run_stuck"  # work is left and nobody works on it
+CAPACITY_DECIDED: Final = "capacity_decided"  # on-demand workers for a run: added, retired or none, and why
+RUN_PAUSED: Final = "run_paused"  # it has cost its budget
+WORKERS_WAITING: Final = "workers_waiting"  # and why, in words a person can act on
+QUEUE_BLOCKED: Final = "queue_blocked"  # as Batch says
+POOL_OPENED: Final = "pool_opened"  # a Spot pool takes back host after host: nobody is sent there for a while
+POOL_CLOSED: Final = "pool_closed"  # it stayed quiet after a probe
 
 # --- metrics -------------------------------------------------------------------------------------------------------
 METRIC_INTERRUPTION_WARNINGS: Final = "InterruptionWarnings"
@@ -76,3 +82,9 @@ METRIC_CONTROLLER_HEARTBEAT: Final = "ControllerHeartbeat"
 METRIC_CONTROLLER_FAILURES: Final = "ControllerFailures"
 METRIC_ORPHANS_DELETED: Final = "OrphansDeleted"
 METRIC_RUN_COST_USD: Final = "RunCost"
+METRIC_ON_DEMAND_ADDED: Final = "OnDemandWorkersAdded"
+METRIC_ON_DEMAND_RETIRED: Final = "OnDemandWorkersRetired"
+METRIC_RUNS_PAUSED: Final = "RunsPaused"
+METRIC_WORKERS_WAITING: Final = "WorkersWaiting"  # for a host, in our queues
+METRIC_POOLS_OPEN: Final = "PoolsOpen"
+METRIC_QUEUES_BLOCKED: Final = "QueuesBlocked"

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from spotproof.capacity.situation import CapacityLimits, CapacitySituation
+from spotproof.capacity.situation import CapacityLimits, CapFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,17 +18,17 @@ class CapsDecision:
         return "; ".join(self.binding)
 
 
-def cap_on_demand(wanted: int, situation: CapacitySituation) -> CapsDecision:
+def cap_on_demand(wanted: int, facts: CapFacts) -> CapsDecision:
     """What the caps leave of `wanted` on-demand workers.
 
     A share above 0 allows one worker at least: half of a single worker would be none, and the run would starve in
     spite of what its submitter allowed. Where the price of a worker is not known, dollars per hour allow none more.
     """
-    limits = situation.limits
+    limits = facts.limits
     caps = [
-        (_by_share(wanted, limits, situation.workers_wanted), f"on_demand_share_max={limits.on_demand_share_max:g}"),
+        (_by_share(wanted, limits, facts.workers_wanted), f"on_demand_share_max={limits.on_demand_share_max:g}"),
         (_by_number(wanted, limits), f"on_demand_workers_max={limits.on_demand_workers_max}"),
-        (_by_price(wanted, situation), _price_words(situation)),
+        (_by_price(wanted, facts), _price_words(facts)),
     ]
     binding = tuple(f"{name} allows {allowed}" for allowed, name in caps if allowed < wanted)
     return CapsDecision(allowed=min(wanted, *(allowed for allowed, _ in caps)), binding=binding)
@@ -45,18 +45,18 @@ def _by_number(wanted: int, limits: CapacityLimits) -> int:
     return wanted if limits.on_demand_workers_max is None else limits.on_demand_workers_max
 
 
-def _by_price(wanted: int, situation: CapacitySituation) -> int:
-    most = situation.limits.usd_per_hour_max
+def _by_price(wanted: int, facts: CapFacts) -> int:
+    most = facts.limits.usd_per_hour_max
     if most is None:
         return wanted
-    each, now = situation.on_demand_usd_per_hour, situation.usd_per_hour
+    each, now = facts.on_demand_usd_per_hour, facts.usd_per_hour
     if not each or now is None:
-        return situation.on_demand.total
-    spot_only = max(0.0, now - each * situation.on_demand.alive)
+        return facts.on_demand.total
+    spot_only = max(0.0, now - each * facts.on_demand.alive)
     return max(0, math.floor((most - spot_only) / each + 1e-9))
 
 
-def _price_words(situation: CapacitySituation) -> str:
-    each = situation.on_demand_usd_per_hour
+def _price_words(facts: CapFacts) -> str:
+    each = facts.on_demand_usd_per_hour
     price = f"${each:.4f}/h each" if each else "price unknown"
-    return f"usd_per_hour_max={situation.limits.usd_per_hour_max} ({price})"
+    return f"usd_per_hour_max={facts.limits.usd_per_hour_max} ({price})"

@@ -101,7 +101,7 @@ def list_needs(situation: CapacitySituation, deadline: DeadlineDecision | None) 
 
 
 def _add(situation: CapacitySituation, need: Need, deadline: DeadlineDecision | None) -> FallbackDecision:
-    caps, have = cap_on_demand(need.workers, situation), situation.on_demand.total
+    caps, have = cap_on_demand(need.workers, situation.cap_facts), situation.on_demand.total
     count = max(0, caps.allowed - have)
     said = f"{need.reason}; {need.workers} on-demand workers wanted, {have} there or coming"
     if caps.binding:

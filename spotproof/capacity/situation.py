@@ -38,6 +38,17 @@ class Workforce:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CapFacts:
+    """What the caps on on-demand workers look at."""
+
+    limits: CapacityLimits
+    workers_wanted: int  # the run's width: workers it was submitted with
+    on_demand: Workforce
+    usd_per_hour: float | None = None  # of all workers alive; None = not known
+    on_demand_usd_per_hour: float | None = None  # of one more on-demand worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CapacitySituation:
     """One look at a run that goes on. Times in seconds, on one clock; dollars are US dollars."""
 
@@ -67,3 +78,13 @@ class CapacitySituation:
     def short(self) -> int:
         """Places that no live Spot worker fills."""
         return max(0, self.places - self.spot.alive)
+
+    @property
+    def cap_facts(self) -> CapFacts:
+        return CapFacts(
+            limits=self.limits,
+            workers_wanted=self.workers_wanted,
+            on_demand=self.on_demand,
+            usd_per_hour=self.usd_per_hour,
+            on_demand_usd_per_hour=self.on_demand_usd_per_hour,
+        )

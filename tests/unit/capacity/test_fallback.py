@@ -30,7 +30,7 @@ def facts(**changes: Any) -> DeadlineFacts:
     """100 shards of 60 s for 10 workers; by default hours of slack."""
     base = DeadlineFacts(
         now_s=10_000.0, deadline_s=30_000.0, work_left_s=6_000.0, shards_left=100, shard_s=60.0, workers=10,
-        restart_s=240.0, step_s=60.0, spot_running=0, on_demand_running=0, spot_available=None, market=SpotMarket(),
+        restart_s=240.0, step_s=60.0, spot_running=0, spot_starting=0, on_demand_running=0, market=SpotMarket(),
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -270,7 +270,7 @@ def test_what_is_added_stays_within_every_cap_and_is_explained(situation: Capaci
     assert (decision.count > 0) == (decision.action in (FallbackAction.ADD, FallbackAction.RETIRE))
     if decision.action is FallbackAction.ADD:
         after = situation.on_demand.total + decision.count
-        assert after == decision.on_demand_wanted <= cap_on_demand(after, situation).allowed
+        assert after == decision.on_demand_wanted <= cap_on_demand(after, situation.cap_facts).allowed
     if decision.action is FallbackAction.RETIRE:
         assert decision.count <= situation.on_demand.total
 

@@ -1,0 +1,1 @@
+"""What the controller does each minute, one concern a module."""
