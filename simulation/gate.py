@@ -187,3 +187,4 @@ class GatedClients:
         self.events: Any = GatedClient(gate, process, "events", services["events"])
         self.batch: Any = GatedClient(gate, process, "batch", services["batch"])
         self.ec2: Any = GatedClient(gate, process, "ec2", services["ec2"])
+        self.autoscaling: Any = GatedClient(gate, process, "autoscaling", services["autoscaling"])

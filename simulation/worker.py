@@ -86,6 +86,7 @@ class Container:
             contract.ENV_DATA_BUCKET: DATA_BUCKET,
             "SPOTPROOF_JOB_DEFINITION": job.definition.name,
             contract.ENV_TRACKER: "compare",  # exact, and the same on every kernel
+            contract.ENV_MEMORY: str(job.definition.memory_mib),
             "TMPDIR": self.scratch_dir,
             **job.environment(attempt),
         }

@@ -210,7 +210,12 @@ class World:
             stop_grace_s=scenario.stop_grace_s,
             page_max=scenario.page_jobs_max,
         )
-        self.services |= {"events": self.bus, "batch": self.batch.api, "ec2": self.market}
+        self.services |= {
+            "events": self.bus,
+            "batch": self.batch.api,
+            "ec2": self.market,
+            "autoscaling": self.fleet.activities,
+        }
 
     def _build_people(self) -> None:
         scenario = self.scenario

@@ -7,6 +7,7 @@ from typing import Final
 from simulation.cloud.aws_event import EventSink
 from simulation.cloud.batch_api import LIST_MAX, BatchApi
 from simulation.cloud.batch_attempts import Attempts, StartContainer
+from simulation.cloud.batch_blocked import BlockedQueues
 from simulation.cloud.batch_job import SimJob, SimJobDefinition, SimQueue
 from simulation.cloud.batch_placement import Placement
 from simulation.cloud.batch_states import JobStates
@@ -59,11 +60,15 @@ class Batch:
             stop_grace_s=stop_grace_s,
             timing=timing,
         )
-        placement = Placement(scheduler=scheduler, fleet=fleet, states=self._states, attempts=self._attempts)
+        blocked = BlockedQueues(scheduler=scheduler, trace=trace, rng=rng, faults=faults, bus=bus)
+        placement = Placement(
+            scheduler=scheduler, fleet=fleet, states=self._states, attempts=self._attempts, blocked=blocked
+        )
         self.api = BatchApi(
             scheduler=scheduler,
             rng=rng,
             faults=faults,
+            fleet=fleet,
             queues=queues,
             definitions=definitions,
             states=self._states,

@@ -1,4 +1,4 @@
-"""The Batch client's surface: submit, describe, list, cancel, terminate."""
+"""The Batch client's surface: submit, describe, list, cancel, terminate, and looks at queues."""
 
 import random
 import re
@@ -15,7 +15,9 @@ from simulation.cloud.aws_event import epoch_ms, new_uuid
 from simulation.cloud.batch_attempts import Attempts
 from simulation.cloud.batch_job import SimJob, SimJobDefinition, SimQueue
 from simulation.cloud.batch_placement import Placement
+from simulation.cloud.batch_queues import QueueViews
 from simulation.cloud.batch_states import JobStates
+from simulation.cloud.fleet import Fleet
 from simulation.faults.book import FaultBook
 from simulation.kernel.scheduler import Scheduler, microseconds
 from spotproof.interruptions.eventbridge import JobStatus
@@ -40,6 +42,7 @@ class BatchApi:
         scheduler: Scheduler,
         rng: random.Random,
         faults: FaultBook,
+        fleet: Fleet,
         queues: Sequence[SimQueue],
         definitions: Sequence[SimJobDefinition],
         states: JobStates,
@@ -58,6 +61,7 @@ class BatchApi:
         self._placement = placement
         self._attempts = attempts
         self._page_max = page_max
+        self._views = QueueViews(scheduler=scheduler, fleet=fleet, queues=self._queues, jobs=self.jobs.values)
 
     def submit_job(self, **given: Any) -> dict[str, Any]:
         """Submitting the same twice gives two jobs: SubmitJob has no idempotency token."""
@@ -112,6 +116,24 @@ class BatchApi:
                 self._attempts.stop(job)
         return {}
 
+    def get_job_queue_snapshot(self, **given: Any) -> dict[str, Any]:
+        _check("GetJobQueueSnapshot", given)
+        return self._views.front(self._queue("GetJobQueueSnapshot", given["jobQueue"]))
+
+    def describe_job_queues(self, **given: Any) -> dict[str, Any]:
+        _check("DescribeJobQueues", given)
+        return self._views.queues([_name_of(one) for one in given["jobQueues"]])
+
+    def describe_compute_environments(self, **given: Any) -> dict[str, Any]:
+        _check("DescribeComputeEnvironments", given)
+        return self._views.environments([_name_of(one) for one in given["computeEnvironments"]])
+
+    def _queue(self, operation: str, name_or_arn: str) -> SimQueue:
+        queue = self._queues.get(_name_of(name_or_arn))
+        if queue is None:
+            raise _refused(operation, f"Job queue {name_or_arn} does not exist")
+        return queue
+
     def _new_job(self, given: Mapping[str, Any]) -> SimJob:
         queue = self._queues.get(_name_of(given["jobQueue"]))
         wanted = _name_of(given["jobDefinition"])
@@ -137,6 +159,9 @@ class BatchApi:
         index: int | None,
     ) -> SimJob:
         retry, timeout = given.get("retryStrategy") or {}, given.get("timeout") or {}
+        overrides = given.get("containerOverrides") or {}
+        asked = {each["type"]: each["value"] for each in overrides.get("resourceRequirements", [])}
+        variables = {each["name"]: each["value"] for each in overrides.get("environment", [])}
         return SimJob(
             id=new_uuid(self._rng) if parent is None else f"{parent.id}:{index}",
             name=given["jobName"],
@@ -148,6 +173,8 @@ class BatchApi:
             timeout_s=timeout.get("attemptDurationSeconds", definition.timeout_s),
             tags=given.get("tags") or {},
             created_at=self._scheduler.now,
+            memory_mib=int(asked.get("MEMORY", definition.memory_mib)),
+            variables=variables,
             parent=parent,
             index=index,
         )
@@ -174,9 +201,7 @@ class BatchApi:
         if "arrayJobId" in given:
             parent = self.jobs.get(given["arrayJobId"])
             return parent.children if parent is not None else ()
-        queue = self._queues.get(_name_of(given["jobQueue"]))
-        if queue is None:
-            raise _refused("ListJobs", f"Job queue {given['jobQueue']} does not exist")
+        queue = self._queue("ListJobs", given["jobQueue"])
         return [job for job in self.jobs.values() if job.queue is queue and job.parent is None]
 
     def _visible(self, jobs: Sequence[SimJob]) -> Sequence[SimJob]:

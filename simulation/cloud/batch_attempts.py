@@ -24,6 +24,7 @@ StartContainer = Callable[[SimJob, int, SimInstance], Process]
 
 SIGTERM_UNHANDLED: Final = 143
 CANNOT_PULL: Final = "P8 cannot pull"  # chance per attempt
+ENOUGH_MIB: Final = 6000  # with so much memory no container of ours runs out of it
 HOST_TOO: Final = "P1 host too"  # chance per SIGKILL of the plan that it was the whole host
 
 
@@ -130,6 +131,8 @@ class Attempts:
         )
 
     def _meet(self, job: SimJob, attempt: SimAttempt, process: Process, fate: str) -> None:
+        if fate == ContainerFate.OUT_OF_MEMORY and job.memory_mib >= ENOUGH_MIB:
+            return
         self._faults.count(fate, "batch")
         self._note(fate, job, attempt)
         match fate:

@@ -35,6 +35,10 @@ class SimQueue:
     def environment(self) -> str:
         return f"{self.name}-environment"
 
+    @property
+    def environment_arn(self) -> str:
+        return f"{_PREFIX}compute-environment/{self.environment}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimJobDefinition:
@@ -99,6 +103,8 @@ class SimJob:
     timeout_s: int
     tags: Mapping[str, str]
     created_at: int
+    memory_mib: int
+    variables: Mapping[str, str]  # of the container, besides Batch's own
     parent: "SimJob | None" = None
     index: int | None = None
     children: list["SimJob"] = field(default_factory=list)
@@ -135,7 +141,10 @@ class SimJob:
             "AWS_BATCH_JQ_NAME": self.queue.name,
             "AWS_BATCH_CE_NAME": self.queue.environment,
         }
-        return variables if self.index is None else {**variables, "AWS_BATCH_JOB_ARRAY_INDEX": str(self.index)}
+        if self.parent is not None:
+            array = {"INDEX": str(self.index), "SIZE": str(len(self.parent.children))}
+            variables |= {f"AWS_BATCH_JOB_ARRAY_{name}": value for name, value in array.items()}
+        return {**self.variables, **variables}
 
     def describe(self) -> dict[str, Any]:
         """JobDetail: what DescribeJobs answers and events carry."""
@@ -199,13 +208,13 @@ class SimJob:
             "image": "public.ecr.aws/docker/library/python:3.13-slim",
             "command": ["python3", "-m", "batch_jobs.worker_main"],
             "volumes": [],
-            "environment": [],
+            "environment": [{"name": name, "value": value} for name, value in self.variables.items()],
             "mountPoints": [],
             "ulimits": [],
             "networkInterfaces": [],
             "resourceRequirements": [
                 {"value": str(self.definition.vcpus), "type": "VCPU"},
-                {"value": str(self.definition.memory_mib), "type": "MEMORY"},
+                {"value": str(self.memory_mib), "type": "MEMORY"},
             ],
             "secrets": [],
         }

@@ -3,6 +3,7 @@
 from typing import Final
 
 from simulation.cloud.batch_attempts import Attempts
+from simulation.cloud.batch_blocked import BlockedQueues
 from simulation.cloud.batch_job import SimJob
 from simulation.cloud.batch_states import JobStates
 from simulation.cloud.fleet import Fleet
@@ -16,11 +17,14 @@ CAPACITY_EVERY_S: Final = 30.0  # and asks EC2 again after that
 class Placement:
     """Batch's scheduler."""
 
-    def __init__(self, *, scheduler: Scheduler, fleet: Fleet, states: JobStates, attempts: Attempts) -> None:
+    def __init__(
+        self, *, scheduler: Scheduler, fleet: Fleet, states: JobStates, attempts: Attempts, blocked: BlockedQueues
+    ) -> None:
         self._scheduler = scheduler
         self._fleet = fleet
         self._states = states
         self._attempts = attempts
+        self._blocked = blocked
         self._next_at: int | None = None
         self._booting: dict[str, list[SimJob]] = {}  # jobs by the instance they wait for
         states.on_runnable = self.wake
@@ -58,6 +62,7 @@ class Placement:
         if instance is None:
             return False
         del self._states.waiting[job.id]
+        self._blocked.placed(job)
         job.placed_on = instance
         self._fleet.occupy(instance, job.definition.vcpus)
         if instance.is_running:
@@ -78,7 +83,8 @@ class Placement:
         launched = self._fleet.launch(
             environment=job.queue.environment, lifecycle=job.queue.lifecycle, vcpus=job.definition.vcpus
         )
-        if launched is None:
+        if launched is None:  # the first of its queue: nobody behind it is looked at
+            self._blocked.no_capacity(job, types=", ".join(self._fleet.types))
             self.wake(CAPACITY_EVERY_S)
         return launched
 

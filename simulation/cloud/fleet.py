@@ -1,13 +1,14 @@
 """The fleet: instances from launch to termination, and every way to lose one."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
 from simulation.cloud.aws_event import EventSink, iso, service_event
 from simulation.cloud.instance import Lifecycle, SimInstance
 from simulation.cloud.market import Market, vcpus_of
+from simulation.cloud.scaling import NO_CAPACITY, ScalingActivities
 from simulation.cloud.timing import USUAL, Timing
 from simulation.faults.book import FaultBook
 from simulation.kernel.scheduler import Scheduler, microseconds
@@ -40,6 +41,7 @@ class Fleet:
         self.on_lost: list[Callback] = []
         self.on_terminated: list[Callback] = []
         self.faults = faults
+        self.activities = ScalingActivities(scheduler=scheduler)
         self._scheduler = scheduler
         self._trace = trace
         self._rng = rng
@@ -47,6 +49,11 @@ class Fleet:
         self._market = market
         self._timing = timing
         self._live: dict[str, SimInstance] = {}
+
+    @property
+    def types(self) -> Sequence[str]:
+        """Names of the instance types that there are."""
+        return self._market.types
 
     def live(self) -> list[SimInstance]:
         return list(self._live.values())
@@ -56,6 +63,7 @@ class Fleet:
     def launch(self, *, environment: str, lifecycle: Lifecycle, vcpus: int) -> SimInstance | None:
         """Start an instance of at least `vcpus`; None if EC2 has none."""
         pool = self._market.choose(lifecycle, vcpus=vcpus)
+        self.activities.note(environment, refusal="" if pool else NO_CAPACITY[lifecycle])
         if pool is None:
             return None
         kind, zone = pool

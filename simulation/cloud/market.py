@@ -27,7 +27,7 @@ PAGE: Final = 2  # entries per answer: EC2 may always give fewer than asked for
 
 
 class Market:
-    """Pools of one account; also the part of the EC2 client that tells prices."""
+    """Pools of one account; also the part of the EC2 client that tells sizes and prices."""
 
     def __init__(
         self, *, scheduler: Scheduler, trace: Trace, rng: random.Random, faults: FaultBook, timing: Timing = USUAL
@@ -82,6 +82,12 @@ class Market:
         stop = start + min(PAGE, int(given.get("MaxResults") or PAGE))
         return {"NextToken": str(stop) if stop < len(entries) else "", "SpotPriceHistory": entries[start:stop]}
 
+    def describe_instance_types(self, **given: Any) -> dict[str, Any]:
+        """Sizes of the types that the filter names; unknown ones are left out."""
+        [wanted] = [each["Values"] for each in given["Filters"] if each["Name"] == "instance-type"]
+        known = [name for name in wanted if name in _prices()]
+        return {"InstanceTypes": [_size(name) for name in known]}
+
     def _pools(self, given: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[str]]:
         kinds: Sequence[str] = given.get("InstanceTypes") or self.types
         zone = given.get("AvailabilityZone")
@@ -99,6 +105,16 @@ class Market:
 
 def vcpus_of(kind: str) -> int:
     return _prices()[kind].vcpus
+
+
+def _size(kind: str) -> dict[str, Any]:
+    """As EC2 describes the type."""
+    price = _prices()[kind]
+    return {
+        "InstanceType": kind,
+        "VCpuInfo": {"DefaultVCpus": price.vcpus},
+        "MemoryInfo": {"SizeInMiB": price.memory_mib},
+    }
 
 
 def _changes(since: datetime, until: datetime) -> list[datetime]:

@@ -17,6 +17,11 @@ READS: Final = frozenset(
         "describe_spot_price_history",
         "describe_jobs",
         "list_jobs",
+        "get_job_queue_snapshot",
+        "describe_job_queues",
+        "describe_compute_environments",
+        "describe_instance_types",
+        "describe_scaling_activities",
     }
 )
 SAME_FOR_READS: Final = {

@@ -12,7 +12,7 @@ WRITES: Final = frozenset(
     {
         "put_item", "update_item", "put_object", "delete_objects", "copy_object",
         "put_object_tagging", "create_multipart_upload", "upload_part", "upload_part_copy",
-        "complete_multipart_upload", "abort_multipart_upload", "put_events", "submit_job",
+        "complete_multipart_upload", "abort_multipart_upload", "put_events", "submit_job", "cancel_job", "terminate_job",
     }
 )  # fmt: skip
 CONDITIONAL: Final = frozenset({"put_object", "copy_object", "complete_multipart_upload"})  # some always, some at times

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from simulation.cloud.batch_attempts import ContainerFate
+from simulation.cloud.batch_blocked import UNDETERMINED
 from simulation.cloud.fates import Fate
 from simulation.faults.calls import CallFault
 from simulation.workload import HANGS
@@ -61,6 +62,7 @@ OTHERS: Final = {
     # per launch, attempt, or kill
     "P11 no spot capacity": 0.05,
     "P11 no on-demand capacity": 0.4,
+    UNDETERMINED: 0.3,  # per blocked queue
     "P1 boot failed": 0.05,
     "P8 cannot pull": 0.05,
     "P1 host too": 0.2,

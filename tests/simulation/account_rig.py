@@ -72,7 +72,9 @@ class Account:
         self.gate = Gate(faults=self.calls, **shared)
         self.table = SimTable("table", scheduler=self.scheduler, faults=self.faults, rng=rng)
         self.s3 = SimS3(("work", "data"), now=lambda: moment_of(self.scheduler.now))
-        self.services: dict[str, Any] = {"dynamodb": self.table, "s3": self.s3, "batch": NoBatch(), "ec2": NoBatch()}
+        self.services: dict[str, Any] = {
+            "dynamodb": self.table, "s3": self.s3, "batch": NoBatch(), "ec2": NoBatch(), "autoscaling": NoBatch(),
+        }  # fmt: skip
         self.functions = Functions(
             faults=self.faults, gate=self.gate, services=self.services, settings=SETTINGS, functions=functions,
             **shared, **more,

@@ -105,6 +105,7 @@ def test_the_container_learns_who_it_is() -> None:
         "AWS_BATCH_CE_NAME": "spot-environment",
     }
     assert child.environment(1)["AWS_BATCH_JOB_ARRAY_INDEX"] == "1"
+    assert child.environment(1)["AWS_BATCH_JOB_ARRAY_SIZE"] == "2"
     assert child.environment(1)["AWS_BATCH_JOB_ID"] == f"{child.parent.id if child.parent else ''}:1"
 
 
@@ -691,7 +692,7 @@ def test_the_controller_and_the_command_line_find_a_runs_jobs() -> None:
     live = RunJobs(batch=batch, queues=("spot", "on-demand"), retrier=retrier)
     workers = WorkerJobs(batch=batch, retrier=retrier, queues={CapacityClass.SPOT: "spot"})
     job_id = workers.submit(
-        run_id="r", job="fold", definition="fold", workers=3, queue=CapacityClass.SPOT, parameters={"run": "r"}
+        run_id="r", job="fold", definition="fold", workers=3, queue=CapacityClass.SPOT, parameters={"run": "r"}, tags={}
     )
 
     assert live.has_live_job("r")

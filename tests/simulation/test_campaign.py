@@ -214,5 +214,5 @@ def test_the_scratch_folder_is_gone_after_an_error_too() -> None:
 
 def test_a_process_by_itself_leaves_no_scratch_folder() -> None:
     told = "from simulation.scratch import scratch_folder; print(scratch_folder())"
-    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not Path(done.stdout.strip()).exists()

@@ -79,7 +79,7 @@ class Rig:
         self.outcome: list[Any] = []
         self.at_s = 0.0
         self.process = Process(self.scheduler, name="w", kind="worker", rng=random.Random(2), on_exit=lambda _: None)
-        services = dict.fromkeys(("dynamodb", "s3", "events", "batch", "ec2"), self.store)
+        services = dict.fromkeys(("dynamodb", "s3", "events", "batch", "ec2", "autoscaling"), self.store)
         self.clients = GatedClients(self.gate, self.process, services)
 
     def call(self, act: Callable[[], Any] | None = None) -> Any:

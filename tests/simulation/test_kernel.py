@@ -329,7 +329,12 @@ def test_a_killed_process_can_neither_wait_nor_take_a_lock_nor_a_flag(machine: M
 
 def test_a_task_that_has_not_begun_when_its_process_ends_never_begins(machine: Machine) -> None:
     """What is frozen at its start ends without a line of it having run, and takes the scheduler with it no more."""
-    process = machine.started(lambda _: machine.log.append("began") or 0)
+
+    def began(_: Process) -> int:
+        machine.say("began")
+        return 0
+
+    process = machine.started(began)
     process.freeze(60)
     machine.scheduler.after(1, lambda: process.kill("host lost"))
     machine.scheduler.after(90, lambda: machine.say("the world goes on"))
