@@ -110,6 +110,25 @@ def test_a_rebalance_recommendation_is_a_hint_that_expires(monitor: Monitor, clo
     assert monitor.hint() is None
 
 
+def test_to_be_retired_is_no_reason_to_stop(monitor: Monitor) -> None:
+    assert monitor.retired() is None
+
+    monitor.offer(Signal(kind=SignalKind.RETIRE, channel=Channel.SESSION))
+
+    assert monitor.retired() == Signal(kind=SignalKind.RETIRE, channel=Channel.SESSION)
+    assert (monitor.stop(), monitor.hint()) == (None, None)
+    assert not monitor.pause(0)
+
+
+def test_a_pause_of_the_run_is_a_reason_to_stop_and_yields_to_a_deadline(monitor: Monitor, clock: FakeClock) -> None:
+    paused, reclaimed = Signal(kind=SignalKind.PAUSE, channel=Channel.SESSION), notice(clock.now())
+
+    monitor.offer(paused)
+    assert monitor.stop() == paused
+    monitor.offer(reclaimed)
+    assert monitor.stop() == reclaimed
+
+
 def test_a_hard_signal_ends_a_pause(monitor: Monitor, clock: FakeClock) -> None:
     assert not monitor.pause(5)
 

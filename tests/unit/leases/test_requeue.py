@@ -407,6 +407,59 @@ def test_cancelling_again_reaches_a_session_that_opened_meanwhile() -> None:
     assert stored.stop == Stop(kind=StopKind.CANCELLED, deadline=None)
 
 
+def test_pausing_stops_the_living_sessions_and_keeps_what_they_hold() -> None:
+    s = scene()
+    s.store.end_session(s.sessions[3], ledger=Ledger())
+    before = [s.shard(index) for index in range(3)]
+
+    paused = Requeuer(s.store).pause_run(s.run.run_id, reason="it has cost 5.00 USD")
+
+    assert paused is not None
+    assert (paused.state, paused.reason) == (RunState.PAUSED, "it has cost 5.00 USD")
+    stop = Stop(kind=StopKind.PAUSED, deadline=None)
+    assert [s.session(number).stop for number in range(4)] == [stop, stop, stop, None]
+    assert s.store.hold(s.sessions[0], 4, seq=9, until=NOON + HOUR) is None
+    assert [s.shard(index) for index in range(3)] == before
+
+
+def test_pausing_again_reaches_late_and_retired_sessions_and_writes_to_no_other() -> None:
+    s = scene()
+    Requeuer(s.store).pause_run(s.run.run_id, reason="first")
+    late = s.store.open_session(a_session("late"))
+    retired = s.store.open_session(a_session("retired"))
+    s.store.mark_stop(key_of(retired), Stop(kind=StopKind.RETIRED, deadline=None))
+    calls = CrashingStore(s.store, at=0, after_effect=False)  # counts its calls, never crashes
+
+    again = Requeuer(calls).pause_run(s.run.run_id, reason="second")
+
+    assert again is not None
+    assert again.reason == "first"
+    stored = [s.store.get_session(key_of(session)) for session in (late, retired)]
+    assert [session.stop for session in stored if session] == [Stop(kind=StopKind.PAUSED, deadline=None)] * 2
+    assert calls.calls == 2 + 2  # the run, its sessions, and the two that were not marked
+
+
+def test_a_run_that_has_ended_is_not_paused_and_its_sessions_not_stopped() -> None:
+    s = scene()
+    s.store.cancel_run(s.run.run_id, reason="enough")
+
+    assert Requeuer(s.store).pause_run(s.run.run_id, reason="spent") is None
+    assert s.session(0).stop is None
+
+
+@pytest.mark.parametrize(
+    ("stop", "counts"),
+    [(StopKind.RETIRED, (1, 0)), (StopKind.PAUSED, (0, 1)), (StopKind.TERMINATED, (0, 1)), (StopKind.NOTICE, (0, 1))],
+)
+def test_to_be_retired_explains_no_silence(stop: StopKind, counts: tuple[int, int]) -> None:
+    s = scene()
+    s.store.mark_stop(key_of(s.sessions[0]), Stop(kind=stop, deadline=None))
+
+    Requeuer(s.store).rescue_expired(s.run, NOON + 2 * HOUR)
+
+    assert (s.shard(0).losses, s.shard(0).interruptions) == counts
+
+
 def test_a_completed_run_is_not_cancelled_and_its_sessions_not_stopped() -> None:
     s = scene()
     for stripe in range(s.run.stripes):

@@ -21,6 +21,7 @@ def decide(
     run: Run = RUN,
     stop: Signal | None = None,
     hint: Signal | None = None,
+    retired: Signal | None = None,
     empty_looks: int = 1,
     caring: bool = False,
     idle_s: float = 0.0,
@@ -29,6 +30,7 @@ def decide(
         run=run,
         stop=stop,
         hint=hint,
+        retired=retired,
         now=CLOCK.now(),
         empty_looks=empty_looks,
         jitter=1.0,
@@ -89,6 +91,28 @@ def test_a_cancelled_worker_is_not_retried() -> None:
     cancel = Signal(kind=SignalKind.CANCEL, channel=Channel.SESSION)
 
     assert decide(stop=cancel).action is IdleAction.LEAVE_DONE
+
+
+PAUSE = Signal(kind=SignalKind.PAUSE, channel=Channel.SESSION)
+RETIRE = Signal(kind=SignalKind.RETIRE, channel=Channel.SESSION)
+
+
+def test_a_paused_worker_is_not_retried_unless_the_run_goes_on_again() -> None:
+    paused = dataclasses.replace(RUN, state=RunState.PAUSED)
+
+    assert decide(run=paused, stop=PAUSE).action is IdleAction.LEAVE_DONE
+    assert decide(run=RUN, stop=PAUSE).action is IdleAction.LEAVE_INTERRUPTED
+
+
+def test_a_retired_worker_leaves_for_good() -> None:
+    decision = decide(retired=RETIRE)
+
+    assert decision.action is IdleAction.LEAVE_DONE
+    assert "retired" in decision.reason
+
+
+def test_a_retired_worker_on_a_dying_host_asks_to_be_retried_as_any_other() -> None:
+    assert decide(retired=RETIRE, stop=NOTICE).action is IdleAction.LEAVE_INTERRUPTED
 
 
 def test_a_hint_makes_it_wait_no_longer_than_the_hint_lasts() -> None:

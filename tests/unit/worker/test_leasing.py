@@ -1,12 +1,13 @@
 """How a worker spreads over stripes, and which shards it may take."""
 
 import random
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from spotproof.leases.in_memory import InMemoryLeaseStore
-from spotproof.leases.model import CapacityClass, Run, Session, SessionId
+from spotproof.leases.model import CapacityClass, Host, Run, RunOptions, Session, SessionId
 from spotproof.retries import Retrier
 from spotproof.worker.leasing import LeaseFinder, classes_for, stripe_order, try_share
 from spotproof.worker.session import WorkerSession
@@ -38,9 +39,22 @@ def store(clock: FakeClock) -> InMemoryLeaseStore:
     return store
 
 
-def finder(store: InMemoryLeaseStore, name: str, clock: FakeClock | None = None) -> LeaseFinder:
-    session: Any = cast(WorkerSession, Holding(a_session(name, run=RUN)))
-    return LeaseFinder(store=store, session=session, run=RUN, rng=random.Random(name), clock=clock or FakeClock())
+def finder(
+    store: InMemoryLeaseStore,
+    name: str,
+    clock: FakeClock | None = None,
+    *,
+    run: Run = RUN,
+    lifecycle: str = "spot",
+    exhausted: bool = False,
+) -> LeaseFinder:
+    host = Host(instance_id="i-0a", lifecycle=lifecycle)
+    session: Any = cast(WorkerSession, Holding(a_session(name, run=RUN, host=host)))
+    if exhausted:
+        for stripe in range(RUN.stripes):
+            while store.take_ticket(RUN, stripe) is not None:
+                store.exhaust_stripe(RUN.run_id, stripe)
+    return LeaseFinder(store=store, session=session, run=run, rng=random.Random(name), clock=clock or FakeClock())
 
 
 def stored(store: InMemoryLeaseStore) -> Run:
@@ -126,6 +140,58 @@ def test_who_cares_for_the_others_tries_it_at_once(store: InMemoryLeaseStore, cl
 
     assert lease is not None
     assert lease.index == 0
+
+
+OFTEN = replace(RUN, options=RunOptions(on_demand_after=1, fallback_after_s=60))
+
+
+def left_to_on_demand(store: InMemoryLeaseStore, index: int = 0) -> None:
+    claimed = store.claim_fresh(OFTEN, index, a_session("first", run=RUN))
+    assert claimed is not None
+    store.release(claimed, interrupted=True)
+
+
+def test_a_shard_that_no_on_demand_worker_came_for_is_taken_by_the_one_that_cares(
+    store: InMemoryLeaseStore, clock: FakeClock
+) -> None:
+    left_to_on_demand(store)
+    carer = finder(store, "carer", clock, run=OFTEN, exhausted=True)
+
+    at_once = carer.next_lease(eager=True)
+    clock.advance(59.9)
+    early = carer.next_lease(eager=True)
+    clock.advance(0.1)
+    others = carer.next_lease()
+    lease = carer.next_lease(eager=True)
+
+    assert at_once is early is others is None
+    assert lease is not None
+    assert lease.index == 0
+
+
+def test_what_is_left_to_on_demand_workers_is_taken_by_them_at_once(
+    store: InMemoryLeaseStore, clock: FakeClock
+) -> None:
+    left_to_on_demand(store)
+    clock.advance(1)
+
+    lease = finder(store, "w", clock, run=OFTEN, lifecycle="on-demand").next_lease()
+
+    assert lease is not None
+    assert lease.index == 0
+
+
+def test_it_is_looked_for_when_there_is_nothing_else(store: InMemoryLeaseStore, clock: FakeClock) -> None:
+    left_to_on_demand(store)
+    clock.advance(600)
+    carer = finder(store, "carer", clock, run=OFTEN)
+    before = store.usage()
+
+    lease = carer.next_lease(eager=True)
+
+    assert lease is not None
+    assert lease.index != 0
+    assert store.usage().read_units - before.read_units <= 0.5  # one look at the claimable index, as for all others
 
 
 def test_a_spot_worker_leaves_shards_for_on_demand_alone() -> None:

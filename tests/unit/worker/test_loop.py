@@ -1,6 +1,7 @@
 """The worker's loop over a real lease store in memory: what it leases, when it cares for others, and how it leaves."""
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from spotproof.interruptions.model import Channel, Signal, SignalKind
 from spotproof.interruptions.monitor import Monitor
 from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.model import CapacityClass, Lease, Run, RunOptions, RunState, Stop, StopKind
-from spotproof.leases.requeue import key_of
+from spotproof.leases.requeue import Requeuer, key_of
 from spotproof.retries import Retrier
 from spotproof.worker.caretaker import Caretaker
 from spotproof.worker.idle import SPARE_S
@@ -22,7 +23,7 @@ from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.session import WorkerSession
 from spotproof.worker.shard_requests import ShardRequests
 from tests.fakes.clock import FakeClock
-from tests.fakes.leases import HOUR, NOON, a_run, a_session, an_output, leased
+from tests.fakes.leases import HOUR, NOON, a_run, a_session, an_output, leased, reclaimed
 from tests.fakes.spawner import HeldSpawner
 
 RUN = a_run(session_buckets=1, options=RunOptions(poll_s=2))
@@ -102,6 +103,17 @@ class World:
         return Signal(kind=kind, channel=Channel.IMDS, deadline=self.clock.now() + timedelta(seconds=120))
 
 
+def beating(world: World) -> Callable[[float], bool]:
+    """A pause during which the session's heartbeats go on."""
+    pause = world.monitor.pause
+
+    def beat_and_pause(seconds: float) -> bool:
+        world.session.beat()
+        return pause(seconds)
+
+    return beat_and_pause
+
+
 @pytest.fixture
 def world() -> World:
     return World()
@@ -140,13 +152,7 @@ def test_a_worker_that_waits_for_itself_falls_silent(world: World, monkeypatch: 
     for index in range(1, RUN.shards):
         lease = leased(world.store, RUN, other, index, seq=index)
         world.store.commit(lease, an_output(lease))
-    pause = world.monitor.pause
-
-    def beating(seconds: float) -> bool:
-        world.session.beat()
-        return pause(seconds)
-
-    monkeypatch.setattr(world.monitor, "pause", beating)
+    monkeypatch.setattr(world.monitor, "pause", beating(world))
 
     assert world.loop().work() == contract.EXIT_INTERRUPTED
     assert own.index not in world.worked
@@ -273,6 +279,70 @@ def test_an_idle_worker_takes_over_when_the_one_that_cared_is_silent(world: Worl
 
     assert world.announcer.announced == [RUN.run_id]
     assert 30 <= world.clock.monotonic() - started <= 40
+
+
+def retire(world: World) -> None:
+    world.store.mark_stop(key_of(world.session.session), Stop(kind=StopKind.RETIRED, deadline=None))
+    world.session.beat()
+
+
+def test_a_retired_worker_finishes_its_shard_takes_no_other_and_leaves(world: World) -> None:
+    loop = world.loop()
+
+    def retired_meanwhile(lease: Lease) -> ShardOutcome:
+        retire(world)
+        return world.commit(lease)
+
+    loop.run_shard = retired_meanwhile
+
+    assert loop.work() == contract.EXIT_DONE
+    assert len(world.worked) == 1
+    run = world.store.get_run(RUN.run_id)
+    assert run is not None
+    assert run.carer is None  # who leaves soon would only keep others from caring
+
+
+def test_a_retired_worker_on_a_dying_host_is_interrupted(world: World) -> None:
+    retire(world)
+    world.monitor.offer(world.stop())
+
+    assert world.loop().work() == contract.EXIT_INTERRUPTED
+
+
+def test_a_worker_of_a_paused_run_leases_nothing_and_leaves(world: World) -> None:
+    Requeuer(world.store).pause_run(RUN.run_id, reason="spent")
+    world.session.beat()
+
+    assert world.loop().work() == contract.EXIT_DONE
+    assert world.worked == []
+
+
+def test_a_worker_that_was_paused_asks_to_be_retried_if_the_run_goes_on_again(world: World) -> None:
+    Requeuer(world.store).pause_run(RUN.run_id, reason="spent")
+    world.session.beat()
+    world.store.resume_run(RUN.run_id, usd_max=None)
+
+    assert world.loop().work() == contract.EXIT_INTERRUPTED
+    assert world.worked == []
+
+
+def test_a_lone_spot_worker_ends_a_run_whose_shards_were_left_to_on_demand_workers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = world.store.open_session(a_session("other", run=RUN))
+    world.store.take_ticket(RUN, 0)
+    world.store.release(leased(world.store, RUN, other, 0), interrupted=True)
+    for _ in range(RUN.options.on_demand_after - 1):
+        world.store.release(reclaimed(world.store, RUN, other, 0), interrupted=True)
+    started = world.clock.monotonic()
+    monkeypatch.setattr(world.monitor, "pause", beating(world))
+    assert [each.index for each in world.store.candidates(RUN, CapacityClass.ON_DEMAND, limit=9)] == [0]
+
+    assert world.loop().work() == contract.EXIT_DONE
+
+    assert sorted(world.worked) == list(range(RUN.shards))
+    waited_s = world.clock.monotonic() - started
+    assert RUN.options.fallback_after_s <= waited_s <= RUN.options.fallback_after_s + 2 * RUN.options.poll_s
 
 
 def test_a_cancelled_run_is_left_for_good(world: World) -> None:

@@ -31,6 +31,7 @@ REQUEST = RunRequest(
     queue="spot",
     job_definition="spotproof-words",
     batch_job_id="job-0:1",
+    workers=7,
 )
 
 
@@ -64,7 +65,7 @@ def test_the_first_worker_plans_and_the_second_joins_the_same_run(world: World) 
 
     assert first == second
     assert (first.shards, first.state) == (3, RunState.RUNNING)
-    assert first.batch_job_id == REQUEST.batch_job_id
+    assert (first.batch_job_id, first.workers) == (REQUEST.batch_job_id, REQUEST.workers)
 
 
 def test_the_same_run_with_other_parameters_is_a_conflict(world: World) -> None:

@@ -100,6 +100,33 @@ def test_a_stop_on_record_refuses_the_hold_and_reaches_the_monitor(world: World)
     assert (stop.kind, stop.channel, stop.deadline) == (SignalKind.NOTICE, Channel.SESSION, deadline)
 
 
+@pytest.mark.parametrize(
+    ("stop", "kind"),
+    [
+        (StopKind.PAUSED, SignalKind.PAUSE),
+        (StopKind.CANCELLED, SignalKind.CANCEL),
+        (StopKind.NOTICE, SignalKind.NOTICE),
+    ],
+)
+def test_a_flag_in_a_heartbeats_answer_stops_the_worker(world: World, stop: StopKind, kind: SignalKind) -> None:
+    world.store.mark_stop(key_of(world.session.session), Stop(kind=stop, deadline=None))
+
+    world.session.beat()
+
+    told = world.monitor.stop()
+    assert told is not None
+    assert (told.kind, told.channel) == (kind, Channel.SESSION)
+
+
+def test_a_retired_session_may_not_hold_and_its_monitor_knows_why(world: World) -> None:
+    world.store.mark_stop(key_of(world.session.session), Stop(kind=StopKind.RETIRED, deadline=None))
+
+    assert not world.session.hold(3)
+
+    assert world.monitor.retired() is not None
+    assert world.monitor.stop() is None
+
+
 def test_a_hint_in_a_heartbeats_answer_reaches_the_monitor(world: World) -> None:
     until = to_epoch_ms(world.clock.now() + timedelta(minutes=20))
     world.store.mark_hint(key_of(world.session.session), until=until)

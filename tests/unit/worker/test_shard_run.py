@@ -20,6 +20,7 @@ from spotproof.interruptions.monitor import Monitor
 from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.model import (
     Candidate,
+    CapacityClass,
     CheckpointPointer,
     Lease,
     OutputPointer,
@@ -27,6 +28,7 @@ from spotproof.leases.model import (
     RunOptions,
     Shard,
     ShardState,
+    ShardUsage,
 )
 from spotproof.leases.requeue import Requeuer
 from spotproof.retries import Retrier
@@ -311,6 +313,77 @@ def test_a_zombie_whose_shard_was_given_away_commits_and_publishes_nothing(world
 
     assert zombie.execute() is ShardOutcome.LOST
     assert world.output.published == [str(TOTAL)]
+
+
+PAUSED = Signal(kind=SignalKind.PAUSE, channel=Channel.SESSION)
+
+
+def test_a_paused_run_saves_and_hands_back_without_an_interruption(world: World) -> None:
+    first = world.worker(world.job())
+    first.function = world.job({5: lambda: first.monitor.offer(PAUSED)})
+
+    assert first.execute() is ShardOutcome.RELEASED
+
+    row = world.known_row()
+    assert (row.state, row.interruptions, row.capacity_class) == (ShardState.READY, 0, CapacityClass.SPOT)
+    assert first.ledger.seconds(Spent.REDONE) == 0
+    second = world.worker(world.job())
+    assert second.execute() is ShardOutcome.COMMITTED
+    assert second.ledger.seconds(Spent.WORK) == STEPS - 5
+
+
+def test_a_notice_during_a_pause_is_an_interruption(world: World) -> None:
+    worker = world.worker(world.job())
+
+    def both() -> None:
+        worker.monitor.offer(PAUSED)
+        worker.monitor.offer(notice(world, in_s=4))
+
+    worker.function = world.job({5: both})
+
+    assert worker.execute() is ShardOutcome.RELEASED
+    assert world.known_row().interruptions == 1
+
+
+def test_a_commit_tells_what_the_shard_took(world: World) -> None:
+    worker = world.worker(world.job())
+
+    worker.execute()
+
+    owner = worker.lease.owner
+    assert world.gauge.begun == 1
+    assert world.known_row().usage == ShardUsage(
+        session=owner, worked_ms=STEPS * 1000, input_bytes=1000, peak_mib=512, cpu_ms=1500
+    )
+    assert world.known_row().earlier_ms == 0
+
+
+def test_work_handed_back_is_kept_apart_and_what_was_lost_is_not_counted(world: World) -> None:
+    first = world.worker(world.job())
+    first.function = world.job({5: lambda: first.monitor.offer(notice(world, in_s=4))})
+    first.execute()
+    in_time = world.known_row().earlier_ms
+    second = world.worker(world.job())
+    second.function = world.job({9: lambda: second.monitor.offer(notice(world, in_s=0.5))})
+    second.execute()
+    lost_ms = round(second.ledger.seconds(Spent.REDONE) * 1000)
+    too_late = world.known_row().earlier_ms
+
+    assert world.worker(world.job()).execute() is ShardOutcome.COMMITTED
+
+    usage = world.known_row().usage
+    assert usage is not None
+    assert (in_time, too_late, lost_ms) == (5000, 8000, 1000)
+    assert too_late + usage.worked_ms == STEPS * 1000  # every step once
+
+
+def test_the_work_of_a_failed_attempt_is_kept_as_far_as_it_was_saved(world: World) -> None:
+    def fail() -> None:
+        raise ValueError("bad carrier")
+
+    world.worker(world.job({8: fail})).execute()
+
+    assert world.known_row().earlier_ms == 6000
 
 
 def test_a_raising_function_is_tried_again_and_quarantined_at_the_limit(world: World) -> None:

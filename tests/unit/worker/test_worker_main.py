@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from batch_jobs.worker_main import exit_code_of, main, run_assembly
+from batch_jobs.worker_main import exit_code_of, main, parse_arguments, request_of, run_assembly
 from spotproof import contract
 from spotproof.checkpoints.obstore_s3 import ObstoreObjectStore
 from spotproof.checkpoints.s3 import S3ObjectStore
@@ -32,10 +32,12 @@ from spotproof.errors import (
 from spotproof.ids import SystemIds
 from spotproof.interruptions.imds import InstanceMetadata
 from spotproof.interruptions.sigterm import SigtermSource
+from spotproof.leases.dynamodb import DynamoDBLeaseStore
 from spotproof.leases.model import RunId, RunOptions
+from spotproof.retries import Retrier
 from spotproof.settings import WorkerSettings
 from spotproof.worker.assembly import WorkerAssembly
-from spotproof.worker.planning import RunRequest
+from spotproof.worker.planning import RunJoiner, RunRequest
 from tests.fakes.clock import FakeClock
 from tests.fakes.gauge import FixedGauge
 from tests.fakes.imds import ScriptedTransport
@@ -101,10 +103,14 @@ def s3() -> Iterator[Any]:
         yield client
 
 
-def work(*, job: str = JOB, module: str = MODULE, **parameters: str) -> int:
+def arguments(*, job: str = JOB, module: str = MODULE, **parameters: str) -> list[str]:
     chosen = {"run": "nightly", "input": "s3://data/in/", "shard_by": "objects", "options": OPTIONS, **parameters}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in chosen.items()]
-    return main(["--job", job, "--module", module, *flags])
+    return ["--job", job, "--module", module, *flags]
+
+
+def work(**chosen: str) -> int:
+    return main(arguments(**chosen))
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -136,6 +142,22 @@ def test_a_second_worker_of_a_finished_run_changes_nothing(s3: Any) -> None:
 
     assert work() == contract.EXIT_DONE
     assert s3.list_objects_v2(Bucket="data", Prefix="output/")["Contents"] == before
+
+
+def test_a_worker_that_starts_on_a_paused_run_leaves_at_once(s3: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = WorkerSettings.from_env(ENV)
+    retrier = Retrier(clock=SystemClock(), rng=random.Random(1))
+    store = DynamoDBLeaseStore(Clients(settings.aws).dynamodb, settings.table, SystemClock(), retrier)
+    request = request_of(parse_arguments(arguments()), settings)
+    RunJoiner(store=store, s3=s3, retrier=retrier, clock=SystemClock(), work_bucket=settings.work_bucket).join(request)
+    store.pause_run(request.run_id, reason="it has cost 5.00 USD")
+
+    assert work() == contract.EXIT_DONE
+
+    run = store.get_run(request.run_id)
+    assert run is not None
+    assert list(store.sessions(run)) == []
+    assert logged(capsys)[-1]["reason"] == "run is PAUSED"
 
 
 def test_a_blocked_imds_is_reported_and_the_work_goes_on(s3: Any, capsys: pytest.CaptureFixture[str]) -> None:
