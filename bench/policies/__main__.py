@@ -17,11 +17,10 @@ from bench.machine import publish
 from bench.policies import grid
 from bench.policies.ours import Ours
 from bench.policies.report import RIVALS, against, broken_bars, by, cell_name, summary
-from bench.policies.trace import Trace, read_traces
+from bench.policies.trace import SAMPLE, Trace, read_traces
 from bench.policies.wide import play_wide
 from spotproof.capacity import deadline
 
-SAMPLE = Path(__file__).parent / "sample"
 SEED = 5
 OTHER_PRICE_RATIOS = (2.0, 5.0)
 OTHER_PRIORS_H = (1, 16)

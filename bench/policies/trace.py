@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 FORMAT: Final = 1
+SAMPLE: Final = Path(__file__).parent / "sample"  # in our format, cut from the authors' by convert.py
 AUTHORS: Final = "skypilot-org/spot-traces (GitHub); Wu et al., Can't Be Late, NSDI 2024"
 
 
