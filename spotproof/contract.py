@@ -173,6 +173,7 @@ OUTPUT_SPOT_QUEUE: Final = "SpotQueueName"
 OUTPUT_ON_DEMAND_QUEUE: Final = "OnDemandQueueName"
 OUTPUT_LOG_GROUP: Final = "WorkerLogGroupName"
 OUTPUT_JOB_DEFINITIONS: Final = "JobDefinitionNames"  # comma separated
+OUTPUT_REQUIRED_TAGS: Final = "RequiredTags"  # comma separated; only if there are any
 STACK_STATE: Final = "State"  # suffixes: <stage prefix>-State and so on
 STACK_COMPUTE: Final = "Compute"
 STACK_EVENTS: Final = "Events"

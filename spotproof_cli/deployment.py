@@ -34,6 +34,7 @@ class Names:
     queues: Mapping[CapacityClass, str]
     log_group: str
     job_definitions: Mapping[str, str]  # by job
+    required_tags: tuple[str, ...] = ()  # that `submit` asks for
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, str], *, prefix: str) -> "Names":
@@ -57,6 +58,7 @@ class Names:
             job_definitions={
                 name.removeprefix(start): name for name in value(contract.OUTPUT_JOB_DEFINITIONS).split(",")
             },
+            required_tags=tuple(filter(None, outputs.get(contract.OUTPUT_REQUIRED_TAGS, "").split(","))),
         )
 
     def job_definition(self, job: str) -> str:
@@ -101,13 +103,19 @@ def find_deployment(clients: Clients, *, prefix: str, clock: Clock) -> Deploymen
     retrier = Retrier(clock=clock, rng=random.Random(), policy=PATIENCE)  # noqa: S311 - jitter only
     outputs: dict[str, str] = {}
     for suffix in _OUTPUT_STACKS:
-        outputs |= _stack_outputs(clients.cloudformation, retrier, f"{prefix}-{suffix}")
+        outputs |= stack_outputs(clients.cloudformation, retrier, f"{prefix}-{suffix}")
     names = Names.from_outputs(outputs, prefix=prefix)
     store = DynamoDBLeaseStore(client=clients.dynamodb, table_name=names.table, clock=clock, retrier=retrier)
     return Deployment(prefix=prefix, aws=clients.settings, names=names, clients=clients, store=store, retrier=retrier)
 
 
-def _stack_outputs(cloudformation: "CloudFormationClient", retrier: Retrier, stack: str) -> dict[str, str]:
+def stack_outputs(cloudformation: "CloudFormationClient", retrier: Retrier, stack: str) -> dict[str, str]:
+    """The outputs of one stack.
+
+    Raises:
+        AwsMissingError: it is not there.
+        AwsAccessError, AwsUnavailableError: as AWS says.
+    """
     doing = f"looking for the stack {stack}"
     try:
         answer = retrier.call(doing, cloudformation.describe_stacks, StackName=stack)

@@ -23,8 +23,10 @@ class SuccessManifest:
     """What a finished run published."""
 
     files: tuple[RemoteFile, ...]
+    shards: tuple[int, ...]  # those with an output, as often as they are listed
     records: int
     quarantined: tuple[Mapping[str, Any], ...]
+    cost: Mapping[str, Any]  # as priced when the run ended
 
     @property
     def size_bytes(self) -> int:
@@ -61,8 +63,10 @@ def _parsed(document: Mapping[str, Any], *, run: Run, bucket: str, prefix: str) 
         files=tuple(
             _file(each, bucket=bucket, prefix=prefix) for shard in document["shards"] for each in shard["files"]
         ),
+        shards=tuple(int(shard["index"]) for shard in document["shards"]),
         records=int(document["records"]),
         quarantined=tuple(dict(each) for each in document["quarantined"]),
+        cost=dict(document.get("cost", {})),
     )
 
 

@@ -77,8 +77,9 @@ class WorkerJobs:
         workers: int,
         queue: CapacityClass,
         parameters: Mapping[str, str],
+        tags: Mapping[str, str],
     ) -> str:
-        """Submit `workers` workers of the run as one job, and return its id.
+        """Submit `workers` workers of the run as one job, and return its id; its tasks get the tags too.
 
         Raises:
             AwsError: Batch refuses or can't be reached.
@@ -91,7 +92,7 @@ class WorkerJobs:
             jobQueue=self.queues[queue],
             jobDefinition=definition,
             parameters=dict(parameters),
-            tags={TAG_RUN: run_id, TAG_JOB: job},
+            tags={**tags, TAG_RUN: run_id, TAG_JOB: job},
             propagateTags=True,
             **array,
         )

@@ -16,6 +16,11 @@ COMMANDS: Final = (
         summary="Show a run's shards, workers and interruptions; without RUN, list the runs.",
     ),
     CommandEntry(
+        name="history",
+        module="spotproof_cli.commands.history",
+        summary="Show what was decided about a run, and why.",
+    ),
+    CommandEntry(
         name="logs",
         module="spotproof_cli.commands.logs",
         summary="Show what the workers of a run logged.",
@@ -29,6 +34,16 @@ COMMANDS: Final = (
         name="cancel",
         module="spotproof_cli.commands.cancel",
         summary="Cancel a run and terminate its workers.",
+    ),
+    CommandEntry(
+        name="resume",
+        module="spotproof_cli.commands.resume",
+        summary="Let a paused run go on, with a budget of its own and new workers.",
+    ),
+    CommandEntry(
+        name="cost",
+        module="spotproof_cli.commands.cost",
+        summary="Show what a run costs: so far and at its end, wasted and saved.",
     ),
     CommandEntry(
         name="interrupt",

@@ -1,5 +1,6 @@
 """`spotproof submit`: plain Batch SubmitJob, with the parameters a person would give in the console."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -9,9 +10,9 @@ from spotproof.errors import AwsAccessError, AwsMissingError, ConfigurationError
 from spotproof.leases.model import CapacityClass, Run, RunId, RunState
 from spotproof.shards.spec import parse_shard_by
 from spotproof.worker.options import format_options, parse_options
-from spotproof_cli import exit_codes, names_given
+from spotproof_cli import exit_codes, names_given, tags_given
 from spotproof_cli.global_options import SpotproofCommand
-from spotproof_cli.parameter_types import SECONDS
+from spotproof_cli.parameter_types import SECONDS, USD
 from spotproof_cli.services import Invocation
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ WORKERS_MAX = 10_000  # Batch's largest array
 @click.option("--shard-by", metavar="TEXT", help="How to cut the input, e.g. size:64MiB; default: the job's own way.")
 @click.option("--workers", type=click.IntRange(1, WORKERS_MAX), default=WORKERS_DEFAULT, show_default=True)
 @click.option("--option", "-o", "pairs", multiple=True, metavar="K=V", help="Run option, or one of the job's own.")
+@click.option("--max-usd", "usd_max", type=USD, help="Pause the run when it has cost so many dollars.")
+@click.option(
+    "--deadline", "deadline_s", type=SECONDS, help="Be done so many seconds after the run began, if need be on demand."
+)
+@click.option("--tag", "tag_pairs", multiple=True, metavar="K=V", help="Tag of the Batch jobs and their tasks.")
 @click.option("--queue", type=click.Choice([each.value for each in CapacityClass]), default="spot", show_default=True)
 @click.option("--wait", is_flag=True, help="Wait until the run has ended; the exit code tells how.")
 @click.option("--timeout", "timeout_s", type=SECONDS, help="With --wait: give up waiting after so many seconds.")
@@ -44,6 +50,9 @@ def command(
     shard_by: str | None,
     workers: int,
     pairs: tuple[str, ...],
+    usd_max: float | None,
+    deadline_s: float | None,
+    tag_pairs: tuple[str, ...],
     queue: str,
     wait: bool,
     timeout_s: float | None,
@@ -53,11 +62,14 @@ def command(
         raise click.UsageError("--timeout needs --wait", context)
     call = Invocation(context)
     job = names_given.job_name(job)
-    parameters = job_parameters(input_uri=input_uri, output_uri=output_uri, shard_by=shard_by, pairs=pairs)
+    options = run_options(pairs, usd_max=usd_max, deadline_s=deadline_s)
+    parameters = job_parameters(input_uri=input_uri, output_uri=output_uri, shard_by=shard_by, options=options)
+    tags = tags_given.tags(tag_pairs)
     run_id = (
         names_given.run_id(run) if run else names_given.new_run_id(job, call.clock.now(), call.services.ids.nonce())
     )
     deployment = call.deployment
+    tags_given.check_required(tags, deployment.names.required_tags)
     definition = deployment.names.job_definition(job)
     stored = deployment.store.get_run(run_id)
     if stored is not None:
@@ -77,6 +89,7 @@ def command(
         workers=workers,
         queue=CapacityClass(queue),
         parameters={"run": run_id, **parameters},
+        tags=tags,
     )
     verb = "joined" if stored is not None else "submitted"
     call.output.say(f"{verb} run {run_id} with {workers} workers (Batch job {job_id})")
@@ -97,8 +110,24 @@ def command(
     )
 
 
+def run_options(pairs: tuple[str, ...], *, usd_max: float | None, deadline_s: float | None) -> dict[str, str]:
+    """The run's options as names and values: `-o`, and the two that have an option of their own.
+
+    Raises:
+        InputError: a pair is malformed, or an option is given in both ways.
+    """
+    options = names_given.option_pairs(pairs)
+    for option, name, value in (("--max-usd", "usd_max", usd_max), ("--deadline", "deadline_s", deadline_s)):
+        if value is None:
+            continue
+        if name in options:
+            raise InputError(f"{option} and -o {name} are the same option: give one of them")
+        options[name] = f"{value:.15g}"
+    return options
+
+
 def job_parameters(
-    *, input_uri: str, output_uri: str | None, shard_by: str | None, pairs: tuple[str, ...]
+    *, input_uri: str, output_uri: str | None, shard_by: str | None, options: Mapping[str, str]
 ) -> dict[str, str]:
     """The parameters of the Batch job besides the run; "auto" lets the worker decide.
 
@@ -116,7 +145,7 @@ def job_parameters(
         "input": input_uri,
         "output": output_uri or contract.AUTO,
         "shard_by": shard_by or contract.AUTO,
-        "options": format_options(names_given.option_pairs(pairs)),
+        "options": format_options(options),
     }
 
 

@@ -41,7 +41,9 @@ def command(
     call = Invocation(context)
     check_target(call.options, context)
     check_environment(call.services.env)
-    parameters = job_parameters(input_uri=input_uri, output_uri=output_uri, shard_by=shard_by, pairs=pairs)
+    parameters = job_parameters(
+        input_uri=input_uri, output_uri=output_uri, shard_by=shard_by, options=names_given.option_pairs(pairs)
+    )
     parameters["run"] = contract.AUTO if run is None else names_given.run_id(run)
     given = [word for name, value in parameters.items() for word in (f"--{name.replace('_', '-')}", value)]
     name = job_of(words[0]) if job is None else names_given.job_name(job)

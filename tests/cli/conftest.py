@@ -26,6 +26,7 @@ from spotproof_cli.main import main
 from spotproof_cli.services import Services
 from spotproof_cli.target import Target
 from tests.cli.fake_batch import FakeBatch
+from tests.cli.fake_ec2 import FakeEC2
 from tests.cli.fake_logs import FakeLogs
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import CountingIds
@@ -112,6 +113,7 @@ class World:
 
     clock: ScriptedClock
     batch: FakeBatch = field(default_factory=FakeBatch)
+    ec2: FakeEC2 = field(default_factory=FakeEC2)
     logs: FakeLogs = field(default_factory=lambda: FakeLogs("/spotproof/workers"))
     stacks: FakeStacks = field(default_factory=FakeStacks)
     ids: CountingIds = field(default_factory=CountingIds)
@@ -172,7 +174,7 @@ class World:
 
     def _connect(self, target: Target, clock: Clock) -> Deployment:
         clients = Clients(target.aws)
-        vars(clients).update(batch=self.batch, cloudformation=self.stacks, logs=self.logs)
+        vars(clients).update(batch=self.batch, cloudformation=self.stacks, ec2=self.ec2, logs=self.logs)
         self.on_connect(clients)
         deployment = find_deployment(clients, prefix=target.prefix, clock=clock)
         return deployment if self.real_table else dataclasses.replace(deployment, store=self.store)

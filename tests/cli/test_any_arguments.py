@@ -4,6 +4,7 @@ import dataclasses
 import random
 from typing import Any
 
+from botocore.exceptions import ClientError
 from click.testing import CliRunner
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from spotproof_cli.services import Services
 from spotproof_cli.target import Target
 from tests.cli.conftest import COMPUTE_OUTPUTS, STATE_OUTPUTS, FakeStacks, ScriptedClock, planned_run
 from tests.cli.fake_batch import FakeBatch
+from tests.cli.fake_ec2 import FakeEC2
 from tests.cli.fake_logs import FakeLogs
 from tests.fakes.ids import CountingIds
 
@@ -34,6 +36,9 @@ class FakeS3:
             else {"Contents": [{"Key": "in", "LastModified": NOW}]}
         )
 
+    def get_object(self, **_: Any) -> dict[str, Any]:
+        raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "no such key"}}, "GetObject")
+
 
 NOW = ScriptedClock().now()
 WORDS = st.sampled_from(
@@ -44,7 +49,7 @@ WORDS = st.sampled_from(
         "--wait", "--timeout", "5", "--limit", "--exit-code", "--shard", "--instance", "--event", "--since", "--follow",
         "--download", "/nonexistent/\udcff", "\0", "--reason", "--count", "--no-notice", "--rebalance", "--json", "--plain",
         "--profile", "--region", "eu-central-1", "--endpoint-url", "http://[", "http://127.0.0.1:1", "--local", "--prefix",
-        "-q", "-v", "--no-color", "-y", "--version", "--help", "--", "", "-", "\x1b[2J", "\u202e", "é" * 400,
+        "--max-usd", "$5", "--deadline", "--tag", "team=a", "--shards", "-q", "-v", "--no-color", "-y", "--version", "--help", "--", "", "-", "\x1b[2J", "\u202e", "é" * 400,
     ]
 )  # fmt: skip
 
@@ -61,7 +66,13 @@ def services() -> Services:
 
     def connect(target: Target, clock: Clock) -> Deployment:
         clients = Clients(target.aws)
-        fakes = {"batch": batch, "cloudformation": stacks, "logs": FakeLogs("/spotproof/workers"), "s3": FakeS3()}
+        fakes = {
+            "batch": batch,
+            "cloudformation": stacks,
+            "ec2": FakeEC2(),
+            "logs": FakeLogs("/spotproof/workers"),
+            "s3": FakeS3(),
+        }
         vars(clients).update(fakes)
         return dataclasses.replace(find_deployment(clients, prefix=target.prefix, clock=clock), store=store)
 

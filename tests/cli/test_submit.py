@@ -2,6 +2,7 @@
 
 import pytest
 
+from spotproof import contract
 from spotproof.leases.model import FailurePolicy, RunOptions
 from tests.cli.conftest import World
 
@@ -168,3 +169,62 @@ def test_bad_input_is_one_line_that_names_it_and_nothing_is_submitted(
     assert result.stderr.startswith("error: ")
     assert words in result.stderr
     assert not world.batch.submitted
+
+
+def test_a_budget_and_a_deadline_are_run_options_with_a_name_of_their_own(world: World) -> None:
+    document = world.json(
+        "submit", "flight-delays", *INPUT, "--max-usd", "$12.50", "--deadline", "7200", "-o", "year=2013"
+    )
+
+    assert document["parameters"]["options"] == "year=2013,usd_max=12.5,deadline_s=7200"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--max-usd", "1", "-o", "usd_max=1"), "--max-usd and -o usd_max are the same option"),
+        (("--deadline", "60", "-o", "deadline_s=1"), "--deadline and -o deadline_s are the same option"),
+        (("--max-usd", "free"), "amount of US dollars"),
+        (("--max-usd", "-1"), "amount of US dollars"),
+        (("--deadline", "0"), "number of seconds"),
+        (("--tag", "team"), "must be name=value"),
+        (("--tag", "=delays"), "must be name=value"),
+        (("--tag", "team=a\tb"), "must be name=value"),
+        (("--tag", "team=" + "x" * 257), "must be name=value"),
+        (("--tag", "AWS:team=x"), "are taken"),
+        (("--tag", "spotproof:run=x"), "are taken"),
+        (("--tag", "team=x", "--tag", "team=y"), "given twice"),
+        (tuple(word for number in range(31) for word in ("--tag", f"t{number}=x")), "at most 30"),
+    ],
+)
+def test_budgets_deadlines_and_tags_that_make_no_sense_are_one_line(
+    world: World, arguments: tuple[str, ...], words: str
+) -> None:
+    result = world.run("submit", "flight-delays", *INPUT, *arguments)
+
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert words in result.stderr
+    assert not world.batch.submitted
+
+
+def test_tags_go_to_the_batch_job_and_its_tasks(world: World) -> None:
+    world.run("submit", "flight-delays", *INPUT, "--run", "r1", "--tag", "team=delays", "--tag", "cost-center=42/a=b")
+
+    request = world.batch.submitted[0]
+    assert request["tags"] == {
+        "team": "delays", "cost-center": "42/a=b", "spotproof:run": "r1", "spotproof:job": "flight-delays",
+    }  # fmt: skip
+    assert request["propagateTags"] is True
+
+
+def test_tags_that_the_deployment_requires_must_be_given(world: World) -> None:
+    outputs = dict(world.stacks.outputs["Spotproof-Compute"])
+    world.stacks.outputs["Spotproof-Compute"] = outputs | {contract.OUTPUT_REQUIRED_TAGS: "team,cost-center"}
+    arguments = ("submit", "flight-delays", *INPUT, "--tag", "team=delays")
+
+    refused = world.run(*arguments, "--tag", "cost-center=")
+    taken = world.run(*arguments, "--tag", "cost-center=42")
+
+    assert (refused.exit_code, taken.exit_code) == (2, 0)
+    assert "requires tags on every run: give --tag cost-center=…" in refused.stderr
+    assert len(world.batch.submitted) == 1
