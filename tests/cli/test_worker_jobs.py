@@ -55,6 +55,7 @@ def submit(jobs: WorkerJobs, run_id: str, *, workers: int, queue: CapacityClass 
         workers=workers,
         queue=queue,
         parameters={"run": run_id, "input": "s3://bucket/in"},
+        tags={"team": "delays"},
     )
 
 
@@ -67,6 +68,7 @@ def test_batch_takes_what_is_submitted_and_finds_it_by_run(jobs: WorkerJobs, wor
 
     assert [(job.job_id, job.run_id, job.size) for job in found] == [(job_id, "run.1", workers)]
     assert jobs.batch.describe_jobs(jobs=[job_id])["jobs"][0]["tags"] == {
+        "team": "delays",
         "spotproof:run": "run.1",
         "spotproof:job": "flight-delays",
     }
