@@ -14,14 +14,14 @@ class _Netted(ABC):
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._to_the_end = False
 
     def choose(self, view: View) -> Place:
         if view.place is Place.SPOT:
             return Place.SPOT
         slack = self._job.deadline - view.tick - view.work_left - view.starting
-        self._to_the_end |= slack < 2 * self._job.changeover + 1
-        return Place.ON_DEMAND if self._to_the_end else self.freely(view)
+        if slack < 2 * self._job.changeover + 1:  # and on-demand work does not add to it: this holds to the end
+            return Place.ON_DEMAND
+        return self.freely(view)
 
     @abstractmethod
     def freely(self, view: View) -> Place: ...

@@ -29,7 +29,7 @@ def optimum(job: Job, market: Sequence[bool]) -> float:
         on_spot.appendleft(_worked(spot_next, 1.0) if up_ticks else late)
         on_demand.appendleft(_worked(on_demand_next, job.price_ratio))
         nowhere = np.minimum(nowhere, job.price_ratio * job.changeover + on_demand[-1])
-        if up_ticks >= job.changeover:
+        if up_ticks > job.changeover:  # and a tick to work in
             nowhere = np.minimum(nowhere, job.changeover + on_spot[-1])
         spot_next, on_demand_next = np.minimum(on_spot[0], nowhere), np.minimum(on_demand[0], nowhere)
     return float(nowhere[job.work])

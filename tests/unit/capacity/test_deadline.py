@@ -127,6 +127,7 @@ def test_one_shard_each_can_be_in_time_where_taking_turns_can_not() -> None:
     decision = decide_deadline(facts)
 
     assert (decision.state, decision.on_demand_workers) == (DeadlineState.PANIC, 20)
+    assert decide_deadline(replace(facts, deadline_s=700.0)).state is DeadlineState.LATE  # 180 s to start, 600 to work
 
 
 def test_no_more_on_demand_than_shards() -> None:
