@@ -1,0 +1,1 @@
+"""Whether predictions of time and memory hold on runs that were not seen."""
