@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from spotproof.clock import from_epoch_ms, to_epoch_ms
-from spotproof.commits.finalizer import worked_sessions
+from spotproof.commits.worked_sessions import worked_sessions
+from spotproof.costs.host_bill import HostBill
+from spotproof.costs.price_book import PriceBook
+from spotproof.costs.price_curve import QUANTUM
 from spotproof.costs.prices import InstancePrice, PriceStep
-from spotproof.costs.run_cost import RunCost, run_cost
-from spotproof.costs.session_cost import QUANTUM, WorkedSession
+from spotproof.costs.run_cost import RunCost, SessionCost, bill_hosts, cost_of_bills
+from spotproof.costs.worked_session import WorkedSession
 from spotproof.leases.memory.table import InMemoryTable
 from spotproof.leases.model import Host, RunOptions, Session, SessionState, Stop, StopKind
 from spotproof.leases.requeue import Requeuer, key_of
@@ -136,7 +139,12 @@ class Ledgers(CountedMachine):
     def begin(self, kind: str, zone: str, lifecycle: str, vcpus: float) -> None:
         number = len(self.workers)
         host = Host(
-            instance_id=f"i-{number // 2}-{kind}", instance_type=kind, zone=zone, lifecycle=lifecycle, vcpus=vcpus
+            instance_id=f"i-{number // 2}-{kind}-{zone}-{lifecycle}",
+            instance_type=kind,
+            zone=zone,
+            lifecycle=lifecycle,
+            vcpus=vcpus,
+            launched_at=to_epoch_ms(self.start) if number % 4 < 2 else None,
         )
         session = a_session(
             f"w{number}",
@@ -297,54 +305,64 @@ class Ledgers(CountedMachine):
         assert not ends
 
     def check_cost(self, sessions: list[WorkedSession]) -> None:
-        whole = self.cost_of(sessions)
+        bills = bill_hosts(sessions, self.book())
+        whole = cost_of_bills(bills, run_id=RUN.run_id)
         assert whole.split.total == whole.usd, "the split adds up, to the last place"
         parts = (whole.split.work, whole.split.redone, whole.split.checkpoint, whole.split.idle, whole.split.boot)
-        assert all(part >= 0 for part in parts)
+        assert min(*parts, whole.split.premium) >= 0
         assert whole.seconds == sum(
             (Decimal(str((s.ended_at - s.started_at).total_seconds())) for s in sessions), Decimal(0)
         )
-        singles = [self.cost_of([session]) for session in sessions]
-        assert whole.usd == sum((each.usd for each in singles), Decimal(0)), (
-            "sessions cost the run, no more and no less"
-        )
-        assert whole.free_usd == sum((each.free_usd for each in singles), Decimal(0))
-        assert whole == self.cost_of(sessions[::-1]), "the order of sessions does not matter"
-        for session, cost in zip(sessions, singles, strict=True):
-            self.check_session(session, cost)
+        unallocated = sum((bill.charged.unallocated.total for bill in bills), Decimal(0))
+        assert whole.usd + unallocated == sum((bill.usd for bill in bills), Decimal(0)), "hosts cost what they cost"
+        again = cost_of_bills(bill_hosts(sessions[::-1], self.book()), run_id=RUN.run_id)
+        assert whole == again, "the order of sessions does not matter"
+        assert len(whole.sessions) == len(sessions)
+        for bill in bills:
+            self.check_host(bill, cost_of_bills([bill], run_id=RUN.run_id))
 
-    def cost_of(self, sessions: list[WorkedSession]) -> RunCost:
-        return run_cost(sessions, on_demand=ON_DEMAND, spot=self.market)
+    def book(self) -> PriceBook:
+        return PriceBook(on_demand=ON_DEMAND, spot=self.market)
 
-    def check_session(self, session: WorkedSession, cost: RunCost) -> None:
-        charged = Fraction(cost.usd + cost.free_usd)
-        if session.instance_type not in ON_DEMAND:
-            assert charged == 0
+    def check_host(self, bill: HostBill, cost: RunCost) -> None:
+        """The host's bill is its pool's price over its life; every session's part of it fits the session."""
+        if bill.life.instance_type not in ON_DEMAND:
+            assert bill.usd == cost.on_demand_usd == 0
             assert cost.unpriced_seconds == cost.seconds
             self.note("a session that nobody can price")
             return
-        assert abs(charged - self.price_of(session)) <= Fraction(QUANTUM), "not the pool's price over the time"
-        if cost.free_usd:
-            assert session.reclaimed
+        charged = Fraction(bill.usd + bill.spared.total)
+        assert abs(charged - self.price_of(bill)) <= Fraction(QUANTUM), "not the pool's price over the time"
+        if bill.spared.total:
+            assert any(session.reclaimed_at for session in bill.life.sessions)
+            assert bill.usd == 0
             self.note("a first hour for free")
-        elif cost.seconds:
-            ledger_ms = session.work_ms + session.redone_ms + session.checkpoint_ms + session.idle_ms
-            whole_ms = max(ledger_ms, int(cost.seconds * 1000))
-            share = Fraction(cost.usd) * session.work_ms / whole_ms
-            assert 0 <= share - Fraction(cost.split.work) < Fraction(QUANTUM), "work's share of the cost"
+        for each in cost.sessions:
+            self.check_session(each)
 
-    def price_of(self, session: WorkedSession) -> Fraction:
-        """US dollars for the session's share of its host, second by second of every price period."""
-        known = ON_DEMAND[session.instance_type]
-        since, until = self.since_start(session.started_at), self.since_start(session.ended_at)
-        share = min(Fraction(1), Fraction(session.vcpus) / known.vcpus) if session.vcpus else Fraction(1)
-        if session.lifecycle != "spot":
-            return (until - since) * Fraction(known.usd_per_hour) * share / 3600
+    def check_session(self, cost: SessionCost) -> None:
+        session, usd = cost.session, Fraction(cost.usd - cost.split.premium)
+        if not cost.seconds:
+            assert cost.usd == 0
+            return
+        ledger_ms = session.work_ms + session.redone_ms + session.checkpoint_ms + session.idle_ms
+        whole_ms = max(ledger_ms, int(cost.seconds * 1000))
+        share = usd * session.work_ms / whole_ms
+        assert 0 <= share - Fraction(cost.split.work) < Fraction(QUANTUM), "work's share of the cost"
+
+    def price_of(self, bill: HostBill) -> Fraction:
+        """US dollars for the whole host, second by second of every price period."""
+        life = bill.life
+        known = ON_DEMAND[life.instance_type]
+        since, until = self.since_start(life.launched_at), self.since_start(life.ended_at)
+        until = max(until, since + 60)
+        if life.lifecycle != "spot":
+            return (until - since) * Fraction(known.usd_per_hour) / 3600
         total = Fraction(0)
         for period in range(int(since // PERIOD_S), int(until // PERIOD_S) + 1):
             overlap = min(until, Fraction((period + 1) * PERIOD_S)) - max(since, Fraction(period * PERIOD_S))
-            cents = self.market.cents(session.instance_type, session.zone, period)
-            total += max(Fraction(0), overlap) * Fraction(cents, 100) * share / 3600
+            cents = self.market.cents(life.instance_type, life.zone, period)
+            total += max(Fraction(0), overlap) * Fraction(cents, 100) / 3600
         return total
 
     def since_start(self, moment: datetime) -> Fraction:
