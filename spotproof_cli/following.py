@@ -10,6 +10,7 @@ from spotproof.leases.model import Run, RunId
 from spotproof_cli import exit_codes
 from spotproof_cli.progress import ProgressDisplay
 from spotproof_cli.run_view import RunReader
+from spotproof_cli.waiting_workers import WaitingExplainer, WaitingWorkers
 from spotproof_cli.worker_jobs import WorkerJob, WorkerJobs
 
 POLL_S: Final = 2.0
@@ -17,6 +18,7 @@ POLL_S_MAX: Final = 30.0
 SHARDS_PER_POLL_S: Final = 1000  # a bigger run is walked less often
 JOBS_EVERY_S: Final = 10.0  # Batch is asked so often while nothing is planned
 ROWS_READ_MAX: Final = 2000  # of a run this small every row is read each time, for its interruptions
+REASONS_SHOWN: Final = 3
 LOOKS_FOR_JOBS: Final = 3  # a job may need a moment to be listed
 
 
@@ -35,6 +37,7 @@ class Follower:
 
     reader: RunReader
     jobs: WorkerJobs
+    explainer: WaitingExplainer
     clock: Clock
     display: ProgressDisplay
 
@@ -50,7 +53,9 @@ class Follower:
             RunNotFoundError: neither a run nor a job of it exists.
         """
         started = self.clock.monotonic()
-        unplanned = UnplannedRun(jobs=self.jobs, run_id=run_id, job_ids=job_ids, clock=self.clock)
+        unplanned = UnplannedRun(
+            jobs=self.jobs, explainer=self.explainer, run_id=run_id, job_ids=job_ids, clock=self.clock
+        )
         while True:
             run = self.reader.store.get_run(run_id)
             ending = self._planned(run) if run is not None else unplanned.look(self.display.waiting)
@@ -76,8 +81,11 @@ class Follower:
 class UnplannedRun:
     """A run that no worker has planned yet: only Batch knows whether one ever will."""
 
-    def __init__(self, *, jobs: WorkerJobs, run_id: RunId, job_ids: Sequence[str], clock: Clock) -> None:
+    def __init__(
+        self, *, jobs: WorkerJobs, explainer: WaitingExplainer, run_id: RunId, job_ids: Sequence[str], clock: Clock
+    ) -> None:
         self.jobs = jobs
+        self.explainer = explainer
         self.run_id = run_id
         self.job_ids = tuple(job_ids)
         self.clock = clock
@@ -105,7 +113,7 @@ class UnplannedRun:
         ended, self._ended_before = self._ended_before, all(job.ended for job in found)
         if ended and self._ended_before:
             return Ending(code=exit_codes.RUN_FAILED, run=None, reason=why_unplanned(found))
-        say(f"{self.run_id}: waiting for the first worker: {describe_jobs(self.jobs, found)}")
+        say(f"{self.run_id}: waiting for the first worker: {describe_jobs(found, self.explainer.of(found))}")
         return None
 
 
@@ -115,14 +123,14 @@ def poll_s(run: Run | None) -> float:
     return min(POLL_S_MAX, POLL_S + shards / SHARDS_PER_POLL_S)
 
 
-def describe_jobs(jobs: WorkerJobs, found: Sequence[WorkerJob]) -> str:
-    """Workers by Batch status, and why they wait if Batch says so."""
+def describe_jobs(found: Sequence[WorkerJob], waiting: Sequence[WaitingWorkers]) -> str:
+    """Workers by Batch status, and why they wait as far as it is known."""
     statuses: dict[str, int] = {}
     for job in found:
         for status, number in job.by_status.items():
             statuses[status] = statuses.get(status, 0) + number
     text = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
-    reasons = [f"{number} × {reason}" for reason, number in jobs.waiting_reasons(found).most_common(3) if reason]
+    reasons = [f"{each.workers} × {each.text}" for each in waiting if each.text][:REASONS_SHOWN]
     return f"{text} ({'; '.join(reasons)})" if reasons else text
 
 

@@ -9,6 +9,7 @@ from spotproof.leases.model import Run, Session, Shard
 from spotproof_cli.output import Output
 from spotproof_cli.run_view import RunView
 from spotproof_cli.terminal_text import shorten, span
+from spotproof_cli.waiting_workers import WaitingWorkers
 from spotproof_cli.worker_jobs import WorkerJob
 
 _ERROR_WIDTH: Final = 100
@@ -35,7 +36,7 @@ def run_fields(run: Run) -> dict[str, Any]:
     }
 
 
-def view_fields(view: RunView, waiting: Mapping[str, int]) -> dict[str, Any]:
+def view_fields(view: RunView, waiting: Sequence[WaitingWorkers]) -> dict[str, Any]:
     """A reading of a run as JSON."""
     return {
         "run": run_fields(view.run),
@@ -44,12 +45,12 @@ def view_fields(view: RunView, waiting: Mapping[str, int]) -> dict[str, Any]:
         "eta_s": None if view.eta_s is None else round(view.eta_s, 1),
         "interruptions": asdict(view.interruptions),
         "workers": [_worker_fields(session, silent=session.session_id in view.silent) for session in view.workers],
-        "waiting": [{"workers": number, "reason": reason} for reason, number in sorted(waiting.items())],
+        "waiting": [each.fields for each in waiting],
         "quarantined": [_quarantined_fields(shard) for shard in view.quarantined],
     }
 
 
-def print_view(output: Output, view: RunView, waiting: Mapping[str, int], *, now_ms: int) -> None:
+def print_view(output: Output, view: RunView, waiting: Sequence[WaitingWorkers], *, now_ms: int) -> None:
     """A reading of a run for people."""
     run, counts, seen = view.run, view.counts, view.interruptions
     lasted_s = ((run.ended_at or now_ms) - run.created_at) / 1000
@@ -75,15 +76,15 @@ def print_view(output: Output, view: RunView, waiting: Mapping[str, int], *, now
                 f"{seen.workers_stopped} workers with notice, {seen.workers_lost} without; "
                 f"{seen.shards_interrupted + seen.shards_lost} shards handed on",
             ),
-            ("workers", f"{len(view.workers)} alive, {sum(waiting.values())} waiting to start"),
-            *((("waiting"), f"{number} × {reason}") for reason, number in sorted(waiting.items()) if reason),
+            ("workers", f"{len(view.workers)} alive, {sum(each.workers for each in waiting)} waiting to start"),
+            *(line for each in waiting for line in each.lines),
         ]
     )
     _print_workers(output, view)
     _print_quarantined(output, view.quarantined)
 
 
-def print_unplanned(output: Output, run_id: str, jobs: Sequence[WorkerJob], waiting: Mapping[str, int]) -> None:
+def print_unplanned(output: Output, run_id: str, jobs: Sequence[WorkerJob], waiting: Sequence[WaitingWorkers]) -> None:
     """A run that was submitted and not planned yet."""
     if output.is_json:
         output.document(unplanned_fields(run_id, jobs, waiting))
@@ -96,12 +97,12 @@ def print_unplanned(output: Output, run_id: str, jobs: Sequence[WorkerJob], wait
                 ("batch job", f"{job.job_id}: {_statuses(job)}{f': {job.reason}' if job.reason else ''}")
                 for job in jobs
             ),
-            *((("waiting"), f"{number} × {reason}") for reason, number in sorted(waiting.items()) if reason),
+            *(line for each in waiting for line in each.lines),
         ]
     )
 
 
-def unplanned_fields(run_id: str, jobs: Sequence[WorkerJob], waiting: Mapping[str, int]) -> dict[str, Any]:
+def unplanned_fields(run_id: str, jobs: Sequence[WorkerJob], waiting: Sequence[WaitingWorkers]) -> dict[str, Any]:
     """A submitted run as JSON."""
     return {
         "run": {"id": run_id, "state": "SUBMITTED"},
@@ -114,7 +115,7 @@ def unplanned_fields(run_id: str, jobs: Sequence[WorkerJob], waiting: Mapping[st
             }
             for job in jobs
         ],
-        "waiting": [{"workers": number, "reason": reason} for reason, number in sorted(waiting.items())],
+        "waiting": [each.fields for each in waiting],
     }
 
 

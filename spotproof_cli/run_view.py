@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spotproof.clock import Clock, to_epoch_ms
-from spotproof.leases.model import Run, RunState, Session, SessionState, Shard, ShardState, StopKind, StripeWalk
+from spotproof.leases.model import Run, RunState, Session, SessionState, Shard, ShardState, StripeWalk
 from spotproof.leases.store import LeaseStore
 
 
@@ -113,10 +113,10 @@ def count_shards(total: int, walks: Iterable[StripeWalk]) -> ShardCounts:
 
 
 def count_interruptions(sessions: Iterable[Session], shards: Iterable[Shard]) -> Interruptions:
-    """Interruptions as workers and as shards saw them; cancelled workers are not interrupted."""
+    """Interruptions as workers and as shards saw them; whoever was cancelled, paused or retired was not interrupted."""
     stopped = lost = 0
     for session in sessions:
-        if session.stop is not None and session.stop.kind is not StopKind.CANCELLED:
+        if session.stop is not None and session.stop.kind.interrupts:
             stopped += 1
         elif session.state is SessionState.DEAD and session.stop is None:
             lost += 1

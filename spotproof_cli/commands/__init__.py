@@ -6,6 +6,11 @@ from spotproof_cli.lazy_group import CommandEntry
 
 COMMANDS: Final = (
     CommandEntry(
+        name="plan",
+        module="spotproof_cli.commands.plan",
+        summary="Recommend sizes for a run, and say what it will take; changes nothing.",
+    ),
+    CommandEntry(
         name="submit",
         module="spotproof_cli.commands.submit",
         summary="Submit workers for a run of a job; the same run again joins it.",

@@ -18,9 +18,11 @@ from spotproof_cli.services import Invocation
 if TYPE_CHECKING:
     from spotproof_cli.deployment import Deployment
     from spotproof_cli.run_view import RunReader
+    from spotproof_cli.waiting_workers import WaitingExplainer
     from spotproof_cli.worker_jobs import WorkerJobs
 
 LIMIT_DEFAULT = 20
+DECISIONS_SHOWN = 5  # the newest; `spotproof history` shows all
 _PLAN_PAGES_MAX = 20  # of 1000 objects
 
 
@@ -55,23 +57,25 @@ def show(call: Invocation, run_id: RunId, reader: "RunReader") -> int:
     Raises:
         RunNotFoundError: neither a run nor a Batch job of it exists.
     """
+    from spotproof_cli.history_view import history_fields, print_decisions
     from spotproof_cli.run_reports import print_unplanned, print_view, view_fields
 
     deployment = call.deployment
     run = deployment.store.get_run(run_id)
-    jobs = worker_jobs(deployment)
-    found = [] if run is not None and run.state.ended else jobs.of_run(run_id)
-    waiting = jobs.waiting_reasons(found)
+    found = [] if run is not None and run.state.ended else worker_jobs(deployment).of_run(run_id)
+    waiting = explainer(call).of(found)
     if run is None:
         if not found:
             raise RunNotFoundError(f"no run {run_id}, and no Batch job of it: list the runs with `spotproof status`")
         print_unplanned(call.output, run_id, found, waiting)
         return exit_codes.RUN_NOT_FINISHED
     view = reader.view(run, details=True)
+    decisions = list(deployment.store.history(run_id))[-DECISIONS_SHOWN:]
     if call.output.is_json:
-        call.output.document(view_fields(view, waiting))
+        call.output.document({**view_fields(view, waiting), "decisions": [history_fields(each) for each in decisions]})
     else:
         print_view(call.output, view, waiting, now_ms=to_epoch_ms(call.clock.now()))
+        print_decisions(call.output, decisions)
     return exit_codes.of_run(run.state)
 
 
@@ -86,6 +90,7 @@ def wait_for(call: Invocation, run_id: RunId, *, job_ids: Sequence[str], timeout
     follower = Follower(
         reader=reader,
         jobs=worker_jobs(deployment),
+        explainer=explainer(call),
         clock=call.clock,
         display=display,
     )
@@ -119,6 +124,13 @@ def worker_jobs(deployment: "Deployment") -> "WorkerJobs":
     from spotproof_cli.worker_jobs import WorkerJobs
 
     return WorkerJobs(batch=deployment.clients.batch, retrier=deployment.retrier, queues=deployment.names.queues)
+
+
+def explainer(call: Invocation) -> "WaitingExplainer":
+    """Who tells why workers of this deployment wait."""
+    from spotproof_cli.waiting_workers import waiting_explainer
+
+    return waiting_explainer(call.deployment, call.clock, call.output.warn)
 
 
 def recent_run_ids(deployment: "Deployment") -> list[RunId]:

@@ -28,6 +28,7 @@ from spotproof_cli.target import Target
 from tests.cli.fake_batch import FakeBatch
 from tests.cli.fake_ec2 import FakeEC2
 from tests.cli.fake_logs import FakeLogs
+from tests.cli.fake_scaling import FakeScaling
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import CountingIds
 
@@ -115,6 +116,7 @@ class World:
     batch: FakeBatch = field(default_factory=FakeBatch)
     ec2: FakeEC2 = field(default_factory=FakeEC2)
     logs: FakeLogs = field(default_factory=lambda: FakeLogs("/spotproof/workers"))
+    scaling: FakeScaling = field(default_factory=FakeScaling)
     stacks: FakeStacks = field(default_factory=FakeStacks)
     ids: CountingIds = field(default_factory=CountingIds)
     env: dict[str, str] = field(default_factory=lambda: {"AWS_REGION": REGION})
@@ -123,6 +125,7 @@ class World:
 
     def __post_init__(self) -> None:
         retrier = Retrier(clock=self.clock, rng=random.Random(0))
+        self.batch.created_at = to_epoch_ms(self.clock.now())
         self.store: LeaseStore = InMemoryLeaseStore(clock=self.clock, retrier=retrier)
 
     def s3(self) -> Any:
@@ -175,6 +178,7 @@ class World:
     def _connect(self, target: Target, clock: Clock) -> Deployment:
         clients = Clients(target.aws)
         vars(clients).update(batch=self.batch, cloudformation=self.stacks, ec2=self.ec2, logs=self.logs)
+        vars(clients).update(autoscaling=self.scaling)
         self.on_connect(clients)
         deployment = find_deployment(clients, prefix=target.prefix, clock=clock)
         return deployment if self.real_table else dataclasses.replace(deployment, store=self.store)

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 
 class FakeBatch:
-    """The five operations that the command uses, with the shapes of botocore's model."""
+    """The operations that the command uses, with the shapes of botocore's model."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, dict[str, Any]] = {}
@@ -15,6 +15,9 @@ class FakeBatch:
         self.submitted: list[dict[str, Any]] = []
         self.terminated: list[tuple[str, str]] = []
         self.refuse: str | None = None  # an error code for every write
+        self.refuse_reads: str | None = None  # an error code for what tells why jobs wait
+        self.created_at = 0  # of jobs, epoch ms
+        self.environment: dict[str, Any] = {}  # what is special about the queues' compute environment
         self._numbers = count(1)
 
     def submit_job(self, **request: Any) -> dict[str, Any]:
@@ -72,13 +75,49 @@ class FakeBatch:
 
     def describe_jobs(self, *, jobs: list[str]) -> dict[str, Any]:
         assert 0 < len(jobs) <= 100
-        return {"jobs": [self.jobs[job_id] for job_id in jobs if job_id in self.jobs]}
+        children = {child["jobId"]: child for each in self.children.values() for child in each}
+        known = {**children, **self.jobs}
+        defaults = {"createdAt": self.created_at, "container": {}, "jobQueue": "spot-queue"}
+        return {"jobs": [{**defaults, **known[job_id]} for job_id in jobs if job_id in known]}
+
+    def get_job_queue_snapshot(self, *, jobQueue: str) -> dict[str, Any]:  # noqa: N803 - Batch's name
+        self._refused_reading("GetJobQueueSnapshot")
+        waiting = [
+            each
+            for job in self.jobs.values()
+            if job["jobQueue"] == jobQueue
+            for each in self.children.get(job["jobId"], [job])
+            if each["status"] == "RUNNABLE"
+        ]
+        arns = [{"jobArn": f"arn:aws:batch:eu-central-1:000000000000:job/{each['jobId']}"} for each in waiting]
+        return {"frontOfQueue": {"jobs": arns}}
+
+    def describe_job_queues(self, *, jobQueues: list[str]) -> dict[str, Any]:  # noqa: N803 - Batch's name
+        self._refused_reading("DescribeJobQueues")
+        order = [{"order": 1, "computeEnvironment": "arn:aws:batch:eu-central-1:000000000000:compute-environment/Env"}]
+        return {
+            "jobQueues": [
+                {"jobQueueName": name, "state": "ENABLED", "status": "VALID", "computeEnvironmentOrder": order}
+                for name in jobQueues
+            ]
+        }
+
+    def describe_compute_environments(self, *, computeEnvironments: list[str]) -> dict[str, Any]:  # noqa: N803 - as above
+        resources = {"type": "SPOT", "maxvCpus": 64, "instanceTypes": ["m7i.large"]}
+        (arn,) = computeEnvironments
+        healthy = {"state": "ENABLED", "status": "VALID", "statusReason": "ComputeEnvironment Healthy"}
+        named = {"computeEnvironmentName": "Env", "computeEnvironmentArn": arn, "computeResources": resources}
+        return {"computeEnvironments": [{**healthy, **named, **self.environment}]}
 
     def terminate_job(self, *, jobId: str, reason: str) -> dict[str, Any]:  # noqa: N803 - Batch's name
         self._refused("TerminateJob")
         self.terminated.append((jobId, reason))
         self.jobs[jobId]["status"] = "FAILED"
         return {}
+
+    def _refused_reading(self, operation: str) -> None:
+        if self.refuse_reads:
+            raise ClientError({"Error": {"Code": self.refuse_reads, "Message": "refused by the test"}}, operation)
 
     def _refused(self, operation: str) -> None:
         if self.refuse:

@@ -7,11 +7,16 @@ from botocore.exceptions import ClientError
 
 
 class FakeEC2:
-    """The one operation that the cost needs."""
+    """What the cost and the explanation of waiting workers need."""
 
     def __init__(self) -> None:
         self.spot_usd = "0.04"
         self.refuses = False
+
+    def describe_instance_types(self, *, Filters: list[dict[str, Any]], **_: Any) -> dict[str, Any]:  # noqa: N803 - as below
+        names = [name for each in Filters for name in each["Values"]]
+        size = {"VCpuInfo": {"DefaultVCpus": 2}, "MemoryInfo": {"SizeInMiB": 8192}}
+        return {"InstanceTypes": [{"InstanceType": name, **size} for name in names]}
 
     def describe_spot_price_history(self, *, StartTime: datetime, **_: Any) -> dict[str, Any]:  # noqa: N803 - EC2's name
         if self.refuses:

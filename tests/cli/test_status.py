@@ -5,17 +5,21 @@ import json
 
 import pytest
 
+from spotproof.clock import to_epoch_ms
 from spotproof.leases.model import (
     CapacityClass,
+    HistoryEntry,
     Ledger,
     OutputPointer,
     RequeueCause,
     Run,
+    RunId,
     RunState,
     Session,
     Stop,
     StopKind,
     StripeWalk,
+    history_key,
 )
 from spotproof.leases.requeue import Requeuer, key_of
 from tests.cli.conftest import World
@@ -153,23 +157,84 @@ def test_json_has_these_keys_in_this_order(world: World) -> None:
     document = world.json("status", "run-1")
 
     assert list(document) == [
-        "schema", "run", "shards", "progress", "eta_s", "interruptions", "workers", "waiting", "quarantined",
+        "schema", "run", "shards", "progress", "eta_s", "interruptions", "workers", "waiting", "quarantined", "decisions",
     ]  # fmt: skip
     assert list(document["run"]) == [
         "id", "job", "state", "reason", "input", "output", "shards", "created_at", "ended_at",
     ]  # fmt: skip
 
 
-def test_status_says_why_workers_wait(world: World) -> None:
-    world.put_run()
-    parent = world.batch.add("run-1", size=3, status="PENDING")
-    reason = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - no m7i.large"
-    world.batch.children[parent] = [
-        {"jobId": f"{parent}:{n}", "status": "RUNNABLE", "statusReason": reason} for n in range(3)
-    ]
+CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - no m7i.large"
 
-    assert world.json("status", "run-1")["waiting"] == [{"workers": 3, "reason": reason}]
-    assert f"3 × {reason}" in world.run("status", "run-1").stdout
+
+def add_waiting_array(world: World, *, reason: str, size: int = 3) -> str:
+    parent = world.batch.add("run-1", size=size, status="PENDING")
+    told = {"statusReason": reason} if reason else {}
+    world.batch.children[parent] = [
+        {"jobId": f"{parent}:{n}", "jobQueue": "spot-queue", "status": "RUNNABLE", **told} for n in range(size)
+    ]
+    return parent
+
+
+def test_status_says_why_workers_wait_and_what_to_do(world: World) -> None:
+    world.put_run()
+    add_waiting_array(world, reason=CAPACITY)
+
+    (waiting,) = world.json("status", "run-1")["waiting"]
+    people = world.run("status", "run-1").stdout
+
+    assert list(waiting) == ["workers", "reason", "kind", "text", "advice"]
+    assert (waiting["workers"], waiting["reason"], waiting["kind"]) == (3, CAPACITY, "no_capacity")
+    assert f"waiting        3 × no capacity: {waiting['text']}" in people
+    assert f"what to do     {waiting['advice']}" in people
+
+
+def test_jobs_that_wait_for_the_same_reason_are_told_once(world: World) -> None:
+    world.put_run()
+    add_waiting_array(world, reason=CAPACITY)
+    add_waiting_array(world, reason=CAPACITY, size=2)
+    world.batch.add("run-1", status="STARTING")
+
+    waiting = world.json("status", "run-1")["waiting"]
+
+    assert [(each["workers"], each["kind"]) for each in waiting] == [(5, "no_capacity"), (1, "starting")]
+
+
+def test_a_used_up_quota_is_told_with_the_command_that_asks_for_more(world: World) -> None:
+    world.put_run()
+    world.scaling.failures = [(world.clock.now(), "Max spot instance count exceeded. Launching EC2 instance failed.")]
+    add_waiting_array(world, reason=CAPACITY)
+
+    (waiting,) = world.json("status", "run-1")["waiting"]
+
+    assert waiting["kind"] == "quota"
+    assert "--quota-code L-34B43A08 --desired-value 64" in waiting["advice"]
+
+
+def test_a_disabled_environment_is_told_before_anybody_planned(world: World) -> None:
+    world.batch.environment = {"state": "DISABLED"}
+    world.batch.add("run-1", status="RUNNABLE")
+
+    people = world.run("status", "run-1").stdout
+    waited = world.run("status", "run-1", "--wait", "--timeout", "5").stderr
+
+    assert "aws batch update-compute-environment --compute-environment Env --state ENABLED" in people
+    assert "1 RUNNABLE (1 × disabled: compute environment Env is disabled" in waited
+
+
+def test_who_may_not_read_queues_still_gets_batchs_own_reason(world: World) -> None:
+    world.put_run()
+    world.batch.refuse_reads = "AccessDeniedException"
+    add_waiting_array(world, reason=CAPACITY)
+
+    result = world.run("status", "run-1")
+    waited = world.run("status", "run-1", "--wait", "--timeout", "25").stderr
+
+    assert result.exit_code == 0
+    assert f"waiting        3 × {CAPACITY}" in result.stdout
+    assert "what to do" not in result.stdout
+    assert "this could not be read: looking at the front of the queue" in result.stderr
+    assert waited.count("could not be read") == 1
 
 
 def test_a_run_that_no_worker_planned_yet_is_shown_as_submitted(world: World) -> None:
@@ -178,7 +243,7 @@ def test_a_run_that_no_worker_planned_yet_is_shown_as_submitted(world: World) ->
     document = world.json("status", "run-1")
 
     assert document["run"] == {"id": "run-1", "state": "SUBMITTED"}
-    assert document["waiting"] == [{"workers": 1, "reason": "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"}]
+    assert [(each["workers"], each["kind"]) for each in document["waiting"]] == [(1, "too_big")]
     assert "SUBMITTED" in world.run("status", "run-1").stdout
 
 
@@ -388,3 +453,32 @@ def test_a_requeued_shard_counts_as_ready(world: World) -> None:
 
     assert world.json("status", "run-1")["shards"]["ready"] == 2
     assert world.store.candidates(run, CapacityClass.SPOT, limit=5)
+
+
+def note(world: World, name: str, *, after_s: float, reason: str = "Spot is short", **facts: str) -> None:
+    at = to_epoch_ms(world.clock.now()) + round(after_s * 1000)
+    entry = HistoryEntry(key=history_key(at, name), at=at, kind=name.partition("/")[0], reason=reason, facts=facts)
+    assert world.store.note_history(RunId("run-1"), entry)
+
+
+def test_status_shows_the_newest_decisions(world: World) -> None:
+    world.put_run()
+    for number in range(7):
+        note(world, f"fallback/{number}", after_s=number, reason=f"reason {number}")
+
+    decisions = world.json("status", "run-1")["decisions"]
+    people = world.run("status", "run-1").stdout
+
+    assert [each["reason"] for each in decisions] == [f"reason {number}" for number in range(2, 7)]
+    assert list(decisions[0]) == ["at", "kind", "reason", "facts"]
+    assert "DECISION" in people
+    assert "reason 6" in people
+
+
+@pytest.mark.parametrize("kind", [StopKind.CANCELLED, StopKind.PAUSED, StopKind.RETIRED])
+def test_a_worker_that_somebody_wanted_to_leave_was_not_interrupted(world: World, kind: StopKind) -> None:
+    run = world.put_run()
+    session = world.open_session(run, "w1")
+    world.store.mark_stop(key_of(session), Stop(kind=kind, deadline=None))
+
+    assert world.json("status", "run-1")["interruptions"]["workers_stopped"] == 0
