@@ -16,7 +16,7 @@ class WorkEstimate:
 
     mean_s: float
     high_s: float
-    shard_s: float  # what is left of the longest shard, at the mean
+    shard_s: float  # what one shard may have left, if it takes as long as the longest seen
     reason: str
 
 
@@ -53,11 +53,12 @@ def estimate_work(
     rests = [_rest(age, samples, mean) for age in running_s]
     mean_s = waiting * mean + sum(rests)
     high_s = mean_s + _margin(samples, mean_s, left)
-    longest = max([mean] * (waiting > 0) + rests)
+    longest_s = max(samples)
+    ages = [0.0] * (waiting > 0) + list(running_s)
     return WorkEstimate(
         mean_s=mean_s,
         high_s=high_s,
-        shard_s=longest,
+        shard_s=max(longest_s - age if age < longest_s else mean for age in ages),
         reason=f"{left} shards left at {mean:.1f} s each ({source}): {mean_s:.0f} s, at most {high_s:.0f} s",
     )
 

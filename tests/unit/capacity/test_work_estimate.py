@@ -21,7 +21,7 @@ def test_waiting_shards_take_the_mean_of_those_done() -> None:
     assert estimate.mean_s == 700.0
     # 1.645 * stdev 10 * sqrt(7 + 49 / 3)
     assert estimate.high_s == pytest.approx(700 + 79.46, abs=0.01)
-    assert estimate.shard_s == 100.0
+    assert estimate.shard_s == 110.0
     assert "7 shards left at 100.0 s each (3 done)" in estimate.reason
 
 
@@ -30,7 +30,7 @@ def test_a_running_shard_has_left_what_longer_ones_took_beyond_its_age() -> None
 
     assert estimate is not None
     assert estimate.mean_s == 30.0
-    assert estimate.shard_s == 30.0
+    assert estimate.shard_s == 40.0
 
 
 def test_a_shard_older_than_all_that_are_done_is_worth_another_mean() -> None:
@@ -38,6 +38,7 @@ def test_a_shard_older_than_all_that_are_done_is_worth_another_mean() -> None:
 
     assert estimate is not None
     assert estimate.mean_s == 150.0
+    assert estimate.shard_s == 100.0
 
 
 def test_history_counts_only_until_a_shard_is_done() -> None:
