@@ -2,6 +2,7 @@
 
 import random
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from simulation.checks.parsed import CURRENT
@@ -15,6 +16,7 @@ from spotproof.errors import SpotproofError
 from spotproof.leases.attribute_values import Item
 from spotproof.leases.dynamodb import DynamoDBLeaseStore
 from spotproof.leases.expressions import SCHEMA
+from spotproof.leases.model import RunState
 from spotproof.leases.requeue import Requeuer
 from spotproof.retries import Retrier
 
@@ -22,6 +24,8 @@ KIND: Final = "operator"
 WATCH_S: Final = 900.0  # between two looks at Batch's console
 SNAPSHOTS: Final = 5  # kept to go back to
 RESUBMIT_S: Final = 300.0  # after a restore
+RAISED: Final = 2.0  # times the budget of a paused run
+AMPLE_USD: Final = 1e6
 
 
 class Operator:
@@ -63,9 +67,13 @@ class Operator:
         world.scheduler.after(WATCH_S, self.watch)
 
     def cancel(self) -> None:
-        """As the command line does it: a request after the other, each of which may fail."""
-        world = self._world
+        """As the command line does it."""
         self.cancelled = True
+        self._act(lambda store: Requeuer(store).cancel_run(self._world.run_id, reason="enough"))
+
+    def _act(self, act: Callable[[DynamoDBLeaseStore], object]) -> None:
+        """A request after the other, each of which may fail."""
+        world = self._world
         rng = random.Random(world.rng.getrandbits(64))
         process = Process(world.scheduler, name=KIND, kind=KIND, rng=rng, on_exit=lambda _: None)
 
@@ -74,12 +82,31 @@ class Operator:
             retrier = Retrier(clock=process.clock, rng=rng)
             store = DynamoDBLeaseStore(client=clients.dynamodb, table_name=TABLE, clock=process.clock, retrier=retrier)
             try:
-                Requeuer(store).cancel_run(world.run_id, reason="enough")
+                act(store)
             except SpotproofError:
                 return 1
             return 0
 
         process.start(main)
+
+    def watch_budget(self) -> None:
+        """Raise the budget of a paused run; in peace so high that it is none."""
+        world = self._world
+        run = world.run
+        if run is not None and run.state is RunState.PAUSED:
+            budget = AMPLE_USD if world.book.at_peace or run.budget_usd is None else RAISED * run.budget_usd
+            world.trace.note(world.scheduler.now, KIND, "raises the budget", f"${budget:g}")
+            self._resume(budget)
+        world.scheduler.after(world.scenario.resumes_after_s, self.watch_budget)
+
+    def _resume(self, usd_max: float) -> None:
+        """As the command line does it: first the run, then workers."""
+
+        def act(store: DynamoDBLeaseStore) -> None:
+            if store.resume_run(self._world.run_id, usd_max=usd_max) is not None:
+                self.submit()
+
+        self._act(act)
 
     def keep_snapshot(self) -> None:
         """A moment that the table can be restored to; none in which a newer version's row would come back for good."""

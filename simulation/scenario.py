@@ -13,6 +13,7 @@ from simulation.faults.calls import CallFault
 from simulation.faults.rates import draw_rates, in_a_storm
 from simulation.fold import KINDS
 from simulation.gate import PAUSE_S
+from simulation.run_options import change_saving, draw_capacity_options, draw_options
 from simulation.workload import GIANT, HANGS, Workload, draw_workload
 from spotproof import contract
 from spotproof.checkpoints.carry import EngineSizes
@@ -35,6 +36,19 @@ TINY_PORTIONS: Final = (
 DEFAULT_PORTIONS: Final = EngineSizes()
 KEEPS: Final = (frozenset[str](),) * 15 + tuple(frozenset({kind}) for kind in (*KINDS, "map")) + (frozenset(KINDS),)
 BURSTS: Final = (20,) * 30 + (1_000,)  # spot warnings at once: rarely as many as in a storm
+
+
+STARVED: Final = 0.15  # of the worlds
+FOR_GOOD: Final = 0.0  # of those whose runs need no Spot workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starvation:
+    """EC2 has no Spot instances from a moment on."""
+
+    from_s: float
+    takes_hosts: bool  # those that live get their notice when it begins
+    outlasts_peace: bool  # what is left to do is done on on-demand workers, or never
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +75,8 @@ class Scenario:
     in_parts: PartSizes = DEFAULT_SIZES
     in_portions: EngineSizes = DEFAULT_PORTIONS
     repeats_completion: bool = False  # see SimS3
+    starvation: Starvation | None = None
+    resumes_after_s: float = 120.0  # somebody raises the budget of a paused run after so long
 
 
 # What a world has from its beginning, by the catalogue's ids.
@@ -73,8 +89,14 @@ PROPERTIES: Final[Mapping[str, Callable[[Scenario], bool]]] = {
     "D4 empty object": lambda scenario: min(scenario.workload.sizes) == 0,
     "D5 giant object": lambda scenario: max(scenario.workload.sizes) >= GIANT,
     "D7 equal values at range boundaries": lambda scenario: scenario.workload.shard_by.startswith("range:"),
+    "P11 spot dries up": lambda scenario: scenario.starvation is not None,
+    "P11 spot dries up for good": lambda scenario: _outlasts_peace(scenario),
     "D8 unicode keys": lambda scenario: any(not key.isascii() for key in scenario.workload.objects),
 }
+
+
+def _outlasts_peace(scenario: Scenario) -> bool:
+    return scenario.starvation is not None and scenario.starvation.outlasts_peace
 
 
 def draw_scenario(seed: int) -> Scenario:
@@ -97,17 +119,22 @@ def draw_scenario(seed: int) -> Scenario:
     workers = rng.choice((1, 2, 2, 3, 4))
     if random.Random(f"storm {seed}").random() < (STORMY_IF_KEPT if workload.keeps else STORMY):
         rates = in_a_storm(rates)
-    options = _draw_options(rng, poisoned=poisoned)
+    of_capacity = random.Random(f"capacity {seed}")
+    options = draw_options(rng, poisoned=poisoned)
     if workload.keeps:
         rates = {name: rate * KILLS if name in KILLED else rate for name, rate in rates.items()}
         options["checkpoint_interval_s"] = of_state.choice(("1", "2", "10"))  # chains of saves are what it is about
+    else:
+        options = change_saving(options, of_capacity)
+    options |= draw_capacity_options(of_capacity)
+    peace_s = PEACE_S[0] + rng.random() * (PEACE_S[1] - PEACE_S[0])
     return Scenario(
         seed=seed,
         workload=workload,
         workers=workers,
         options=options,
         rates=rates if hangs else {**rates, HANGS: 0.0},
-        peace_s=PEACE_S[0] + rng.random() * (PEACE_S[1] - PEACE_S[0]),
+        peace_s=peace_s,
         skew_s=rng.choice((0.0, 0.0, 1.0, 60.0, 600.0)),
         page_bytes_max=rng.choice((1_000, 2_500, 1024 * 1024)),
         page_keys_max=rng.choice((2, 3, 1000)),
@@ -120,16 +147,18 @@ def draw_scenario(seed: int) -> Scenario:
         in_portions=of_state.choice((*TINY_PORTIONS, *TINY_PORTIONS[:2], DEFAULT_PORTIONS)),
         repeats_completion=rng.random() < 0.5,
         attempts_max=rng.choice((1, 3, ATTEMPTS)),
+        starvation=_draw_starvation(of_capacity, options, peace_s=peace_s),
+        resumes_after_s=of_capacity.choice((30.0, 120.0, 600.0)),
     )
 
 
-def _draw_options(rng: random.Random, *, poisoned: bool) -> dict[str, str]:
-    ttl_s = rng.choice((30, 60, 90))
-    return {
-        "ttl_s": str(ttl_s),
-        "heartbeat_s": str(ttl_s // 3),
-        "checkpoint_interval_s": str(rng.choice((2, 10, 60))),
-        "poll_s": str(rng.choice((2, 5))),
-        "failures_max": "2" if poisoned else "1000",  # bugs that come and go must not quarantine a healthy shard here
-        "losses_max": "1000",
-    }
+def _draw_starvation(rng: random.Random, options: Mapping[str, str], *, peace_s: float) -> Starvation | None:
+    """A market that dries up for good unless the run depends on it."""
+    if rng.random() >= STARVED:
+        return None
+    depends = options.keys() & {"on_demand_share_max", "on_demand_workers_max", "usd_per_hour_max", "usd_max"}
+    return Starvation(
+        from_s=0.0 if rng.random() < 0.4 else peace_s * rng.random(),
+        takes_hosts=rng.random() < 0.6,
+        outlasts_peace=not depends and rng.random() < FOR_GOOD,
+    )

@@ -55,7 +55,7 @@ from simulation.kernel.scheduler import MICROSECONDS, Scheduler, microseconds
 from simulation.kernel.trace import Trace
 from simulation.operator import WATCH_S, Operator
 from simulation.outcome import Outcome
-from simulation.scenario import PROPERTIES, Scenario, draw_scenario
+from simulation.scenario import PROPERTIES, Scenario, Starvation, draw_scenario
 from simulation.scratch import scratch_folder
 from simulation.worker import JOB, KIND, TABLE, Container
 from simulation.workload import DATA_BUCKET, WORK_BUCKET
@@ -336,7 +336,10 @@ class World:
         self.bus.start_schedules()
         self.scheduler.after(0.0, self.operator.submit)
         self.scheduler.after(WATCH_S, self.operator.watch)
+        self.scheduler.after(self.scenario.resumes_after_s, self.operator.watch_budget)
         self.deeds.start()
+        if self.scenario.starvation is not None:
+            self.scheduler.after(self.scenario.starvation.from_s, partial(self._starve, self.scenario.starvation))
         self.scheduler.after(self.scenario.peace_s, self._make_peace)
         until = microseconds(self.scenario.peace_s + LIVENESS_S)
         with contextlib.redirect_stderr(io.StringIO()):  # workers write their last line there
@@ -350,6 +353,16 @@ class World:
             for check in self.checks.values():
                 check.ended()
         return self.outcome()
+
+    def _starve(self, starvation: Starvation) -> None:
+        """The Spot market dries up."""
+        if starvation.outlasts_peace:
+            self.market.dry_up(Lifecycle.SPOT)
+        else:
+            self.market.begin_shortage(Lifecycle.SPOT, LIVENESS_S)
+        for instance in self.fleet.live():
+            if starvation.takes_hosts and instance.lifecycle is Lifecycle.SPOT and instance.reclaim_at is None:
+                self.fleet.give_notice(instance)
 
     def _make_peace(self) -> None:
         self.trace.note(self.scheduler.now, "world", "peace: no fault from here on")

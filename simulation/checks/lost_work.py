@@ -1,5 +1,6 @@
 """I9 and the ledger on time: what was lost is booked as redone, and no more is at risk than an interval."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from simulation.checks.progress import ProgressCheck
 from simulation.faults.calls import Call
 from simulation.workload import Diary
 from spotproof.checkpoints.policy import CAP_S
+from spotproof.checkpoints.presets import plan_saves
 
 ROUNDING_MS = 5
 QUIET_AFTER_S = 30.0  # after peace: requests that were under way have ended
@@ -38,6 +40,8 @@ class LostWorkCheck(Check):
     def __init__(self, world: object) -> None:
         super().__init__(world)
         self._now: dict[str, Stretch] = {}  # process -> what it works on
+        plan = plan_saves(world.options)  # type: ignore[attr-defined]
+        self._interval_s = math.inf if not plan.saves else plan.interval_s or CAP_S
         self._lost_s: dict[str, float] = {}  # process -> at least so much of its work came to nothing
 
     def diary(self, process: Any, other: Diary) -> "TimedDiary":
@@ -82,8 +86,7 @@ class LostWorkCheck(Check):
         if not stretch.first_batch_s:
             stretch.first_batch_s = batch_s
         if stretch.is_quiet and self.world.checks[ProgressCheck].holds(process.name, stretch.shard):
-            interval_s = self.world.options.checkpoint_interval_s or CAP_S
-            allowed_s = max(interval_s, SAVING_S) + 2 * batch_s + SAVING_S
+            allowed_s = max(self._interval_s, SAVING_S) + 2 * batch_s + SAVING_S
             at_risk_s = now_s - stretch.safe_s
             words = f"{process.name} has {at_risk_s:.1f} s of work at risk, {allowed_s:.1f} s are allowed"
             self.report.require(at_risk_s <= allowed_s, "I9", words)

@@ -39,6 +39,7 @@ class Market:
         self._timing = timing
         self.types = tuple(kind for kind in DEFAULT_TYPES if rng.random() < 0.5) or DEFAULT_TYPES[:1]
         self._short_until = dict.fromkeys(Lifecycle, 0)
+        self._gone: set[Lifecycle] = set()
         self._price_seed = rng.getrandbits(32)
 
     def choose(self, lifecycle: Lifecycle, *, vcpus: int) -> tuple[str, str] | None:
@@ -50,6 +51,8 @@ class Market:
 
     def is_short(self, lifecycle: Lifecycle) -> bool:
         """Whether a launch would get InsufficientInstanceCapacity; asking may be what begins the shortage."""
+        if lifecycle in self._gone:
+            return True
         if self._faults.at_peace:
             return False
         if self._scheduler.now < self._short_until[lifecycle]:
@@ -64,6 +67,11 @@ class Market:
         """No instance of this kind for `seconds`, unless peace comes before."""
         self._short_until[lifecycle] = self._scheduler.now + microseconds(seconds)
         self._trace.note(self._scheduler.now, "ec2", f"no {lifecycle} capacity", f"for {seconds} s")
+
+    def dry_up(self, lifecycle: Lifecycle) -> None:
+        """No instance of this kind any more, peace or not."""
+        self._gone.add(lifecycle)
+        self._trace.note(self._scheduler.now, "ec2", f"no {lifecycle} capacity", "for good")
 
     def describe_spot_price_history(self, **given: Any) -> dict[str, Any]:
         """Newest first, the price valid at StartTime included, in pages.
