@@ -50,6 +50,8 @@ def _kind_of(partition: str, sort: str) -> str:
         return "shard"
     if "#SESSIONS#" in partition:
         return "session"
+    if partition.endswith("#HISTORY"):
+        return "history"
     return "top-up"
 
 

@@ -1,16 +1,18 @@
-"""I1, I2, I3, I5 and I8 on shard rows, at every write, from the row before and after alone."""
+"""I1, I2, I3, I5, I8 and the class on shard rows, at every write, from the row before and after alone."""
 
 from simulation.checks.base import Check, Item, TableWrite
 from simulation.checks.parsed import shard_from_item
-from spotproof.leases.model import Shard, ShardState
+from spotproof.leases.model import CapacityClass, Shard, ShardState
 
-OWNER_ONLY = frozenset({"record checkpoint", "commit", "fail", "fail for good", "release"})
+OWNER_ONLY = frozenset({"record checkpoint", "commit", "fail", "fail for good", "release", "release to on-demand"})
 COUNTED = {  # what each transition may count
     "fail": "failures",
     "fail for good": "failures",
     "release": "interruptions",
+    "release to on-demand": "interruptions",
     "claim drained": "interruptions",
     "requeue interrupted": "interruptions",
+    "requeue to on-demand": "interruptions",
     "requeue lost": "losses",
     "quarantine lost": "losses",
 }
@@ -29,6 +31,9 @@ class RowCheck(Check):
         if before is not None:
             self._transition(before, after)
             self._counters(before, after, "" if write.call is None else write.call.intent)
+            self._kept(before, after)
+        self._class(before, after)
+        self._told(after, write)
         self._author(before, after, write)
         self._shape(after, write.new)
 
@@ -51,6 +56,25 @@ class RowCheck(Check):
             due = (0, 1) if intent == "release" else (1,)  # a release may be voluntary
             right = step in (due if COUNTED.get(intent) == counter else (0,))
             self.report.require(right, "I8", f"shard {after.index}: {intent} moved {counter} by {step}")
+
+    def _kept(self, before: Shard, after: Shard) -> None:
+        kept = after.earlier_ms >= before.earlier_ms
+        self.report.require(kept, "ledger", f"shard {after.index}: earlier work shrank to {after.earlier_ms} ms")
+
+    def _told(self, after: Shard, write: TableWrite) -> None:
+        """Whoever commits says what the shard took; without it nobody knows its cost, nor what the next ones need."""
+        if write.call is not None and write.call.intent == "commit":
+            told = after.usage is not None and after.usage.session == after.owner
+            self.report.require(told, "ledger", f"shard {after.index} was committed without its usage")
+
+    def _class(self, before: Shard | None, after: Shard) -> None:
+        """It follows from the interruptions alone, and never goes back."""
+        limit, on_demand = self.world.options.class_changes_at, after.capacity_class is CapacityClass.ON_DEMAND
+        require = self.report.require
+        require(on_demand or after.interruptions < limit, "class", f"{after} goes on waiting for Spot")
+        require(not on_demand or after.interruptions >= limit - 1, "class", f"{after} was left to on-demand too early")
+        went_back = before is not None and before.capacity_class is CapacityClass.ON_DEMAND and not on_demand
+        require(not went_back, "class", f"{after} waits for Spot again")
 
     def _author(self, before: Shard | None, after: Shard, write: TableWrite) -> None:
         """I3, from what the writer believed, whatever condition it sent along."""

@@ -54,7 +54,8 @@ class RunCheck(Check):
         require(run.finalizer_epoch >= self._epoch, "I7", "the finalizer's epoch went back")
         if run.finalizer_epoch > self._epoch:
             self._finalizer_taken(write)
-        if run.state in (RunState.COMPLETE, RunState.FAILED) and self._state is RunState.RUNNING:
+        was_open = self._state is not None and not self._state.ended
+        if run.state in (RunState.COMPLETE, RunState.FAILED) and was_open:
             require(len(run.closed) == run.stripes, "I7", f"the run became {run.state} with open stripes")
             self._ended_by(write, run.finalizer_epoch)
         self._closed, self._state, self._epoch = run.closed, run.state, run.finalizer_epoch

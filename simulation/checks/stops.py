@@ -8,7 +8,7 @@ from simulation.checks.parsed import session_from_item
 from simulation.faults.calls import Call
 from spotproof.checkpoints.budget import RESERVE_SHARE
 from spotproof.clock import to_epoch_ms
-from spotproof.leases.model import Stop
+from spotproof.leases.model import Stop, StopKind
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class StopCheck(Check):
         key = call.parameters["Key"]
         item = self.world.table.item((key["pk"]["S"], key["sk"]["S"]))
         stop = None if item is None else session_from_item(item).stop
-        if stop is not None:
+        if stop is not None and stop.kind is not StopKind.RETIRED:  # who is retired ends its shard in peace
             self._told[call.process.name] = Told(stop=stop)
 
     def reached_safe_point(self, process: Any) -> None:

@@ -2,9 +2,10 @@
 
 from simulation.checks.base import Check, TableWrite
 from simulation.checks.parsed import session_from_item, shard_from_item
-from spotproof.leases.model import Session, SessionState, Shard
+from spotproof.leases.model import Session, SessionState, Shard, StopKind
 
-TAKINGS = frozenset({"requeue interrupted", "requeue lost", "quarantine lost"})
+LOSSES = frozenset({"requeue lost", "quarantine lost"})
+TAKINGS = LOSSES | {"requeue interrupted", "requeue to on-demand"}
 GONE = "instance_state_change"  # the one function that may fence a session that still heartbeats
 CLOCK_SLACK_MS = 2_000  # requests under way, and rounding
 
@@ -51,10 +52,11 @@ class TakingCheck(Check):
         require, name = self.report.require, f"shard {before.index}"
         fenced = session.state is not SessionState.ALIVE
         require(fenced, "I3", f"{name} was taken from {before.owner}, which nobody had fenced")
-        if intent != "requeue interrupted":
-            require(session.stop is None, "I8", f"{name}: a loss was counted although {session.stop} is on record")
+        explained = session.stop is not None and session.stop.kind is not StopKind.RETIRED
+        if intent in LOSSES:
+            require(not explained, "I8", f"{name}: a loss was counted although {session.stop} is on record")
         elif write.call.process.kind != GONE:
-            require(session.stop is not None, "I8", f"{name}: a loss without notice was counted as interruption")
+            require(explained, "I8", f"{name}: a loss without notice was counted as interruption")
 
     def _claimed(self, before: Shard, intent: str) -> None:
         due = before.claimable_at if intent == "claim ready" else before.reclaim_at

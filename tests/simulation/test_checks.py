@@ -90,6 +90,7 @@ SESSION: Final = Session(
     hint_until=None,
     started_at=NOW_MS,
 )
+RETIRED: Final = Stop(kind=StopKind.RETIRED, deadline=None)
 NOTICE: Final = Stop(kind=StopKind.NOTICE, deadline=NOW_MS + 120_000)
 
 
@@ -202,11 +203,43 @@ def run_item(**changes: Any) -> Item:
 
 OWN: Final = {"owner": OURS, "token": 1}
 FOREIGN: Final = {"owner": "theirs", "token": 1}
-DONE: Final[dict[str, Any]] = {"shard_state": "DONE", "done_at": NOW_MS}
+DONE: Final[dict[str, Any]] = {"shard_state": "DONE", "done_at": NOW_MS, "usage": [1, 2, 3, 4]}
+ON_DEMAND: Final[dict[str, Any]] = {"class_pk": contract.claimable_pk(RUN.run_id, "on-demand")}
 
 # name: (before, after, intent, values) and what is broken; nothing for the right way to do it
 ROWS: Final[dict[str, tuple[Item, Item, str, dict[str, Any], set[str]]]] = {
     "a commit": (row(), row(**DONE), "commit", OWN, set()),
+    "a commit that does not say what it took": (row(), row(**DONE | {"usage": None}), "commit", OWN, {"ledger"}),
+    "a release that forgets earlier work": (row(earlier_ms=9), ready(earlier_ms=8), "release", OWN, {"ledger"}),
+    "the last interruption on Spot": (
+        row(interruptions=2),
+        ready(interruptions=3, **ON_DEMAND),
+        "release to on-demand",
+        OWN,
+        set(),
+    ),
+    "a requeue that is one interruption too many": (
+        row(interruptions=2),
+        ready(interruptions=3, **ON_DEMAND),
+        "requeue to on-demand",
+        {"owner": OURS},
+        set(),
+    ),
+    "an interruption too many": (row(interruptions=2), ready(interruptions=3), "release", OWN, {"class"}),
+    "a class that changes early": (
+        row(interruptions=0),
+        ready(interruptions=1, **ON_DEMAND),
+        "release to on-demand",
+        OWN,
+        {"class"},
+    ),
+    "a class that goes back": (
+        row(interruptions=2, **ON_DEMAND),
+        ready(interruptions=2),
+        "release",
+        OWN,
+        {"class"},
+    ),
     "a second commit": (row(**DONE), row(**DONE), "commit", OWN, {"I1", "I3"}),
     "another one's commit": (row(), row(**DONE), "commit", FOREIGN, {"I3"}),
     "a commit of an older token": (row(fencing_token=2), row(fencing_token=2, **DONE), "commit", OWN, {"I3"}),
@@ -316,6 +349,18 @@ TAKINGS: Final[dict[str, tuple[Item, tuple[Item, str], str, set[str]]]] = {
         "worker",
         {"I8"},
     ),
+    "a loss of a retired worker": (
+        session(**DEAD, stop=RETIRED),
+        (ready(losses=1), "requeue lost"),
+        "worker",
+        set(),
+    ),
+    "an interruption of a retired worker without notice": (
+        session(**DEAD, stop=RETIRED),
+        (ready(interruptions=1), "requeue interrupted"),
+        "controller",
+        {"I8"},
+    ),
     "an interruption without notice": (
         session(**DEAD),
         (ready(interruptions=1), "requeue interrupted"),
@@ -374,6 +419,11 @@ RUNS: Final[dict[str, tuple[list[Item], tuple[Item, dict[str, Any]], set[str]]]]
     "a stripe with a hole": ([], (run_item(**CLOSED), {}), {"I6"}),
     "a stripe that opens again": ([row(**DONE), run_item(**CLOSED)], (run_item(), {}), {"I6"}),
     "an end with open stripes": ([], (run_item(state=RunState.COMPLETE), {"epoch": 0}), {"I7"}),
+    "an end of a paused run by an older finalizer": (
+        [row(**DONE), row(1, **DONE), run_item(**ALL_CLOSED, finalizer_epoch=2, state=RunState.PAUSED)],
+        (run_item(**ALL_CLOSED, finalizer_epoch=2, state=RunState.COMPLETE), {"epoch": 1}),
+        {"I7"},
+    ),
     "an end by an older finalizer": (
         [row(**DONE), row(1, **DONE), run_item(**ALL_CLOSED, finalizer_epoch=2)],
         (run_item(**ALL_CLOSED, finalizer_epoch=2, state=RunState.COMPLETE), {"epoch": 1}),
@@ -632,6 +682,8 @@ def test_lost_work_is_booked_as_redone(redone_ms: int, committed: bool, broken: 
         (NOTICE, (1, 110, 111), {"I9"}),
         (Stop(kind=StopKind.CANCELLED, deadline=None), (1,), set()),
         (Stop(kind=StopKind.CANCELLED, deadline=None), (1, 2), {"I9"}),
+        (Stop(kind=StopKind.PAUSED, deadline=None), (1, 2), {"I9"}),
+        (RETIRED, (1, 2, 3), set()),
     ],
 )
 def test_a_worker_lets_go_when_it_is_told(stop: Stop | None, seconds: tuple[int, ...], broken: set[str]) -> None:
@@ -701,9 +753,39 @@ def test_a_worker_recognises_its_own_commit(next_key: str, intent: str, broken: 
 )
 def test_a_worker_leaves_for_good_when(changes: dict[str, Any], exit_code: int, broken: set[str]) -> None:
     stand = Stand(WorkerCheck)
+    stand.table = SimpleNamespace(item=stand.rows.get)
     stand.write(session(), "session")
     stand.run = dataclasses.replace(RUN, **changes)
     stand.process.exit_code = exit_code
+    stand.check.exited(stand.process)
+    assert stand.broken == broken
+
+
+@pytest.mark.parametrize(
+    ("stop", "broken"),
+    [
+        (RETIRED, set()),
+        (Stop(kind=StopKind.PAUSED, deadline=None), set()),
+        (NOTICE, {"I10"}),
+        (None, {"I10"}),
+    ],
+)
+def test_a_worker_that_was_sent_away_leaves_for_good(stop: Stop | None, broken: set[str]) -> None:
+    stand = Stand(WorkerCheck)
+    stand.table = SimpleNamespace(item=stand.rows.get)
+    stand.write(session(), "session")
+    stand.write(session(stop=stop), "mark stop")
+    stand.process.exit_code = contract.EXIT_DONE
+    stand.check.exited(stand.process)
+    assert stand.broken == broken
+
+
+@pytest.mark.parametrize(("state", "broken"), [(RunState.PAUSED, set()), (RunState.RUNNING, {"I10"})])
+def test_a_worker_that_came_to_a_paused_run_leaves_for_good(state: RunState, broken: set[str]) -> None:
+    """Without a session; and somebody may have resumed the run by the time it has left."""
+    stand = Stand(WorkerCheck)
+    stand.write(run_item(state=state), "pause run")
+    stand.process.exit_code = contract.EXIT_DONE
     stand.check.exited(stand.process)
     assert stand.broken == broken
 
