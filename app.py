@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import App
+from aws_cdk import App, Tags
 
 from spotproof.errors import SpotproofError
+from stacks.budget import BudgetStack
 from stacks.bundle import Bundles, build_bundles
 from stacks.compute import ComputeStack
 from stacks.events import EventsStack
@@ -35,6 +36,10 @@ def build(app: App, *, settings: DeploySettings, bundles: Bundles) -> None:
         code=bundles.functions,
     )
     GameDaysStack(app, settings=settings, failed_events=events.failed)
+    if settings.monthly_budget_usd:
+        BudgetStack(app, settings=settings)
+    for name, value in settings.tags:
+        Tags.of(app).add(name, value)
 
 
 def cdk_flags() -> dict[str, Any]:

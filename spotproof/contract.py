@@ -152,6 +152,11 @@ AUTO: Final = "auto"
 JOB_PARAMETERS: Final = ("run", "input", "output", "shard_by", "options")
 JOB_DEFINITION_PREFIX: Final = "spotproof-"
 
+# Tags as AWS Batch and EC2 both take them (TagResource of either API), as patterns.
+TAG_NAME: Final = r"[A-Za-z0-9 _.:/=+@-]{1,128}"
+TAG_VALUE: Final = r"[A-Za-z0-9 _.:/=+@-]{0,256}"
+TAG_PREFIXES_TAKEN: Final = ("aws:", "spotproof:")  # in any case of letters
+
 # --- events ----------------------------------------------------------------------------------------------------
 
 EVENT_SOURCE: Final = "spotproof"
@@ -177,6 +182,7 @@ OUTPUT_REQUIRED_TAGS: Final = "RequiredTags"  # comma separated; only if there a
 STACK_STATE: Final = "State"  # suffixes: <stage prefix>-State and so on
 STACK_COMPUTE: Final = "Compute"
 STACK_EVENTS: Final = "Events"
+STACK_BUDGET: Final = "Budget"  # only if there is one
 DEFAULT_STACK_PREFIX: Final = "Spotproof"
 
 # Tags of the fleet's instances, by which a game day finds them.

@@ -4,12 +4,12 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from spotproof import contract
 from spotproof.errors import InputError
 
-OURS: Final = "spotproof:"
 GIVEN_MAX: Final = 30  # a job takes 50 with its definition's; more fail it when it starts (AWS Batch, TagResource)
-_NAME: Final = re.compile(r"[A-Za-z0-9 _.:/=+@-]{1,128}")
-_VALUE: Final = re.compile(r"[A-Za-z0-9 _.:/=+@-]{0,256}")
+_NAME: Final = re.compile(contract.TAG_NAME)
+_VALUE: Final = re.compile(contract.TAG_VALUE)
 
 
 def tags(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -23,8 +23,10 @@ def tags(pairs: tuple[str, ...]) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise InputError(f"--tag must be name=value of letters, digits, spaces and _ . : / = + - @, got {pair!r}")
-        if name.lower().startswith(("aws:", OURS)):
-            raise InputError(f"--tag {name}: names that start with aws: or {OURS} are taken")
+        if name.lower().startswith(contract.TAG_PREFIXES_TAKEN):
+            raise InputError(
+                f"--tag {name}: names that start with {' or '.join(contract.TAG_PREFIXES_TAKEN)} are taken"
+            )
         if name in given:
             raise InputError(f"--tag {name} is given twice")
         given[name] = value

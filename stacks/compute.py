@@ -78,6 +78,8 @@ class ComputeStack(Stack):
         CfnOutput(self, contract.OUTPUT_ON_DEMAND_QUEUE, value=self.fleet.on_demand_queue.job_queue_name)
         CfnOutput(self, contract.OUTPUT_LOG_GROUP, value=self._log_group.log_group_name)
         CfnOutput(self, contract.OUTPUT_JOB_DEFINITIONS, value=",".join(definitions))
+        if self._settings.required_tags:
+            CfnOutput(self, contract.OUTPUT_REQUIRED_TAGS, value=",".join(self._settings.required_tags))
 
     def _role(self) -> iam.Role:
         role = iam.Role(

@@ -12,6 +12,9 @@ from stacks.instance_types import DEFAULT_TYPES
 Removal = Literal["retain", "destroy"]
 
 PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,49}")
+EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
+TAGS_TAKEN = (contract.TAG_DEPLOYMENT, contract.TAG_LIFECYCLE)
+TAGS_MAX = 15  # of a deployment: with a run's and ours they must stay within the 50 that a job takes
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 LOG_RETENTION_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 180, 365)
 
@@ -31,6 +34,10 @@ class DeploySettings:
     data_buckets: tuple[str, ...] = ()  # existing buckets that jobs may read and write besides the stack's own
     log_retention_days: int = 30
     reserved_concurrency: int = 0  # of each function; 0 = none, because new accounts can't reserve any
+    tags: tuple[tuple[str, str], ...] = ()  # name and value, on every resource, instance and job
+    required_tags: tuple[str, ...] = ()  # that `spotproof submit` asks of every run
+    monthly_budget_usd: int = 0  # of the instances, watched by AWS Budgets; 0 = none
+    budget_email: str = ""  # who hears of it
 
     @classmethod
     def from_context(cls, context: Mapping[str, object]) -> Self:
@@ -45,6 +52,7 @@ class DeploySettings:
             if name not in known:
                 raise ConfigurationError(f"unknown context value {name!r}; this app knows {', '.join(known)}")
         defaults = cls()
+        budget_usd = _number("monthly_budget_usd", given.get("monthly_budget_usd", 0), least=0, most=10**9)
         return cls(
             prefix=_prefix(given.get("prefix", defaults.prefix)),
             removal=_removal(given.get("removal", defaults.removal)),
@@ -59,6 +67,10 @@ class DeploySettings:
             data_buckets=_buckets(_names(given.get("data_buckets"))),
             log_retention_days=_log_retention(given.get("log_retention_days", defaults.log_retention_days)),
             reserved_concurrency=_number("reserved_concurrency", given.get("reserved_concurrency", 0), least=0),
+            tags=_tags(given.get("tags")),
+            required_tags=_tag_names(_names(given.get("required_tags"))),
+            monthly_budget_usd=budget_usd,
+            budget_email=_email(str(given.get("budget_email", "")).strip(), needed=budget_usd > 0),
         )
 
     @property
@@ -115,6 +127,43 @@ def _buckets(names: tuple[str, ...]) -> tuple[str, ...]:
         if not BUCKET.fullmatch(name):
             raise ConfigurationError(f"context value data_buckets takes bucket names without s3:// and *, got {name!r}")
     return names
+
+
+def _tags(value: object) -> tuple[tuple[str, str], ...]:
+    """Tags from a mapping of cdk.json, or from `name=value,…` of the command line."""
+    if isinstance(value, Mapping):
+        pairs = [(str(name), str(text)) for name, text in value.items()]
+    else:
+        pairs = [(name, text) for name, _, text in (part.partition("=") for part in _names(value))]
+    _tag_names(tuple(name for name, _ in pairs), context="tags")
+    for name, text in pairs:
+        if not text or not re.fullmatch(contract.TAG_VALUE, text):
+            raise ConfigurationError(
+                f"context value tags must be name=value,… of letters, digits, spaces and _ . : / + - @, got {name}={text!r}"
+            )
+    return tuple(pairs)
+
+
+def _tag_names(names: tuple[str, ...], *, context: str = "required_tags") -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(contract.TAG_NAME, name) or "=" in name:
+            raise ConfigurationError(f"context value {context} has a name that AWS does not take as a tag's: {name!r}")
+        if name.lower().startswith(contract.TAG_PREFIXES_TAKEN) or name in TAGS_TAKEN:
+            taken = ", ".join((*TAGS_TAKEN, *(f"{prefix}…" for prefix in contract.TAG_PREFIXES_TAKEN)))
+            raise ConfigurationError(f"context value {context}: the names {taken} are taken, got {name!r}")
+    if len(set(names)) < len(names) or len(names) > TAGS_MAX:
+        raise ConfigurationError(
+            f"context value {context} must be at most {TAGS_MAX} different names, got {len(names)}"
+        )
+    return names
+
+
+def _email(text: str, *, needed: bool) -> str:
+    if (text or needed) and not EMAIL.fullmatch(text):
+        raise ConfigurationError(
+            f"context value budget_email must be an address such as team@example.com for monthly_budget_usd, got {text!r}"
+        )
+    return text
 
 
 def _log_retention(value: object) -> int:

@@ -25,6 +25,16 @@ def test_lists_come_from_the_command_line_or_from_cdk_json() -> None:
         assert DeploySettings.from_context({"data_buckets": given}).data_buckets == ("a-bucket", "b-bucket")
 
 
+def test_tags_come_from_the_command_line_or_from_cdk_json() -> None:
+    for given in (
+        "team=delays, cost-center=42/a",
+        ["team=delays", "cost-center=42/a"],
+        {"team": "delays", "cost-center": "42/a"},
+    ):
+        assert DeploySettings.from_context({"tags": given}).tags == (("team", "delays"), ("cost-center", "42/a"))
+    assert DeploySettings.from_context({"required_tags": "team, owner"}).required_tags == ("team", "owner")
+
+
 def test_numbers_come_as_text_from_the_command_line() -> None:
     settings = DeploySettings.from_context({"spot_vcpus_max": "16", "zones": 2})
 
@@ -48,6 +58,18 @@ def test_numbers_come_as_text_from_the_command_line() -> None:
         ("data_buckets", "s3://mine", "data_buckets takes bucket names without s3:// and *, got 's3://mine'"),
         ("data_buckets", "*", "data_buckets takes bucket names"),
         ("log_retention_days", "2", "log_retention_days must be one of 1, 3, 5, 7"),
+        ("tags", "team", "tags must be name=value,…"),
+        ("tags", {"team": "a\tb"}, "tags must be name=value,…"),
+        ("tags", "te*am=x", "a name that AWS does not take as a tag's: 'te*am'"),
+        ("tags", "aws:team=x", "the names Spotproof, Lifecycle, aws:…, spotproof:… are taken, got 'aws:team'"),
+        ("tags", {"Lifecycle": "x"}, "are taken, got 'Lifecycle'"),
+        ("tags", "a=1,a=2", "tags must be at most 15 different names, got 2"),
+        ("tags", ",".join(f"t{number}=x" for number in range(16)), "tags must be at most 15 different names, got 16"),
+        ("required_tags", "spotproof:run", "are taken, got 'spotproof:run'"),
+        ("required_tags", "a=b", "required_tags has a name that AWS does not take"),
+        ("monthly_budget_usd", "-1", "monthly_budget_usd must be a whole number"),
+        ("monthly_budget_usd", "100", "budget_email must be an address such as team@example.com"),
+        ("budget_email", "team", "budget_email must be an address"),
         (
             "worker_platform",
             "manylinux_2_28_riscv64",
