@@ -22,7 +22,7 @@ ROUNDING: Final = 1e-9  # of floats, in workers
 
 
 class DeadlineState(StrEnum):
-    DONE = "done"  # no work left
+    DONE = "done"  # no shard is left
     UNKNOWN = "unknown"  # nobody knows yet how long the work takes
     AHEAD = "ahead"  # slack beyond the reserve: Spot, or waiting for it
     BEHIND = "behind"  # the slack is needed for changeovers: what Spot does not do runs on demand
@@ -82,8 +82,8 @@ def decide_deadline(facts: DeadlineFacts) -> DeadlineDecision:
         ValueError: `workers` is below 1, or another count or duration is negative.
     """
     _validate(facts)
-    if facts.shards_left == 0 or facts.work_left_s == 0:
-        return _decision(facts, DeadlineState.DONE, on_demand=0, spot=0, reason="no work is left")
+    if facts.shards_left == 0:
+        return _decision(facts, DeadlineState.DONE, on_demand=0, spot=0, reason="no shard is left")
     if facts.work_left_s is None:
         return _decide_unknown(facts)
     slack_s = _left_s(facts) - _time_s(facts, facts.work_left_s)

@@ -20,9 +20,7 @@ class WorkEstimate:
     reason: str
 
 
-def estimate_work(
-    *, shard_s: Sequence[float], running_s: Sequence[float], waiting: int, expected_shard_s: float | None = None
-) -> WorkEstimate | None:
+def estimate_work(*, shard_s: Sequence[float], running_s: Sequence[float], waiting: int) -> WorkEstimate | None:
     """Work left from the shards that are done, those that are being worked on and those that wait.
 
     A running shard has left what the longer ones among the done took beyond its age; if it is older than all of them,
@@ -33,10 +31,9 @@ def estimate_work(
         shard_s: worker-seconds each committed shard took, any order; a sample will do.
         running_s: worker-seconds spent so far on each shard that is leased.
         waiting: shards that nobody works on.
-        expected_shard_s: what history says a shard takes; counts only until shards of this run are done.
 
     Returns:
-        None if nothing is known: no shard is done, none is expected, and none is running.
+        None if nothing is known: no shard is done, and none has been worked on.
 
     Raises:
         ValueError: a time is negative or not finite, or `waiting` is negative.
@@ -46,7 +43,7 @@ def estimate_work(
     left = waiting + len(running_s)
     if left == 0:
         return WorkEstimate(mean_s=0.0, high_s=0.0, shard_s=0.0, reason="no shard is left")
-    samples, source = _samples(shard_s, running_s, expected_shard_s)
+    samples, source = _samples(shard_s, running_s)
     if not samples:
         return None
     mean = statistics.fmean(samples)
@@ -63,13 +60,9 @@ def estimate_work(
     )
 
 
-def _samples(
-    shard_s: Sequence[float], running_s: Sequence[float], expected_shard_s: float | None
-) -> tuple[Sequence[float], str]:
+def _samples(shard_s: Sequence[float], running_s: Sequence[float]) -> tuple[Sequence[float], str]:
     if shard_s:
         return shard_s, f"{len(shard_s)} done"
-    if expected_shard_s is not None:
-        return (expected_shard_s,), "from history"
     oldest = max(running_s, default=0.0)
     # None is done: the oldest will, as far as anybody knows, take as long again.
     return ((2 * oldest,), "none done, twice the oldest running") if oldest > 0 else ((), "")

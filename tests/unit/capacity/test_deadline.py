@@ -55,11 +55,16 @@ def test_with_a_worker_for_each_shard_the_longest_counts() -> None:
     assert slack(replace(FACTS, shards_left=5, work_left_s=2_000.0, shard_s=0.0)) == 20_000 - 400
 
 
-def test_no_work_needs_no_worker() -> None:
-    for nothing in (replace(FACTS, shards_left=0), replace(FACTS, work_left_s=0.0)):
-        decision = decide_deadline(nothing)
+def test_no_shard_needs_no_worker() -> None:
+    decision = decide_deadline(replace(FACTS, shards_left=0, work_left_s=None))
 
-        assert (decision.state, decision.on_demand_workers, decision.spot_workers) == (DeadlineState.DONE, 0, 0)
+    assert (decision.state, decision.on_demand_workers, decision.spot_workers) == (DeadlineState.DONE, 0, 0)
+
+
+def test_shards_that_take_no_time_still_need_a_worker() -> None:
+    decision = decide_deadline(replace(FACTS, work_left_s=0.0, shard_s=0.0))
+
+    assert (decision.state, decision.spot_workers) == (DeadlineState.AHEAD, 8)
 
 
 def test_with_slack_a_run_without_any_spot_waits() -> None:

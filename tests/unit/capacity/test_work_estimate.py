@@ -41,14 +41,11 @@ def test_a_shard_older_than_all_that_are_done_is_worth_another_mean() -> None:
     assert estimate.shard_s == 100.0
 
 
-def test_history_counts_only_until_a_shard_is_done() -> None:
-    before = estimate_work(shard_s=[], running_s=[], waiting=10, expected_shard_s=60.0)
-    after = estimate_work(shard_s=[20.0, 20.0], running_s=[], waiting=10, expected_shard_s=60.0)
+def test_one_shard_tells_no_spread_so_half_as_much_is_added() -> None:
+    estimate = estimate_work(shard_s=[60.0], running_s=[], waiting=10)
 
-    assert before is not None
-    assert after is not None
-    assert (before.mean_s, before.high_s, after.mean_s, after.high_s) == (600.0, 900.0, 200.0, 200.0)
-    assert "from history" in before.reason
+    assert estimate is not None
+    assert (estimate.mean_s, estimate.high_s) == (600.0, 900.0)
 
 
 def test_with_none_done_a_shard_takes_twice_the_age_of_the_oldest() -> None:
