@@ -32,6 +32,7 @@ from localcloud.outages import Outages
 from localcloud.quotas import Quotas
 from localcloud.reactor import Reactor
 from localcloud.repairs.alarms import Alarms
+from localcloud.repairs.batch_authorization import install_batch_authorization
 from localcloud.repairs.ec2_reads import install_ec2_reads
 from localcloud.repairs.ecs_reads import EcsReads
 from localcloud.repairs.emf import install_emf
@@ -133,6 +134,7 @@ class Account:
         install_property_repairs(seams, on_function=self.warm_up.request)
         register_batch_types(seams, self.batch.api)
         register_fis_types(seams, self.fis)
+        install_batch_authorization(seams)
         install_emf(seams)
         install_lambda_interpreter(seams, self.images, self.clock)
         install_ec2_reads(seams=seams, fleet=self.fleet, market=self.market, reactor=self.reactor)

@@ -17,7 +17,7 @@ ServiceHandler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awa
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ministack.app": ("app", "AUTH", "SERVICE_HANDLERS", "call_service_handler_sync"),
     "ministack.core.responses": ("request_scope", "get_account_id", "get_region"),
-    "ministack.core.iam_actions": ("extract_iam_action",),
+    "ministack.core.iam_actions": ("extract_iam_action", "extract_resource_arn"),
     "ministack.core.router": ("extract_access_key_id",),
     "ministack.core.lambda_runtime": (
         "_detect_runtime_binary",

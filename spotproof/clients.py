@@ -51,6 +51,9 @@ class AwsClients(Protocol):
     @property
     def ec2(self) -> "EC2Client": ...
 
+    @property
+    def autoscaling(self) -> Any: ...
+
 
 @dataclass(frozen=True)
 class Clients:
@@ -191,6 +194,11 @@ class Clients:
     def sts(self) -> "STSClient":
         client: STSClient = self._make("sts")
         return client
+
+    @cached_property
+    def fis(self) -> Any:
+        """The Fault Injection Service; no type stubs of it are installed."""
+        return self._make("fis")
 
 
 class SessionCredentials:

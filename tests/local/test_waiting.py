@@ -1,16 +1,21 @@
 """Workers that wait on the local account: made to wait for every reason, and told why within two minutes."""
 
+import json
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from spotproof.capacity.waiting import Explanation, WaitingKind, explain_waiting
 from spotproof.capacity.waiting_reader import WaitingReader
 from spotproof.clock import SystemClock
+from spotproof.errors import AwsAccessError
 from spotproof.retries import Retrier
 from tests.local.account import TestAccount
 
@@ -24,14 +29,7 @@ Prepare = Callable[[TestAccount], None]
 
 @pytest.fixture(scope="module")
 def reader(small_account: TestAccount) -> WaitingReader:
-    clock = SystemClock()
-    return WaitingReader(
-        batch=small_account.client("batch"),
-        ec2=small_account.client("ec2"),
-        scaling=small_account.client("autoscaling"),
-        retrier=Retrier(clock=clock, rng=random.Random(1)),
-        clock=clock,
-    )
+    return reading_as(small_account.client)
 
 
 @pytest.fixture
@@ -39,6 +37,34 @@ def empty(small: TestAccount) -> TestAccount:
     """The small account without any instance."""
     small.empty_fleet()
     return small
+
+
+def with_role(account: TestAccount, allowed: dict[str, list[str]]) -> Callable[[str], Any]:
+    """Clients of a role that may do these actions, each on these resources."""
+    iam, name = account.client("iam"), f"reader-{uuid.uuid4().hex[:8]}"
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    statements = [{"Effect": "Allow", "Action": action, "Resource": on} for action, on in allowed.items()]
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps({"Statement": statements}))
+    keys = account.client("sts").assume_role(RoleArn=role, RoleSessionName="reader")["Credentials"]
+    session = boto3.Session(
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+        region_name=account.running.region,
+    )
+    return lambda service: session.client(service, endpoint_url=account.running.endpoint)  # type: ignore[call-overload]
+
+
+def reading_as(clients: Callable[[str], Any]) -> WaitingReader:
+    clock = SystemClock()
+    return WaitingReader(
+        batch=clients("batch"),
+        ec2=clients("ec2"),
+        scaling=clients("autoscaling"),
+        retrier=Retrier(clock=clock, rng=random.Random(1)),
+        clock=clock,
+    )
 
 
 def environment(account: TestAccount, queue: str = "SpotQueue") -> str:
@@ -218,3 +244,50 @@ def test_a_reason_that_is_no_longer_true_is_taken_back(empty: TestAccount) -> No
 
     assert told.startswith("CAPACITY:")
     assert "statusReason" not in empty.describe(job_id)
+
+
+EVERYWHERE = (
+    "batch:DescribeJobQueues",
+    "batch:DescribeComputeEnvironments",
+    "batch:DescribeJobs",
+    "autoscaling:DescribeScalingActivities",
+    "ec2:DescribeInstanceTypes",
+)
+
+
+def test_a_role_that_may_look_at_one_queue_can_explain_that_one_only(empty: TestAccount) -> None:
+    queue = empty.outputs["SpotQueue"]
+    allowed = {"batch:GetJobQueueSnapshot": [queue], **{action: ["*"] for action in EVERYWHERE}}
+    reading = reading_as(with_role(empty, allowed))
+    no_capacity(empty)
+    empty.submit("pass")
+
+    (facts,) = reading.in_queue(queue)
+
+    assert explain_waiting(facts).kind is WaitingKind.NO_CAPACITY
+    assert facts.queue.unread == ()
+    with pytest.raises(AwsAccessError, match="GetJobQueueSnapshot"):
+        reading.in_queue(empty.outputs["OnDemandQueue"])
+
+
+def test_a_role_that_may_read_batch_only_is_told_what_it_could_not_read(empty: TestAccount) -> None:
+    reading = reading_as(with_role(empty, {"batch:*": ["*"]}))
+    no_capacity(empty)
+    empty.submit("pass")
+
+    (facts,) = reading.in_queue(empty.outputs["SpotQueue"])
+
+    assert explain_waiting(facts).kind is WaitingKind.NO_CAPACITY
+    assert [each.partition(" ")[0] for each in facts.queue.unread] == [
+        "autoscaling:DescribeScalingActivities",
+        "ec2:DescribeInstanceTypes",
+    ]
+
+
+def test_a_role_may_submit_to_the_queues_that_its_policy_names_and_to_no_other(small: TestAccount) -> None:
+    batch = with_role(small, {"batch:SubmitJob": [small.outputs["SpotQueue"]]})("batch")
+    job = {"jobName": "mine", "jobDefinition": small.outputs["Definition"]}
+
+    assert batch.submit_job(**job, jobQueue=small.outputs["SpotQueue"])["jobId"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        batch.submit_job(**job, jobQueue=small.outputs["OnDemandQueue"])
