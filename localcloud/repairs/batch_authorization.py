@@ -19,6 +19,8 @@ _SUBJECTS: Final = {
     "deletecomputeenvironment": ("computeEnvironment", "compute-environment"),
     "canceljob": ("jobId", "job"),
     "terminatejob": ("jobId", "job"),
+    "canceljobs": ("jobs", "job"),
+    "terminatejobs": ("jobs", "job"),
 }
 
 
@@ -50,7 +52,8 @@ def subject_of(path: str, body: bytes, *, place: str) -> str:
         return "*"
     parameter, kind = subject
     try:
-        name = json.loads(body or b"{}")[parameter]
-    except (ValueError, KeyError, TypeError):
+        given = json.loads(body or b"{}")[parameter]
+        name = given[0] if isinstance(given, list) else given  # of many jobs the first
+    except (ValueError, LookupError, TypeError):
         return "*"  # Batch refuses such a request
     return f"arn:aws:batch:{place}:{kind}/{name_of(str(name))}"

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from localcloud.cli import cli
 
-COMMANDS = ("up", "down", "status", "env", "exec", "deploy", "interrupt", "advance", "logs", "market", "events")
+COMMANDS = ("up", "down", "status", "env", "exec", "deploy", "interrupt", "advance", "logs", "market", "quota", "environment", "events")
 
 
 def test_every_command_is_listed() -> None:
@@ -20,7 +20,7 @@ def test_every_command_is_listed() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["status"], ["env"], ["deploy"], ["interrupt", "i-1"], ["advance", "1"], ["logs", "j"], ["market"], ["events"]],
+    [["status"], ["env"], ["deploy"], ["interrupt", "i-1"], ["advance", "1"], ["logs", "j"], ["market"], ["events"], ["quota"], ["environment"]],
 )
 def test_without_an_account_each_command_says_how_to_start_one(arguments: list[str], tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["--state-dir", str(tmp_path), *arguments])
@@ -55,3 +55,10 @@ def test_help_loads_neither_boto3_nor_the_emulator() -> None:
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert output == "[]\n"
+
+
+def test_an_environment_needs_to_be_told_what_it_shall_be(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["--state-dir", str(tmp_path), "environment", "Spot"])
+
+    assert result.exit_code == 2
+    assert "disabled, invalid, unsupported" in result.stderr
