@@ -56,6 +56,11 @@ COMMANDS: Final = (
         summary="Interrupt workers of a run on purpose, in the local account.",
     ),
     CommandEntry(
+        name="gameday",
+        module="spotproof_cli.commands.gameday",
+        summary="Rehearse interruptions of a run with an experiment, and check its promise.",
+    ),
+    CommandEntry(
         name="wrap",
         module="spotproof_cli.commands.wrap",
         summary="Run any program as a worker's job, here: spotproof wrap … -- CMD…",

@@ -109,6 +109,13 @@ class FakeBatch:
         named = {"computeEnvironmentName": "Env", "computeEnvironmentArn": arn, "computeResources": resources}
         return {"computeEnvironments": [{**healthy, **named, **self.environment}]}
 
+    def describe_job_definitions(self, *, jobDefinitionName: str, status: str) -> dict[str, Any]:  # noqa: N803 - as above
+        needs = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "1800"}]
+        container = {"containerProperties": {"resourceRequirements": needs}}
+        older = {"containerProperties": {"vcpus": 2, "memory": 64}}
+        known = [] if jobDefinitionName == "spotproof-other" else [{"revision": 2, **container}, {"revision": 1, **older}]
+        return {"jobDefinitions": [{"jobDefinitionName": jobDefinitionName, "status": status, **each} for each in known]}
+
     def terminate_job(self, *, jobId: str, reason: str) -> dict[str, Any]:  # noqa: N803 - Batch's name
         self._refused("TerminateJob")
         self.terminated.append((jobId, reason))

@@ -18,7 +18,16 @@ class FakeEC2:
         size = {"VCpuInfo": {"DefaultVCpus": 2}, "MemoryInfo": {"SizeInMiB": 8192}}
         return {"InstanceTypes": [{"InstanceType": name, **size} for name in names]}
 
-    def describe_spot_price_history(self, *, StartTime: datetime, **_: Any) -> dict[str, Any]:  # noqa: N803 - EC2's name
+    def describe_spot_price_history(
+        self,
+        *,
+        StartTime: datetime,  # noqa: N803 - EC2's name
+        InstanceTypes: list[str],  # noqa: N803 - as above
+        **_: Any,
+    ) -> dict[str, Any]:
         if self.refuses:
             raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}, "DescribeSpotPriceHistory")
-        return {"SpotPriceHistory": [{"Timestamp": StartTime, "SpotPrice": self.spot_usd}]}
+        zones = [_["AvailabilityZone"]] if "AvailabilityZone" in _ else ["eu-central-1a", "eu-central-1b"]
+        price = {"Timestamp": StartTime, "SpotPrice": self.spot_usd}
+        pools = [{"InstanceType": name, "AvailabilityZone": zone} for name in InstanceTypes for zone in zones]
+        return {"SpotPriceHistory": [{**price, **pool} for pool in pools]}

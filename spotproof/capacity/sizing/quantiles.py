@@ -28,5 +28,13 @@ def weighted_quantile(values: Sequence[float], weights: Sequence[float], level: 
 
 
 def median(values: Sequence[float]) -> float:
-    """The lower middle value."""
-    return weighted_quantile(values, [1.0] * len(values), 0.5)
+    """The middle value, or half-way between the two middle ones.
+
+    Raises:
+        ValueError: no values.
+    """
+    if not values:
+        raise ValueError("a median needs values")
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

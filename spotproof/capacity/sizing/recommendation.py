@@ -158,7 +158,7 @@ def advise_workers(sizes: Sequence[int], expectation: Expectation, wishes: Wishe
     by_work = math.ceil(work_s / WORKER_S_WANTED)
     value = max(1, min(by_work, len(sizes) // SHARDS_PER_WORKER_MIN, WORKERS_MAX))
     if value == by_work:
-        return Advice(value=value, reason=f"{work_s / 3600:.1f} h of work, about half an hour for each")
+        return Advice(value=value, reason=f"{_spoken(work_s)} of work, half an hour for each at most")
     return Advice(value=value, reason=f"{len(sizes)} shards, at least {SHARDS_PER_WORKER_MIN} for each worker")
 
 
@@ -178,6 +178,10 @@ def _fewest_in_time(
         middle = (low + high) // 2
         low, high = (low, middle) if ends_in_time(middle) else (middle + 1, high)
     return Advice(value=high, reason=f"the fewest that end within {within_s:.0f} s nine times in ten")
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
 def _warnings(largest_bytes: int, history: JobHistory) -> list[str]:
