@@ -124,14 +124,19 @@ class Requeuer:
         return run
 
     def pause_run(self, run_id: RunId, *, reason: str) -> Run | None:
-        """Pause the run and put a PAUSED stop on its sessions; None if it has ended.
-
-        Repeating it reaches sessions that opened meanwhile, and keeps the first reason.
-        """
+        """Pause the run and put a PAUSED stop on its sessions; None if it has ended. The first reason stays."""
         run = self._store.pause_run(run_id, reason=reason)
         if run is not None:
             self._stop_all(run, StopKind.PAUSED)
         return run
+
+    def keep_paused(self, run: Run) -> None:
+        """Reach sessions that opened since the run was paused.
+
+        Whoever knows the run from a moment before it was resumed does no harm: a worker that is told to leave a run
+        which goes on asks Batch for another attempt.
+        """
+        self._stop_all(run, StopKind.PAUSED)
 
     def _stop_all(self, run: Run, kind: StopKind) -> None:
         stop = Stop(kind=kind, deadline=None)

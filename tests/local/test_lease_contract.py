@@ -8,10 +8,12 @@ import pytest
 
 from tests.contracts.leases import (
     test_claims,
+    test_classes,
     test_clauses,
     test_completion,
     test_cost,
     test_failures,
+    test_history,
     test_leased,
     test_races,
     test_runs,
@@ -20,10 +22,12 @@ from tests.contracts.leases import (
 )
 from tests.contracts.leases.fixtures import TABLE, Backend, clock, run, session, store
 from tests.contracts.leases.test_claims import *  # noqa: F403
+from tests.contracts.leases.test_classes import *  # noqa: F403
 from tests.contracts.leases.test_clauses import *  # noqa: F403
 from tests.contracts.leases.test_completion import *  # noqa: F403
 from tests.contracts.leases.test_cost import *  # noqa: F403
 from tests.contracts.leases.test_failures import *  # noqa: F403
+from tests.contracts.leases.test_history import *  # noqa: F403
 from tests.contracts.leases.test_leased import *  # noqa: F403
 from tests.contracts.leases.test_races import *  # noqa: F403
 from tests.contracts.leases.test_runs import *  # noqa: F403
@@ -34,8 +38,8 @@ from tests.fakes.table import create_table
 from tests.local.account import TestAccount
 
 SUITE = (
-    test_claims, test_clauses, test_completion, test_cost, test_failures,
-    test_leased, test_races, test_runs, test_sessions, test_takings,
+    test_claims, test_classes, test_clauses, test_completion, test_cost, test_failures,
+    test_history, test_leased, test_races, test_runs, test_sessions, test_takings,
 )  # fmt: skip
 FIXTURES = (clock, run, session, store)  # imported for pytest to find
 _numbers = count()

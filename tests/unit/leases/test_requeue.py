@@ -422,6 +422,21 @@ def test_pausing_stops_the_living_sessions_and_keeps_what_they_hold() -> None:
     assert [s.shard(index) for index in range(3)] == before
 
 
+def test_keeping_a_run_paused_never_pauses_one_that_was_resumed() -> None:
+    s = scene()
+    paused = Requeuer(s.store).pause_run(s.run.run_id, reason="spent")
+    assert paused is not None
+    s.store.resume_run(s.run.run_id, usd_max=9.0)
+    late = s.store.open_session(a_session("late"))
+
+    Requeuer(s.store).keep_paused(paused)
+
+    run, session = s.store.get_run(s.run.run_id), s.store.get_session(key_of(late))
+    assert run is not None
+    assert session is not None
+    assert (run.state, session.stop) == (RunState.RUNNING, Stop(kind=StopKind.PAUSED, deadline=None))
+
+
 def test_pausing_again_reaches_late_and_retired_sessions_and_writes_to_no_other() -> None:
     s = scene()
     Requeuer(s.store).pause_run(s.run.run_id, reason="first")
