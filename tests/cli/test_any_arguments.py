@@ -1,6 +1,7 @@
 """Whatever is on the command line: one of the documented exit codes, never a traceback."""
 
 import dataclasses
+import io
 import random
 from typing import Any
 
@@ -33,14 +34,17 @@ class FakeS3:
         return (
             {"Contents": [], "KeyCount": 0}
             if _["Prefix"] == "empty"
-            else {"Contents": [{"Key": "in", "LastModified": NOW}]}
+            else {"Contents": [{"Key": "in", "LastModified": NOW, "ETag": '"1"', "Size": len(CONTENT)}]}
         )
 
     def get_object(self, **_: Any) -> dict[str, Any]:
+        if _["Key"] == "in":
+            return {"Body": io.BytesIO(CONTENT), "ContentLength": len(CONTENT), "ETag": '"1"'}
         raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "no such key"}}, "GetObject")
 
 
 NOW = ScriptedClock().now()
+CONTENT = b"a,b\n1,2\n"
 WORDS = st.sampled_from(
     [
         *(entry.name for entry in COMMANDS), "flight-delays", "run-1", "nobody", "i-0123456789abcdef0", "s3://data-bucket/in",
@@ -84,7 +88,7 @@ STARTS = st.sampled_from(
     [
         (), ("status",), ("status", "run-1"), ("status", "run-1", "--wait"), ("logs", "run-1"), ("logs", "run-1", "--follow"),
         ("results", "run-1"), ("cancel", "run-1"), ("interrupt", "run-1"),
-        ("submit", "flight-delays", "--input", "s3://data-bucket/in"), ("submit", "flight-delays", "--run", "run-1", "--wait"),
+        ("plan", "flight-delays", "--input", "s3://data-bucket/in"), ("submit", "flight-delays", "--input", "s3://data-bucket/in"), ("submit", "flight-delays", "--run", "run-1", "--wait"),
     ]
 )  # fmt: skip
 
