@@ -61,7 +61,7 @@ def handle(
     if ended:
         telemetry.count(events.METRIC_SHARDS_QUARANTINED, done.quarantined)
         if done.cost is not None:
-            telemetry.usd(events.METRIC_RUN_COST_USD, float(done.cost.usd))
+            telemetry.usd(events.METRIC_RUN_COST_USD, float(done.cost.total_usd))
     telemetry.info(
         events.RUN_FINISHED,
         run_id=finished.run_id,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from math import lcm
 
 from spotproof.costs.host_life import HostLife, share_of_host
 from spotproof.costs.price_book import PriceBook
@@ -49,8 +50,8 @@ class HostBill:
     life: HostLife
     charged: Division
     spared: Division  # what the first-hour rule saved; one of the two is zero
-    on_demand: Division | None  # the same time on demand; None if the type is not listed
-    spot: Division | None  # the same time on Spot; None if the pool's price is not known
+    on_demand: Division | None  # the same time on demand; None if not compared, or the type is not listed
+    spot: Division | None  # the same time on Spot; None if not compared, or the pool's price is not known
     used_us: tuple[Fraction, ...]  # per session: its share x its time in microseconds
     vcpus: int  # 0 = unknown
     estimated: bool  # a spot host priced on demand, because the spot price was not to be had
@@ -67,87 +68,102 @@ class _Slice:
 
     since: int  # microseconds
     until: int
-    present: tuple[int, ...]  # positions of sessions
+    parts: tuple[tuple[int, int], ...]  # position of a session, and how much of the host it has ...
+    of: int  # ... of this many
+    left: int  # what workers leave, of as many
 
 
-def bill_host(life: HostLife, book: PriceBook) -> HostBill:
+class _Sum:
+    """Amounts with a few denominators, added up without rounding and without a fraction for each."""
+
+    def __init__(self) -> None:
+        self._over: dict[int, int] = {}
+
+    def add(self, numerator: int, denominator: int) -> None:
+        self._over[denominator] = self._over.get(denominator, 0) + numerator
+
+    @property
+    def total(self) -> Fraction:
+        first, *rest = [Fraction(numerator, over) for over, numerator in self._over.items()] or [Fraction(0)]
+        return sum(rest, first)
+
+
+def bill_host(life: HostLife, book: PriceBook, *, compare: bool = True) -> HostBill:
     """Price an instance's whole life and divide it.
 
     Each moment's price goes to the workers there by their shares. What they leave is unallocated; if shares add up to
     more than the host (one worker needs its memory, another its vCPUs), each gets its part of the whole.
+
+    Args:
+        compare: also with what the same time costs on demand and on Spot.
     """
     size = book.size_of(life.instance_type)
-    shares = [share_of_host(session, size) for session in life.sessions]
-    slices = _slices(life)
+    slices = _slices(life, [share_of_host(session, size) for session in life.sessions])
     listed, spot = book.on_demand(life.instance_type), book.spot(life.instance_type, life.zone)
     curve = (spot or listed) if life.lifecycle == SPOT else listed
-    nothing = Division(sessions=(ZERO,) * len(shares), unallocated=Unallocated())
-    priced = nothing if curve is None else divide(slices, shares, curve)
+    nothing = Division(sessions=(ZERO,) * len(life.sessions), unallocated=Unallocated())
+    priced = nothing if curve is None else _divide(slices, len(life.sessions), curve)
+    on_demand, on_spot = (
+        _divide(slices, len(life.sessions), other) if compare and other is not None else None
+        for other in (listed, spot)
+    )
     return HostBill(
         life=life,
         charged=nothing if life.is_free else priced,
         spared=priced if life.is_free else nothing,
-        on_demand=None if listed is None else divide(slices, shares, listed),
-        spot=None if spot is None else divide(slices, shares, spot),
-        used_us=_used(slices, shares),
+        on_demand=on_demand,
+        spot=on_spot,
+        used_us=_used(slices, len(life.sessions)),
         vcpus=0 if size is None else size.vcpus,
         estimated=life.lifecycle == SPOT and spot is None and listed is not None,
         unpriced=curve is None,
     )
 
 
-def divide(slices: Sequence[_Slice], shares: Sequence[Fraction], curve: PriceCurve) -> Division:
+def _divide(slices: Sequence[_Slice], count: int, curve: PriceCurve) -> Division:
     """Each part is rounded down to a trillionth of a dollar; what that leaves of the whole goes to the largest part."""
-    areas = [Fraction(0)] * len(shares)
-    boot = idle = spare = Fraction(0)
+    sessions = [_Sum() for _ in range(count)]
+    boot, idle, spare = _Sum(), _Sum(), _Sum()
     whole, began = 0, False
     for each in slices:
         area = curve.area(each.since, each.until)
         whole += area
-        began = began or bool(each.present)
-        taken = Fraction(0)
-        for position, part in _parts(each, shares):
-            areas[position] += area * part
-            taken += part
-        left = area * (1 - taken)
-        if each.present:
-            spare += left
-        elif began:
-            idle += left
-        else:
-            boot += left
-    pico = [whole_pico(area) for area in (*areas, boot, idle, spare)]
+        began = began or bool(each.parts)
+        for position, numerator in each.parts:
+            sessions[position].add(area * numerator, each.of)
+        rest = spare if each.parts else idle if began else boot
+        rest.add(area * each.left, each.of)
+    pico = [whole_pico(each.total) for each in (*sessions, boot, idle, spare)]
     pico[pico.index(max(pico))] += whole_pico(Fraction(whole)) - sum(pico)
-    *sessions, boot_usd, idle_usd, spare_usd = map(as_usd, pico)
-    return Division(sessions=tuple(sessions), unallocated=Unallocated(boot=boot_usd, idle=idle_usd, spare=spare_usd))
+    *amounts, boot_usd, idle_usd, spare_usd = map(as_usd, pico)
+    return Division(sessions=tuple(amounts), unallocated=Unallocated(boot=boot_usd, idle=idle_usd, spare=spare_usd))
 
 
-def _parts(each: _Slice, shares: Sequence[Fraction]) -> list[tuple[int, Fraction]]:
-    """What part of the host each worker has in a slice; together at most the whole."""
-    together = max(Fraction(1), sum((shares[position] for position in each.present), Fraction(0)))
-    return [(position, shares[position] / together) for position in each.present]
-
-
-def _used(slices: Sequence[_Slice], shares: Sequence[Fraction]) -> tuple[Fraction, ...]:
-    used = [Fraction(0)] * len(shares)
+def _used(slices: Sequence[_Slice], count: int) -> tuple[Fraction, ...]:
+    used = [_Sum() for _ in range(count)]
     for each in slices:
-        for position, part in _parts(each, shares):
-            used[position] += part * (each.until - each.since)
-    return tuple(used)
+        for position, numerator in each.parts:
+            used[position].add((each.until - each.since) * numerator, each.of)
+    return tuple(each.total for each in used)
 
 
-def _slices(life: HostLife) -> list[_Slice]:
+def _slices(life: HostLife, shares: Sequence[Fraction]) -> list[_Slice]:
+    whole = lcm(*(share.denominator for share in shares))
+    weights = [share.numerator * (whole // share.denominator) for share in shares]
     spans = [_span(session) for session in life.sessions]
     ends = (microseconds(life.launched_at), microseconds(life.charged_until))
     edges = sorted({*ends, *(edge for span in spans for edge in span)})
-    return [
-        _Slice(
-            since=since,
-            until=until,
-            present=tuple(position for position, (start, end) in enumerate(spans) if start <= since and until <= end),
+    slices = []
+    for since, until in pairwise(edges):
+        parts = tuple(
+            (position, weights[position])
+            for position, (start, end) in enumerate(spans)
+            if start <= since and until <= end
         )
-        for since, until in pairwise(edges)
-    ]
+        taken = sum(weight for _, weight in parts)
+        of = max(whole, taken)
+        slices.append(_Slice(since=since, until=until, parts=parts, of=of, left=of - taken))
+    return slices
 
 
 def _span(session: WorkedSession) -> tuple[int, int]:

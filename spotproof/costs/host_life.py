@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from spotproof.costs.prices import InstancePrice
@@ -77,6 +78,11 @@ def share_of_host(session: WorkedSession, size: InstancePrice | None) -> Fractio
     """
     if size is None or session.vcpus <= 0:
         return Fraction(1)
-    of_vcpus = Fraction(str(session.vcpus)) / size.vcpus
-    of_memory = Fraction(session.memory_mib, size.memory_mib) if size.memory_mib else Fraction(0)
+    return _share(session.vcpus, session.memory_mib, size.vcpus, size.memory_mib)
+
+
+@lru_cache(maxsize=1024)  # the workers of a run are all of one size
+def _share(vcpus: float, memory_mib: int, host_vcpus: int, host_memory_mib: int) -> Fraction:
+    of_vcpus = Fraction(str(vcpus)) / host_vcpus
+    of_memory = Fraction(memory_mib, host_memory_mib) if host_memory_mib else Fraction(0)
     return min(Fraction(1), max(of_vcpus, of_memory))

@@ -102,15 +102,15 @@ class RunCost:
         }
 
 
-def bill_hosts(sessions: Iterable[WorkedSession], book: PriceBook) -> list[HostBill]:
-    """Price every host behind the sessions, each pool's prices asked for once."""
+def bill_hosts(sessions: Iterable[WorkedSession], book: PriceBook, *, compare: bool = True) -> list[HostBill]:
+    """Price every host behind the sessions, each pool's prices asked for once; `compare` as of bill_host."""
     lives = host_lives(sessions)
     book.look_up(
         PoolTime(instance_type=life.instance_type, zone=life.zone, since=life.launched_at, until=life.charged_until)
         for life in lives
         if life.instance_type and life.zone
     )
-    return [bill_host(life, book) for life in lives]
+    return [bill_host(life, book, compare=compare) for life in lives]
 
 
 def run_cost(sessions: Iterable[WorkedSession], *, run_id: str, book: PriceBook) -> RunCost:

@@ -31,7 +31,7 @@ def running_cost(sessions: Iterable[WorkedSession], *, run_id: str, book: PriceB
         sessions: of the run, and of other runs on the same hosts as far as they are known.
         book: keep it between calls: it asks for a pool's prices once in ten minutes.
     """
-    bills = bill_hosts(sessions, book)
+    bills = bill_hosts(sessions, book, compare=False)
     alive = [bill for bill in bills if any(each.alive and each.run_id == run_id for each in bill.life.sessions)]
     return RunningCost(
         usd=cost_of_bills(bills, run_id=run_id).total_usd,
