@@ -11,6 +11,7 @@ from simulation.outcome import Outcome
 from simulation.scratch import scratch_kept
 
 SCENARIO: Final = "scenario"  # the site of what a world has from its beginning
+DECISION: Final = "decision"  # the site of what the product decided: no fault, but counted like one
 CHUNK: Final = 25  # seeds handed to a process at once
 
 
@@ -40,8 +41,10 @@ class Tally:
 
     @property
     def faults_per_job(self) -> float:
-        """What struck in the course of a job; what a world is like from its beginning does not count."""
-        return sum(times for (_, site), times in self.struck.items() if site != SCENARIO) / max(1, self.seeds)
+        """What struck in the course of a job; what a world is like from its beginning, and what was decided, does not count."""
+        return sum(times for (_, site), times in self.struck.items() if site not in (SCENARIO, DECISION)) / max(
+            1, self.seeds
+        )
 
 
 def run_seeds(

@@ -15,13 +15,18 @@ from typing import Any, Final
 from lambdas import controller, finalizer
 from lambdas.functions import FUNCTIONS, Function
 from lambdas.handler_settings import HandlerSettings
+from simulation.campaign import DECISION
 from simulation.checks.base import Check, ObjectChange, Report, TableWrite
+from simulation.checks.budgets import BudgetCheck
+from simulation.checks.caps import CapCheck
 from simulation.checks.cleanup import CleanupCheck
 from simulation.checks.failures import FailureCheck
 from simulation.checks.generations import GenerationCheck
+from simulation.checks.histories import HistoryCheck
 from simulation.checks.ledger import LedgerCheck
 from simulation.checks.lost_work import LostWorkCheck
 from simulation.checks.objects import ObjectCheck
+from simulation.checks.orders import OrderCheck
 from simulation.checks.output import OutputCheck
 from simulation.checks.parsed import run_from_item, shard_from_item
 from simulation.checks.progress import ProgressCheck
@@ -102,6 +107,10 @@ CHECKS: Final[tuple[type[Check], ...]] = (
     LostWorkCheck,
     StopCheck,
     StopFileCheck,
+    OrderCheck,
+    CapCheck,
+    BudgetCheck,
+    HistoryCheck,
     OutputCheck,
 )
 
@@ -114,6 +123,7 @@ class World:
         self.scenario = scenario
         self.workload = scenario.workload
         self.run_id = RUN_ID
+        self.on_demand_queue = ON_DEMAND_QUEUE.name
         self.options: RunOptions = parse_options(_option_text(scenario))
         self.scheduler = Scheduler()
         self.trace = Trace()
@@ -297,6 +307,10 @@ class World:
             return None
         item = self.table.item((contract.stripe_pk(RUN_ID, index % run.stripes), contract.shard_sk(index)))
         return None if item is None else shard_from_item(item)
+
+    def decided(self, what: str) -> None:
+        """The product decided something: counted, so that no kind of decision is silently dead."""
+        self.book.count(what, DECISION)
 
     # --- observing -----------------------------------------------------------------------------------------------
 

@@ -65,7 +65,8 @@ class Environment:
         self.process = process
         self.service = service
         self.idle_since = 0  # microseconds
-        self.deadline = 0  # of the invocation
+        self.began = 0  # of the invocation: microseconds, like its deadline
+        self.deadline = 0
         self.mishap: Mishap | None = None
         self.lives_on = False  # it will outlive its deadline
         self._employer = employer
@@ -110,7 +111,8 @@ class Environment:
     def _handle(self, handler: Handler) -> None:
         invocation = self._invocation
         assert invocation is not None, "an environment wakes up for an event"
-        self.deadline = self.process.scheduler.now + invocation.deployed.timeout_us
+        self.began = self.process.scheduler.now
+        self.deadline = self.began + invocation.deployed.timeout_us
         self._employer.began(self, invocation)
         context = SimContext(invocation, self.process.scheduler, self.deadline)
         try:
