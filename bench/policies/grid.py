@@ -20,6 +20,7 @@ WORK_H: Final = (48.0, 12.0, 4.0)
 DEADLINE_RATIOS: Final = (52 / 48, 1.25, 70 / 48, 2.0)
 LOOSE_FROM: Final = 70 / 48  # deadline over work
 CHANGEOVERS_H: Final = (0.05, 0.2)
+LENGTHS: Final = 3  # a trace must be so many deadlines long: starts in a shorter one see the same market
 PRICE_RATIO: Final = 3.06 / 0.97
 POLICIES: Final[Mapping[str, Callable[[Job], Policy]]] = {
     "greedy": Greedy,
@@ -83,12 +84,12 @@ def play_all(
     price_ratio: float = PRICE_RATIO,
     policies: Mapping[str, Callable[[Job], Policy]] = POLICIES,
 ) -> Iterator[Played]:
-    """Every cell on every trace that is at least twice as long as the deadline, from seeded starts."""
+    """Every cell on every trace that is `LENGTHS` deadlines long, from seeded starts."""
     rng = random.Random(seed)
     for cell in cells():
         for trace in traces:
             job = cell.job(trace.step_s, price_ratio)
-            if len(trace.up) < 2 * job.deadline:
+            if len(trace.up) < LENGTHS * job.deadline:
                 continue
             for _ in range(starts):
                 start = rng.randrange(len(trace.up) - job.deadline)

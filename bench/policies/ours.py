@@ -5,16 +5,20 @@ from spotproof.capacity.deadline import DeadlineFacts, SpotMarket, decide_deadli
 
 
 class Ours:
-    """Translates a tick into the controller's facts and its answer into a place; decides nothing itself."""
+    """Translates a tick into the controller's facts and its answer into a place.
+
+    The controller lets an on-demand worker go when a Spot worker has begun in its place. Here there is one body: wanted
+    in both places it goes to the cheaper one.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
 
     def choose(self, view: View) -> Place:
         decision = decide_deadline(self._facts(view))
-        if decision.on_demand_workers:
-            return Place.ON_DEMAND
-        return Place.SPOT if view.spot and decision.spot_workers else Place.NOWHERE
+        if view.spot and decision.spot_workers:
+            return Place.SPOT
+        return Place.ON_DEMAND if decision.on_demand_workers else Place.NOWHERE
 
     def _facts(self, view: View) -> DeadlineFacts:
         step_s = self._job.step_s

@@ -1,7 +1,7 @@
 """Runs of several workers: the controller's decision for n places at once, on markets recorded at the same time.
 
 Each place is one zone's trace. The run's shards (half an hour of work each) are taken by whoever works; a lost worker's
-shard goes back with its progress. On-demand workers work beside Spot ones. Compared with as many jobs of one worker that
+shard goes back with its progress, and what waits longest goes first. On-demand workers work beside Spot ones. Compared with as many jobs of one worker that
 do one n-th each on their own place, by uniform progress and by ours, and with a bound that no schedule can beat.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bench.policies.baselines import EagerUniformProgress, UniformProgress
-from bench.policies.grid import PRICE_RATIO, Cell, cells
+from bench.policies.grid import LENGTHS, PRICE_RATIO, Cell, cells
 from bench.policies.ours import Ours
 from bench.policies.replay import Job, Policy, replay
 from bench.policies.trace import Trace
@@ -43,7 +43,8 @@ class WideRun:
     job: Job
     market: Market
     left: dict[int, int] = field(init=False)  # ticks of each unfinished shard
-    free: deque[int] = field(init=False)
+    fresh: deque[int] = field(init=False)
+    returned: deque[int] = field(default_factory=deque)
     on_spot: dict[int, _Body] = field(default_factory=dict)  # by place
     on_demand: list[_Body] = field(default_factory=list)
     up_ticks: int = 0
@@ -54,7 +55,7 @@ class WideRun:
         shard = max(1, round(SHARD_H * 3600 / self.job.step_s))
         total = self.job.work * len(self.market)
         self.left = {index: min(shard, total - at) for index, at in enumerate(range(0, total, shard))}
-        self.free = deque(self.left)
+        self.fresh = deque(self.left)
 
     def play(self) -> WideOutcome:
         spot_ticks = on_demand_ticks = 0
@@ -114,9 +115,10 @@ class WideRun:
             body.starting -= 1
             return
         if body.shard is None:
-            if not self.free:
+            waiting = self.returned or self.fresh
+            if not waiting:
                 return
-            body.shard = self.free.popleft()
+            body.shard = waiting.popleft()
         self.left[body.shard] -= 1
         if self.left[body.shard] == 0:
             del self.left[body.shard]
@@ -124,7 +126,7 @@ class WideRun:
 
     def _dismiss(self, body: _Body) -> None:
         if body.shard is not None:
-            self.free.appendleft(body.shard)
+            self.returned.append(body.shard)
 
 
 def play_wide(traces: Sequence[Trace], *, starts: int, seed: int) -> dict[str, Any]:
@@ -135,7 +137,7 @@ def play_wide(traces: Sequence[Trace], *, starts: int, seed: int) -> dict[str, A
     for cell in cells():
         job = cell.job(together[0].step_s, PRICE_RATIO)
         ticks = min(len(trace.up) for trace in together)
-        if ticks < 2 * job.deadline:
+        if ticks < LENGTHS * job.deadline:
             continue
         begins = [rng.randrange(ticks - job.deadline) for _ in range(starts)]
         markets = [[trace.up[begin : begin + job.deadline] for trace in together] for begin in begins]

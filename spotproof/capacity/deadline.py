@@ -65,7 +65,7 @@ class DeadlineDecision:
     """How many workers of each kind the run should have now."""
 
     on_demand_workers: int  # in all, those that run included: fewer than run means that some may go
-    spot_workers: int  # in all: more than run means that they are wanted when there is capacity
+    spot_workers: int  # in all: more than run means that they are wanted when there is capacity, beside the others
     state: DeadlineState
     slack_s: float | None  # time left beyond what the work takes at full width; None while that is unknown
     reserve_s: float  # slack that is kept for changeovers still to come, the safety net included
@@ -75,8 +75,9 @@ class DeadlineDecision:
 def decide_deadline(facts: DeadlineFacts) -> DeadlineDecision:
     """The workers of each kind that meet the deadline at the lowest price to be expected. Pure: no memory, no clock.
 
-    As long as on-demand workers start within `restart_s` and the work left is not underestimated, a run that began
-    with slack for one changeover is not late (tests/unit/capacity/test_deadline.py plays that against any market).
+    As long as on-demand workers start within `restart_s` and the work left is not underestimated, a run of one worker
+    that began with slack for one changeover is never late (the paper's argument). For several workers there is no proof:
+    the tests play thousands of random markets and find no late one.
 
     Raises:
         ValueError: `workers` is below 1, or another count or duration is negative.
@@ -93,11 +94,10 @@ def decide_deadline(facts: DeadlineFacts) -> DeadlineDecision:
     numbers = f"slack {slack_s:.0f} s, reserve {reserve_s:.0f} s for changeovers to come"
     if slack_s <= reserve_s:
         reason = f"{numbers}: on-demand where Spot is missing"
-        return _decision(facts, DeadlineState.BEHIND, on_demand=_missing(facts), spot=_width(facts), reason=reason)
-    # On-demand workers that run stay until Spot takes their place: another pause would cost a changeover.
-    kept = min(facts.on_demand_running, _missing(facts))
+        needed = max(_kept(facts), _width(facts) - facts.spot_running - facts.spot_starting)
+        return _decision(facts, DeadlineState.BEHIND, on_demand=needed, spot=_width(facts), reason=reason)
     reason = f"{numbers}: Spot, or waiting for it"
-    return _decision(facts, DeadlineState.AHEAD, on_demand=kept, spot=_width(facts) - kept, reason=reason)
+    return _decision(facts, DeadlineState.AHEAD, on_demand=_kept(facts), spot=_width(facts), reason=reason)
 
 
 def slack(facts: DeadlineFacts) -> float | None:
@@ -126,13 +126,16 @@ def reserve(facts: DeadlineFacts) -> float:
 def _decide_unknown(facts: DeadlineFacts) -> DeadlineDecision:
     """One worker has to run for the work to become known."""
     alone = facts.spot_running + facts.spot_starting + facts.on_demand_running == 0
-    on_demand = 1 if alone else min(facts.on_demand_running, _missing(facts))
+    on_demand = 1 if alone else _kept(facts)
     reason = "nobody knows how long a shard takes" + (": one on-demand worker is to find out" if alone else "")
-    return _decision(facts, DeadlineState.UNKNOWN, on_demand=on_demand, spot=_width(facts) - on_demand, reason=reason)
+    return _decision(facts, DeadlineState.UNKNOWN, on_demand=on_demand, spot=_width(facts), reason=reason)
 
 
 def _decide_panic(facts: DeadlineFacts, slack_s: float, *, needed: int) -> DeadlineDecision:
-    """Every place that does not run is filled with what surely comes; more places than planned if that helps."""
+    """Every place that does not run is filled with what surely comes; more places than planned if that helps.
+
+    No on-demand worker goes, not even where Spot workers have come: there is no slack to lose those again.
+    """
     width = _width(facts)
     if needed > facts.shards_left:
         state = DeadlineState.LATE
@@ -141,7 +144,7 @@ def _decide_panic(facts: DeadlineFacts, slack_s: float, *, needed: int) -> Deadl
         state = DeadlineState.PANIC
         width = max(width, needed)
         reason = f"slack {slack_s:.0f} s, safety net {safety_net(facts):.0f} s: {needed} workers are needed from now on"
-    on_demand = max(0, width - facts.spot_running)
+    on_demand = max(width - facts.spot_running, min(facts.on_demand_running, facts.shards_left))
     return _decision(facts, state, on_demand=on_demand, spot=facts.spot_running, reason=reason)
 
 
@@ -175,8 +178,9 @@ def _width_needed(facts: DeadlineFacts, work_s: float) -> int:
     return facts.shards_left if start_s + longest_s <= left_s else facts.shards_left + 1
 
 
-def _missing(facts: DeadlineFacts) -> int:
-    return max(0, _width(facts) - facts.spot_running - facts.spot_starting)
+def _kept(facts: DeadlineFacts) -> int:
+    """On-demand workers that stay until Spot runs in their place: a pause in between would cost a changeover."""
+    return max(0, min(facts.on_demand_running, _width(facts) - facts.spot_running))
 
 
 def _width(facts: DeadlineFacts) -> int:
