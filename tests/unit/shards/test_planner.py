@@ -196,14 +196,24 @@ def test_a_hidden_address_that_is_asked_for_is_read(store: S3Input) -> None:
 def test_listing_goes_through_all_pages_and_odd_names(store: S3Input, monkeypatch: pytest.MonkeyPatch) -> None:
     names = sorted(["a b.txt", "ä+%.txt", "x\n.txt", "c&d.txt", "e.txt"])
     for name in names:
-        store.put(f"in/{name}", f"{name.encode().hex()}\n")
+        store.put(f"in/{name}", f"{name.encode().hex():>20}\n")
     client_list = store.s3.list_objects_v2
     monkeypatch.setattr(store.s3, "list_objects_v2", lambda **arguments: client_list(MaxKeys=2, **arguments))
 
     plan = store.plan("objects")
 
     assert [shard.parts[0].pin.key for shard in plan.shards()] == [f"in/{name}" for name in names]
-    assert flat(store.read(plan)) == [name.encode().hex() for name in names]
+    assert [line.strip() for line in flat(store.read(plan))] == [name.encode().hex() for name in names]
+
+
+def test_objects_are_numbered_largest_first_and_by_key_where_they_are_alike(store: S3Input) -> None:
+    for name, size in (("a", 10), ("b", 500), ("c", 10), ("d", 90), ("e", 500), ("f", 0)):
+        store.put(f"in/{name}.bin", "x" * size)
+
+    shards = list(store.plan("objects").shards())
+
+    assert [shard.parts[0].pin.key[3] for shard in shards] == ["b", "e", "d", "a", "c", "f"]
+    assert [shard.index for shard in shards] == list(range(6))
 
 
 def test_auto_means_row_groups_objects_or_size(store: S3Input) -> None:
