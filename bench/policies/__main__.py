@@ -16,6 +16,7 @@ from unittest.mock import patch
 from bench.machine import publish
 from bench.policies import grid
 from bench.policies.ours import Ours
+from bench.policies.random_markets import play_random
 from bench.policies.report import RIVALS, against, broken_bars, by, cell_name, summary
 from bench.policies.trace import SAMPLE, Trace, read_traces
 from bench.policies.wide import play_wide
@@ -24,6 +25,7 @@ from spotproof.capacity import deadline
 SEED = 5
 OTHER_PRICE_RATIOS = (2.0, 5.0)
 OTHER_PRIORS_H = (1, 16)
+RANDOM_RUNS = 10_000
 
 
 def main() -> None:
@@ -54,6 +56,7 @@ def main() -> None:
         "other_price_ratios": _other_price_ratios(traces, max(1, chosen.starts // 4)),
         "other_priors_of_ours": _other_priors(traces, max(1, chosen.starts // 4)),
         "wide": play_wide(traces, starts=chosen.starts, seed=SEED),
+        "random_markets": play_random(RANDOM_RUNS, seed=SEED),
     }
     publish("policies-sample" if chosen.traces == SAMPLE else "policies", results)
     sys.exit(bool(broken))

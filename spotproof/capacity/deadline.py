@@ -77,7 +77,7 @@ def decide_deadline(facts: DeadlineFacts) -> DeadlineDecision:
 
     As long as on-demand workers start within `restart_s` and the work left is not underestimated, a run of one worker
     that began with slack for one changeover is never late (the paper's argument). For several workers there is no proof:
-    the tests play thousands of random markets and find no late one.
+    `bench/policies` plays thousands of random markets and finds no late one.
 
     Raises:
         ValueError: `workers` is below 1, or another count or duration is negative.
