@@ -14,12 +14,13 @@ SEEDS ?= 500
 FIRST_SEED ?= 1
 FRESH ?= 0
 SHARD_BY ?= time
+PLAN ?= interrupt
 PY := .venv/bin/python
 SETUP = @python="$$(tools/find-python)" && exec "$$python" -m tools.setup
 # Node first, then the environment's own programs (uv, the AWS command line), then the system's.
 WITH_TOOLS = PATH="$$(PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m localcloud.node path)"
 
-.PHONY: help setup setup-dev setup-demo setup-bench setup-synth setup-ml demo test test-ml check simulate crashes mutants format synth lock clean
+.PHONY: help setup setup-dev setup-demo setup-bench setup-synth setup-ml demo gameday test test-ml check simulate crashes mutants format synth lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -27,6 +28,9 @@ help: ## show this list
 
 demo: setup-demo ## deploy locally, run real flights on Spot, interrupt it, compare (SEED=1 SHARD_BY=time|hash|range)
 	@$(WITH_TOOLS) exec $(PY) -m demo --seed "$(SEED)" --shard-by "$(SHARD_BY)"
+
+gameday: setup-demo ## deploy locally, run real flights, play a game day on them (PLAN=interrupt|interrupt-half|no-capacity)
+	@$(WITH_TOOLS) exec $(PY) -m demo.game_day --plan "$(PLAN)"
 
 test: setup-dev ## every test, the ones on the local account included
 	@echo "tests on fakes, moto and templates …"; \

@@ -49,11 +49,11 @@ class Stage:
 
 
 @contextmanager
-def local_account(*, seed: int) -> Iterator[Running]:
+def local_account(*, seed: int, directory: Path = STATE_DIR) -> Iterator[Running]:
     """A local account that ends with the block, and with this process at the latest."""
-    state = StateDir(STATE_DIR)
+    state = StateDir(directory)
     daemon.stop(state)  # of a demo that was killed
-    running = daemon.start(Settings(state_dir=str(STATE_DIR), seed=seed, parent_pid=os.getpid()))
+    running = daemon.start(Settings(state_dir=str(directory), seed=seed, parent_pid=os.getpid()))
     try:
         yield running
     finally:
@@ -108,6 +108,15 @@ def deploy(running: Running, assembly: Path, *, clock: Clock) -> Stage:
     }
     options = ["--all", "--app", str(assembly), "--require-approval", "never", "--no-notices", "--progress", "events"]
     run_program("cdk deploy", [*command, "deploy", *options], environment)
+    return stage_in(running, environment, clock=clock)
+
+
+def stage_in(running: Running, environment: Mapping[str, str], *, clock: Clock) -> Stage:
+    """The stage of an account with the product in it, found by the outputs of the stacks.
+
+    Args:
+        environment: for programs that are to talk to the account.
+    """
     aws = AwsSettings(
         region=running.region,
         endpoint_url=running.endpoint,

@@ -5,30 +5,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from demo.hits import Hit, aftermath, aftermaths_by_kind
-from demo.latencies import STOP_FILE_WRITTEN, channel_latencies, release_to_lease, spread
-from demo.lease_history import LeaseLife, lease_lives, longest_step_s
-from demo.logbook import LogEntry
+from demo.latencies import STOP_FILE_WRITTEN, channel_latencies
 from demo.outputs import RunOutput
 from demo.report import Report, Story
 from demo.shard_usage import ShardUsageSummary
 from demo.snapshot import Snapshot
 from demo.statistics import DelayStatistics
 from demo.verdicts import (
-    Verdict,
     all_carried_out,
-    committed_once,
     count_within,
     equals_reference,
     manifest_fits,
     redone_within,
     same_bytes,
-    within_bar,
     zombie_refused,
 )
 from demo.zombie import paused_worker, what_it_noticed
 from spotproof import events
 from spotproof.checkpoints.policy import CAP_S
 from spotproof.leases.model import Run
+from spotproof_cli.game_day.handover import release_to_lease
+from spotproof_cli.game_day.lease_lives import LeaseLife, lease_lives, longest_step_s
+from spotproof_cli.game_day.log_entries import LogEntry
+from spotproof_cli.game_day.spread import spread
+from spotproof_cli.game_day.verdicts import Verdict, committed_once, within_bar
 
 REQUESTS_BAR = 6.0
 WRITE_UNITS_BAR = 5.0
@@ -87,17 +87,21 @@ def make_report(evidence: Evidence) -> Report:
     )
 
 
+def committed_shards(entries: Sequence[LogEntry]) -> list[int]:
+    """The shards whose commits workers logged, as often as they did."""
+    return [life.shard for life in lease_lives(entries) if life.ending == events.SHARD_COMMITTED]
+
+
 def _story(hit: Hit, lives: Sequence[LeaseLife]) -> Story:
     return Story(hit=hit, aftermaths=tuple(aftermath(hit, victim, lives) for victim in hit.victims))
 
 
 def _verdicts(evidence: Evidence, lives: Sequence[LeaseLife]) -> list[Verdict]:
-    committed = [life.shard for life in lives if life.ending == events.SHARD_COMMITTED]
     aftermaths = aftermaths_by_kind(evidence.hits, lives)
     interval_s = evidence.run.options.checkpoint_interval_s or CAP_S
     return [
         all_carried_out(evidence.hits),
-        committed_once(evidence.run, evidence.snapshot.shards, committed),
+        committed_once(evidence.run, evidence.snapshot.shards, committed_shards(evidence.entries)),
         same_bytes(evidence.undisturbed_output.digests(), evidence.output.digests()),
         manifest_fits(evidence.manifest, evidence.output.digests()),
         equals_reference(evidence.expected, evidence.output.statistics()),

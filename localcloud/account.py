@@ -151,8 +151,8 @@ class Account:
             send_message=self._send_message,
         ).install()
         self.schedules.install()
-        seams.app.SERVICE_HANDLERS["batch"] = self.batch.api.handle
-        seams.app.SERVICE_HANDLERS["fis"] = self.fis.handle
+        seams.serve("batch", self.batch.api.handle)
+        seams.serve("fis", self.fis.handle)
         self.usage.install()
         self.reactor.start()
         self.warm_up.start()

@@ -17,8 +17,8 @@ ServiceHandler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awa
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ministack.app": ("app", "AUTH", "SERVICE_HANDLERS", "call_service_handler_sync"),
     "ministack.core.responses": ("request_scope", "get_account_id", "get_region"),
-    "ministack.core.iam_actions": ("extract_iam_action", "extract_resource_arn"),
-    "ministack.core.router": ("extract_access_key_id",),
+    "ministack.core.iam_actions": ("extract_iam_action", "extract_resource_arn", "SERVICE_TO_IAM_NAMESPACE"),
+    "ministack.core.router": ("SERVICE_PATTERNS", "extract_access_key_id"),
     "ministack.core.lambda_runtime": (
         "_detect_runtime_binary",
         "acquire_worker",
@@ -149,6 +149,15 @@ class Seams:
         self.dynamodb = _module("ministack.services.dynamodb")
         self.cloudwatch = _module("ministack.services.cloudwatch")
         self.cloudwatch_logs = _module("ministack.services.cloudwatch_logs")
+
+    def serve(self, service: str, handler: ServiceHandler) -> None:
+        """Let `handler` answer a service's requests; one that the emulator doesn't know becomes known.
+
+        For an unknown one the router would load every service model of botocore, which takes half a minute of the loop.
+        """
+        self.app.SERVICE_HANDLERS[service] = handler
+        self.router.SERVICE_PATTERNS.setdefault(service, {"credential_scope": service})
+        self.iam_actions.SERVICE_TO_IAM_NAMESPACE.setdefault(service, service)
 
     def scope(self, account: str, region: str) -> AbstractContextManager[None]:
         """Act for this account and region inside the block."""

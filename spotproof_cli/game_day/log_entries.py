@@ -31,8 +31,11 @@ def parse_line(text: str, *, stream: str) -> LogEntry | None:
         data = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(data, dict):
-        return None
+    return entry_of(data, stream=stream) if isinstance(data, dict) else None
+
+
+def entry_of(data: Mapping[str, Any], *, stream: str = "") -> LogEntry | None:
+    """The entry in a parsed line; None if it is not one of our events."""
     event = data.get("event") or data.get("message")
     written = data.get("ts") or data.get("timestamp")
     if not isinstance(event, str) or not isinstance(written, str):

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from demo.hits import Hit, aftermath, aftermaths_by_kind
-from demo.latencies import STOP_FILE_WRITTEN, channel_latencies, release_to_lease
+from demo.latencies import STOP_FILE_WRITTEN, channel_latencies
 from demo.schedule import Kind, Step
 from demo.snapshot import Working
 from spotproof import events
 from spotproof.leases.model import SessionId
+from spotproof_cli.game_day.handover import release_to_lease
 from spotproof_cli.game_day.lease_lives import lease_lives, longest_step_s, next_lease
 from spotproof_cli.game_day.log_entries import LogEntry, in_order, parse_line
 from spotproof_cli.game_day.spread import spread
