@@ -10,7 +10,7 @@ from spotproof import contract, events
 from spotproof.capacity.sizing.record import RECORD_BYTES_MAX, PoolUse, RunRecord, ShardSample, decode_record
 from spotproof.checkpoints.store import ObjectStore
 from spotproof.errors import AwsError, CheckpointCorruptError, ItemError
-from spotproof.leases.model import Run, Session, SessionId, SessionState, Shard, StopKind
+from spotproof.leases.model import Run, Session, SessionId, SessionState, Shard
 
 logger = logging.getLogger(__name__)
 READ_MAX: Final = 40  # records of one job that are read; the newest ones
@@ -130,7 +130,7 @@ def _pools(sessions: Iterable[Session], now_ms: int) -> Iterable[PoolUse]:
 
 def _interrupted(session: Session) -> bool:
     """Whether its host was taken: it was told so, or it vanished."""
-    told = session.stop is not None and session.stop.kind in (StopKind.NOTICE, StopKind.TERMINATED)
+    told = session.stop is not None and session.stop.kind.interrupts
     return told or session.state is SessionState.DEAD
 
 
