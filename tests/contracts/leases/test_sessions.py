@@ -18,6 +18,7 @@ def test_a_session_reads_back_as_it_was_opened(store: LeaseStore, run: Run) -> N
     host = Host(
         instance_id="i-0b", instance_type="c7g.xlarge", zone="eu-west-1b", lifecycle="spot",
         batch_job_id="j:3", batch_attempt=2, vcpus=0.5,
+        memory_mib=1800, launched_at=NOON - 90_000,
     )  # fmt: skip
     session = a_session(host=host, bucket=1)
 

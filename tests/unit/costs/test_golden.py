@@ -20,7 +20,7 @@ def test_a_timeline_costs_what_was_worked_out_by_hand(case: Golden) -> None:
     assert {name: measured[name] for name in case.cents} == case.cents, case.by_hand
 
 
-@pytest.mark.parametrize("seed", range(1, 31))
+@pytest.mark.parametrize("seed", range(1, 13))
 def test_every_part_is_what_a_ticking_clock_adds_up(seed: int) -> None:
     world = random_world(random.Random(seed))
 
