@@ -1,4 +1,4 @@
-"""The six functions, for whoever runs them elsewhere than in Lambda."""
+"""The seven functions, for whoever runs them elsewhere than in Lambda."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from lambdas import (
     finalizer,
     instance_state_change,
     job_state_change,
+    queue_blocked,
     rebalance_recommendation,
     spot_interruption,
 )
@@ -55,6 +56,7 @@ INSTANCE_STATE_CHANGE: Final = Function(
 JOB_STATE_CHANGE: Final = Function(
     service=job_state_change.SERVICE, build=job_state_change.build, handle=job_state_change.handle
 )
+QUEUE_BLOCKED: Final = Function(service=queue_blocked.SERVICE, build=queue_blocked.build, handle=queue_blocked.handle)
 FINALIZER: Final = Function(service=finalizer.SERVICE, build=finalizer.build, handle=finalizer.handle)
 CONTROLLER: Final = Function(service=controller.SERVICE, build=controller.build, handle=controller.handle)
 
@@ -63,6 +65,7 @@ FUNCTIONS: Final[tuple[Function[Any], ...]] = (
     REBALANCE_RECOMMENDATION,
     INSTANCE_STATE_CHANGE,
     JOB_STATE_CHANGE,
+    QUEUE_BLOCKED,
     FINALIZER,
     CONTROLLER,
 )

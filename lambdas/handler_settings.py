@@ -1,10 +1,11 @@
 """What the functions need from their environment; the events stack sets it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from spotproof import contract
+from spotproof.capacity.breaker import BreakerSettings, parse_breaker
 from spotproof.errors import ConfigurationError
 from spotproof.settings import AwsSettings, positive_float
 
@@ -23,6 +24,8 @@ class HandlerSettings:
     event_bus: str = ""
     memory_mib_max: int = 0  # that one worker can have on the deployment's instance types; 0: unknown
 
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)  # of Spot pools
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "HandlerSettings":
         """Raises ConfigurationError, naming the first variable that is missing or wrong."""
@@ -35,6 +38,7 @@ class HandlerSettings:
             spot_queue=_text(env, contract.ENV_SPOT_QUEUE),
             on_demand_queue=_text(env, contract.ENV_ON_DEMAND_QUEUE),
             event_bus=_text(env, contract.ENV_EVENT_BUS),
+            breaker=_breaker(env),
             memory_mib_max=int(positive_float(env, contract.ENV_MEMORY_MAX, 0.0)),
         )
 
@@ -64,3 +68,8 @@ def _set(value: str, name: str) -> str:
     if not value:
         raise ConfigurationError(f"environment variable {name} is not set; the events stack sets it on every function")
     return value
+
+
+def _breaker(env: Mapping[str, str]) -> BreakerSettings:
+    text = _text(env, contract.ENV_BREAKER)
+    return parse_breaker(text) if text else BreakerSettings()

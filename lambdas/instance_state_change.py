@@ -5,12 +5,14 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Final
 
+from lambdas.controlling.pool_notes import PoolNotes, pool_notes_of
 from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
 from lambdas.wiring import Wiring, wire
 from spotproof import events
-from spotproof.clock import Clock
+from spotproof.clock import Clock, to_epoch_ms
 from spotproof.interruptions.eventbridge import InstanceState, InstanceStateChange, parse_instance_state
 from spotproof.leases.requeue import Requeuer, Takings
+from spotproof.leases.store import LeaseStore
 
 SERVICE = "instance_state_change"
 # A stopped instance can run again under its id: an old event must not take leases from its new workers.
@@ -29,10 +31,12 @@ class Gone:
 class GoneFlow:
     """Fences the instance's sessions and requeues what they held."""
 
+    store: LeaseStore
     requeuer: Requeuer
+    pool_notes: PoolNotes
     clock: Clock
 
-    def take(self, change: InstanceStateChange) -> Gone:
+    def take(self, change: InstanceStateChange, telemetry: Telemetry) -> Gone:
         """Requeue what the instance's workers held. Repeating it changes nothing.
 
         At "shutting-down" a worker may run on for half a minute: fencing it is safe, its late writes are refused.
@@ -47,11 +51,19 @@ class GoneFlow:
         takings = self.requeuer.requeue_instance(change.instance_id)
         if not takings.takings:
             return Gone(takings=None, reason="no worker of ours with a run that goes on")
+        if takings.sessions:  # a worker lived there: Batch does not end such a host, EC2 does
+            keys = self.store.sessions_on_instance(change.instance_id)
+            self.pool_notes.interrupted(change.instance_id, keys, at=to_epoch_ms(change.time), telemetry=telemetry)
         return Gone(takings=takings, reason="")
 
 
 def build(wiring: Wiring) -> GoneFlow:
-    return GoneFlow(requeuer=Requeuer(wiring.store), clock=wiring.clock)
+    return GoneFlow(
+        store=wiring.store,
+        requeuer=Requeuer(wiring.store),
+        pool_notes=pool_notes_of(wiring),
+        clock=wiring.clock,
+    )
 
 
 def handle(
@@ -61,7 +73,7 @@ def handle(
     if change is None:
         return {"rejected": 1}
     wiring.begin()
-    gone = flow.take(change)
+    gone = flow.take(change, telemetry)
     ended = change.state in (InstanceState.TERMINATED, InstanceState.STOPPED)  # each end comes as two events
     ours = gone.takings is not None and gone.takings.sessions > 0
     telemetry.count(events.METRIC_INSTANCES_TERMINATED, 1 if ours and ended else 0)

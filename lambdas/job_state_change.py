@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from lambdas.controlling.parts import Parts
+from lambdas.controlling.replacements import Replacements
 from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
 from lambdas.wiring import Wiring, wire
 from spotproof import events
-from spotproof.capacity.classify import WorkerEnd, classify_worker_end
-from spotproof.capacity.live_jobs import run_of_job
-from spotproof.capacity.topup import TopUpKind, TopUpOutcome, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
+from spotproof.capacity.classify import WorkerEnd, WorkerEndKind, classify_worker_end
+from spotproof.capacity.live_jobs import CANCELLED_BY_US, run_of_job
+from spotproof.capacity.topup import TopUpOutcome, TopUpResult
 from spotproof.interruptions.eventbridge import RUN_ID, JobStateChange, JobStatus, parse_job_state
 from spotproof.leases.model import Run, RunId, RunState
 from spotproof.leases.store import LeaseStore
@@ -25,7 +27,7 @@ class Ended:
     end: WorkerEnd | None
     run_id: str | None
     topup: TopUpOutcome | None
-    reason: str
+    reason: str  # why it was not replaced, or where its replacement went
 
 
 def why_not_ours(job: JobStateChange, queues: Collection[str]) -> str:
@@ -40,11 +42,13 @@ def why_not_ours(job: JobStateChange, queues: Collection[str]) -> str:
         return "parent of an array: its children have their own events"
     if job.job_queue.rpartition("/")[2] not in queues:
         return "job of another queue"
+    if job.status_reason.startswith(CANCELLED_BY_US):
+        return "cancelled by a function of ours"
     return ""
 
 
 def why_no_replacement(run: Run | None, end: WorkerEnd) -> str:
-    """Why no worker is submitted in place of the one that ended; empty if one is.
+    """Why no worker is submitted in place of the one that ended; empty if one may be.
 
     Without a run the worker ended before it planned one, and nobody else may be there to do it.
     """
@@ -52,7 +56,7 @@ def why_no_replacement(run: Run | None, end: WorkerEnd) -> str:
         return f"run is {run.state}"
     if run is not None and len(run.closed) == run.stripes:
         return "every shard is done or quarantined"
-    if not end.kind.replaceable:
+    if not end.kind.replaceable and end.kind is not WorkerEndKind.OUT_OF_MEMORY:
         return f"{end.kind} is not replaced"
     return ""
 
@@ -72,13 +76,13 @@ def end_of(job: JobStateChange) -> WorkerEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerEndFlow:
-    """Classifies, then tops up or notes that nothing should."""
+    """Classifies, then replaces or notes that nobody should."""
 
     store: LeaseStore
-    topup: WorkerTopUp
+    replacements: Replacements
     queues: Collection[str]
 
-    def take(self, job: JobStateChange) -> Ended:
+    def take(self, job: JobStateChange, telemetry: Telemetry) -> Ended:
         """Handle one job event; the same event again submits nothing again.
 
         Raises:
@@ -94,34 +98,16 @@ class WorkerEndFlow:
         run = self.store.get_run(RunId(run_id))
         reason = why_no_replacement(run, end)
         if run is not None and not run.state.ended and end.kind.holds_replacements:
-            self.topup.hold(run_id, reason=f"worker {job.job_id} ended: {end.kind}: {end.reason}")
+            self.replacements.hold(run_id, reason=f"worker {job.job_id} ended: {end.kind}: {end.reason}")
         if reason:
             return Ended(end=end, run_id=run_id, topup=None, reason=reason)
-        return Ended(end=end, run_id=run_id, topup=self.topup.submit_once(_request(job, run_id)), reason="")
-
-
-def _request(job: JobStateChange, run_id: str) -> TopUpRequest:
-    return TopUpRequest(
-        run_id=run_id,
-        key=job.job_id,
-        kind=TopUpKind.REPLACEMENT,
-        job_queue=job.job_queue,
-        job_definition=job.job_definition,
-        parameters=worker_parameters(job.parameters, run_id=run_id),
-        base_name=job.job_name,
-    )
+        done = self.replacements.replace(job, end, run, RunId(run_id), telemetry)
+        return Ended(end=end, run_id=run_id, topup=done.topup, reason=done.reason)
 
 
 def build(wiring: Wiring) -> WorkerEndFlow:
-    topup = WorkerTopUp(
-        dynamodb=wiring.clients.dynamodb,
-        batch=wiring.clients.batch,
-        table_name=wiring.settings.table,
-        clock=wiring.clock,
-        ids=wiring.ids,
-        retrier=wiring.retrier,
-    )
-    return WorkerEndFlow(store=wiring.store, topup=topup, queues=wiring.settings.worker_queues())
+    parts = Parts(wiring)
+    return WorkerEndFlow(store=wiring.store, replacements=parts.replacements, queues=parts.queues)
 
 
 def handle(
@@ -131,7 +117,7 @@ def handle(
     if job is None:
         return {"rejected": 1}
     wiring.begin()
-    ended = flow.take(job)
+    ended = flow.take(job, telemetry)
     submitted = ended.topup is not None and ended.topup.result is TopUpResult.SUBMITTED
     telemetry.count(events.METRIC_WORKERS_REPLACED, 1 if submitted else 0)
     if ended.end is None:
@@ -145,7 +131,7 @@ def handle(
         reason=ended.end.reason,
         attempts=len(job.attempts),
         attempts_max=job.attempts_max,
-        not_replaced_because=ended.reason,
+        not_replaced_because=ended.reason if ended.topup is None else "",
     )
     if ended.topup is None:
         return {"classified": ended.end.kind}
@@ -155,7 +141,7 @@ def handle(
         run_id=ended.run_id,
         result=ended.topup.result,
         new_batch_job_id=ended.topup.job_id,
-        reason=ended.topup.reason,
+        reason=f"{ended.topup.reason}; {ended.reason}",
     )
     return {"classified": ended.end.kind, "topup": ended.topup.result}
 

@@ -1,6 +1,7 @@
-"""Our own events on the bus: a run wants finalizing, or an ended one cleaning up."""
+"""Our own events on the bus: a run wants finalizing, an ended one cleaning up, or one was paused."""
 
-from typing import TYPE_CHECKING, Final
+import json
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -11,8 +12,6 @@ from spotproof.retries import Retrier, as_aws_error
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
-
-DOING: Final = "announcing a finished run"
 
 
 class RunEvents:
@@ -29,16 +28,28 @@ class RunEvents:
         Raises:
             AwsAccessError, AwsUnavailableError: the bus refused or stayed unavailable.
         """
+        self._put("announcing a finished run", contract.DETAIL_RUN_FINISHED, run_finished_detail(run_id))
+
+    def announce_paused(self, run_id: str, *, reason: str) -> None:
+        """Tell whoever subscribed, by a rule of their own, that somebody has to decide about the run.
+
+        Raises:
+            AwsAccessError, AwsUnavailableError: the bus refused or stayed unavailable.
+        """
+        detail = json.dumps({"schema": 1, "run_id": run_id, "reason": reason})
+        self._put("announcing a paused run", contract.DETAIL_RUN_PAUSED, detail)
+
+    def _put(self, doing: str, detail_type: str, detail: str) -> None:
         entry = {
             "Source": contract.EVENT_SOURCE,
-            "DetailType": contract.DETAIL_RUN_FINISHED,
-            "Detail": run_finished_detail(run_id),
+            "DetailType": detail_type,
+            "Detail": detail,
             "EventBusName": self._bus,
         }
         try:
-            answer = self._retrier.call(DOING, self._client.put_events, Entries=[entry])
+            answer = self._retrier.call(doing, self._client.put_events, Entries=[entry])
         except ClientError as error:
-            raise as_aws_error(error, doing=DOING) from error
+            raise as_aws_error(error, doing=doing) from error
         for refused in answer["Entries"]:
             if refused.get("ErrorCode"):
-                raise AwsUnavailableError(f"{DOING}: {refused['ErrorCode']}: {refused.get('ErrorMessage')}")
+                raise AwsUnavailableError(f"{doing}: {refused['ErrorCode']}: {refused.get('ErrorMessage')}")

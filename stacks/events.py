@@ -72,6 +72,7 @@ class EventsStack(Stack):
             contract.ENV_SPOT_QUEUE: spot.job_queue_name,
             contract.ENV_ON_DEMAND_QUEUE: on_demand.job_queue_name,
             contract.ENV_EVENT_BUS: "default",
+            contract.ENV_BREAKER: self._settings.breaker,
             contract.ENV_LOG_LEVEL: "INFO",
             contract.ENV_MEMORY_MAX: str(compute.memory_mib_max),
             "POWERTOOLS_METRICS_NAMESPACE": contract.METRIC_NAMESPACE,

@@ -13,6 +13,7 @@ class Grant(StrEnum):
     CHECKPOINTS_SWEEP = auto()  # find and delete what dead epochs left
     OUTPUT_PUBLISH = auto()  # publish, then clean up: the finalizer's objects
     BATCH_SUBMIT = auto()
+    BATCH_CANCEL = auto()  # what waits for a host, never what runs
     QUEUES_READ = auto()  # why workers wait: queues, environments, launches, sizes of instance types
     EC2_PRICES = auto()
     EVENTS_PUT = auto()

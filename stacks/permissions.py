@@ -57,6 +57,8 @@ def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
             return _batch_submit(targets)
         case Grant.QUEUES_READ:
             return _queues_read(targets)
+        case Grant.BATCH_CANCEL:
+            return [_allow(["batch:CancelJob"], [targets.jobs])]
         case Grant.EC2_PRICES:
             return [_allow(["ec2:DescribeSpotPriceHistory"], ["*"])]  # EC2 knows no narrower resource for it
         case Grant.EVENTS_PUT:

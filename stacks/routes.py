@@ -8,6 +8,7 @@ from stacks.grants import Grant
 
 NOTICE_S = 120  # a spot notice is two minutes ahead of the end; after it, the state change event takes over
 HINT_S = 20 * 60  # a rebalance recommendation expires
+HOUR_S = 3600
 DAY_S = 86_400  # the longest EventBridge keeps trying
 LAMBDA_AGE_S_MAX = 21_600  # the longest Lambda keeps an event
 
@@ -23,6 +24,7 @@ class EventRoute:
     detail_type: str = ""
     states: tuple[str, ...] = ()  # detail.state of an instance
     job_statuses: tuple[str, ...] = ()  # detail.status of a job of our queues
+    our_queues: bool = False  # any event about one of our queues
     every_minutes: int = 0  # a schedule instead of a pattern
     age_s_max: int  # an older event is dead-lettered instead of delivered
     deliveries: int  # EventBridge's tries to hand over
@@ -37,6 +39,7 @@ class EventRoute:
             detail["state"] = list(self.states)
         if self.job_statuses:
             detail["status"] = list(self.job_statuses)
+        if self.job_statuses or self.our_queues:
             detail["jobQueue"] = list(queue_arns)
         return detail
 
@@ -77,8 +80,18 @@ EVENT_ROUTES = (
         detail_type=contract.DETAIL_BATCH_JOB_STATE,
         job_statuses=("FAILED",),  # success tells nothing: only counted shards end a run
         handler="lambdas.job_state_change.handler",
-        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.BATCH_SUBMIT),
+        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.BATCH_SUBMIT, Grant.EC2_PRICES),
         age_s_max=DAY_S,
+        deliveries=185,
+    ),
+    EventRoute(
+        name="QueueBlocked",
+        source="aws.batch",
+        detail_type=contract.DETAIL_QUEUE_BLOCKED,
+        our_queues=True,
+        handler="lambdas.queue_blocked.handler",
+        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.BATCH_SUBMIT, Grant.QUEUES_READ),
+        age_s_max=HOUR_S,  # the controller finds by itself what waits for so long
         deliveries=185,
     ),
     EventRoute(
@@ -100,6 +113,9 @@ EVENT_ROUTES = (
             Grant.SHARDS_READ,
             Grant.SHARDS_WRITE,
             Grant.BATCH_SUBMIT,
+            Grant.BATCH_CANCEL,
+            Grant.QUEUES_READ,
+            Grant.EC2_PRICES,
             Grant.EVENTS_PUT,
             Grant.CHECKPOINTS_SWEEP,
         ),

@@ -34,6 +34,7 @@ class DeploySettings:
     data_buckets: tuple[str, ...] = ()  # existing buckets that jobs may read and write besides the stack's own
     log_retention_days: int = 30
     reserved_concurrency: int = 0  # of each function; 0 = none, because new accounts can't reserve any
+    breaker: str = "3/600/1800"  # of Spot pools: interruptions/within seconds/seconds to leave the pool alone
     tags: tuple[tuple[str, str], ...] = ()  # name and value, on every resource, instance and job
     required_tags: tuple[str, ...] = ()  # that `spotproof submit` asks of every run
     monthly_budget_usd: int = 0  # of the instances, watched by AWS Budgets; 0 = none
@@ -67,6 +68,7 @@ class DeploySettings:
             data_buckets=_buckets(_names(given.get("data_buckets"))),
             log_retention_days=_log_retention(given.get("log_retention_days", defaults.log_retention_days)),
             reserved_concurrency=_number("reserved_concurrency", given.get("reserved_concurrency", 0), least=0),
+            breaker=_breaker(given.get("breaker", defaults.breaker)),
             tags=_tags(given.get("tags")),
             required_tags=_tag_names(_names(given.get("required_tags"))),
             monthly_budget_usd=budget_usd,
@@ -118,6 +120,16 @@ def _platform(value: object) -> str:
         raise ConfigurationError(
             f"context value worker_platform must be host or like manylinux_2_28_x86_64 or manylinux_2_28_aarch64, "
             f"got {value!r}"
+        )
+    return text
+
+
+def _breaker(value: object) -> str:
+    text = str(value)
+    if not re.fullmatch(r"([1-9]|[12]\d|3[0-2])/[1-9]\d{0,5}/[1-9]\d{0,5}", text):
+        raise ConfigurationError(
+            f"context value breaker must be count/window/recovery, a count up to 32 and whole seconds, such as "
+            f"3/600/1800, got {value!r}"
         )
     return text
 

@@ -9,12 +9,16 @@ from typing import Any, cast
 from bench.scale.fleet import Fleet, Instance
 from bench.scale.journal import Journal
 from bench.scale.scenario import Scenario
-from lambdas.controller import ANNOUNCE_EVERY_S, Controller
+from lambdas.controlling.notes import Notes
+from lambdas.controlling.routing import Router
+from lambdas.controlling.stuck import StuckRuns
+from lambdas.controlling.tending import ANNOUNCE_EVERY_S, Controller
 from lambdas.run_events import RunEvents
 from lambdas.wiring import PATIENCE_S
 from simulation.kernel.process import Process
 from simulation.kernel.scheduler import Scheduler
 from spotproof.capacity.live_jobs import RunJobs, Submission
+from spotproof.capacity.routing import RouteDecision
 from spotproof.capacity.topup import TopUpOutcome, TopUpRequest, TopUpResult, WorkerTopUp
 from spotproof.checkpoints.garbage_sweep import Sweeper, Swept
 from spotproof.clock import to_epoch_ms
@@ -90,8 +94,14 @@ class Events:
                 store=store,
                 requeuer=Requeuer(store),
                 closer=StripeCloser(store),
-                jobs=cast(RunJobs, _Jobs(self._fleet)),
-                topup=cast(WorkerTopUp, _TopUp(self._fleet)),
+                stuck=StuckRuns(
+                    store=store,
+                    jobs=cast(RunJobs, _Jobs(self._fleet)),
+                    topup=cast(WorkerTopUp, _TopUp(self._fleet)),
+                    router=cast(Router, _Routes()),
+                    on_demand_queue="on-demand",
+                    notes=Notes(store=store),
+                ),
                 run_events=cast(RunEvents, SimpleNamespace(announce_finished=lambda _: self.announce())),
                 sweeper=cast(Sweeper, _Sweeper()),
                 clock=process.clock,
@@ -169,6 +179,13 @@ class _TopUp:
     def submit_once(self, _request: TopUpRequest) -> TopUpOutcome:
         self._fleet.add_worker()
         return TopUpOutcome(result=TopUpResult.SUBMITTED, job_id="scale", reason="")
+
+
+class _Routes:
+    """No pool is left alone."""
+
+    def route_after(self, *_: Any, **__: Any) -> RouteDecision:
+        return RouteDecision(on_demand=False, probes=False, reason="the model knows no breakers")
 
 
 class _Sweeper:

@@ -52,6 +52,7 @@ class FallbackDecision:
     cause: FallbackCause
     reason: str
     needed: bool  # a cause for on-demand workers holds now
+    capped: str = ""  # the caps that kept it from more, in words
     deadline: DeadlineDecision | None = None
 
 
@@ -113,6 +114,7 @@ def _add(situation: CapacitySituation, need: Need, deadline: DeadlineDecision | 
         cause=need.cause,
         reason=said,
         needed=True,
+        capped=caps.reason,
         deadline=deadline,
     )
 
@@ -176,6 +178,7 @@ def _decision(
     count: int = 0,
     wanted: int = 0,
     needed: bool = False,
+    capped: str = "",
     deadline: DeadlineDecision | None = None,
 ) -> FallbackDecision:
     return FallbackDecision(
@@ -185,5 +188,6 @@ def _decision(
         cause=cause,
         reason=reason,
         needed=needed,
+        capped=capped,
         deadline=deadline,
     )

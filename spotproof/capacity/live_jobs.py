@@ -115,6 +115,15 @@ class RunJobs:
             return _submission(job)
         return None
 
+    def live_job(self, job_id: str) -> LiveJob | None:
+        """The job, or the array that the child belongs to; None if it has ended or is not one of our queues'."""
+        for job in self._described([job_id.partition(":")[0]]):
+            queue = job["jobQueue"].rpartition("/")[2]
+            found = _live_job(job, queue)
+            if queue in self._queues and found.live:
+                return found
+        return None
+
     def waits(self, job_id: str) -> bool:
         """Whether the job, or the one child of an array that `job_id` names, still waits for a host."""
         return any(job["status"] in WAITING_STATUSES for job in self._described([job_id]))

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -127,6 +127,7 @@ class JobStateChange:
     cancelled: bool
     terminated: bool
     memory_mib: int | None = None  # that the job reserved
+    tags: Mapping[str, str] = field(default_factory=dict)  # those that a submitter may set
 
     @property
     def is_array_parent(self) -> bool:
@@ -135,6 +136,21 @@ class JobStateChange:
     @property
     def parent_job_id(self) -> str:
         return self.job_id.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQueueBlocked:
+    """Nothing can start in a queue: its first job waits, and Batch says why."""
+
+    event_id: str
+    time: datetime
+    job_id: str
+    job_queue: str  # name or ARN
+    reason: str  # begins with a code such as CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY
+
+    @property
+    def queue_name(self) -> str:
+        return self.job_queue.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +235,26 @@ def parse_job_state(event: object, *, account: str, now: datetime) -> JobStateCh
         cancelled=detail.flag("isCancelled"),
         terminated=detail.flag("isTerminated"),
         memory_mib=_memory_mib(detail.optional_object("container")),
+        tags=_tags(detail.optional_object("tags")),
     )
+
+
+def parse_queue_blocked(event: object, *, account: str, now: datetime) -> JobQueueBlocked:
+    """Parse a Batch Job Queue Blocked event (detail = JobDetail of the job at the head); as parse_spot_warning."""
+    envelope = _envelope(event, BATCH_SOURCE, contract.DETAIL_QUEUE_BLOCKED, account=account, now=now)
+    return JobQueueBlocked(
+        event_id=envelope.event_id,
+        time=envelope.time,
+        job_id=envelope.detail.matching("jobId", _JOB_ID),
+        job_queue=_own_arn(envelope.detail, "jobQueue", account),
+        reason=envelope.detail.text("statusReason"),
+    )
+
+
+def _tags(fields: "_Fields") -> Mapping[str, str]:
+    """Without the resource's ARN, which Batch adds to the tags of its events, and names that AWS keeps for itself."""
+    tags = _parameters(fields)
+    return {name: value for name, value in tags.items() if name != "resourceArn" and not name.startswith("aws:")}
 
 
 def _memory_mib(container: "_Fields") -> int | None:

@@ -12,7 +12,15 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from lambdas import controller, finalizer, instance_state_change, job_state_change, rebalance_recommendation, wiring
+from lambdas import (
+    controller,
+    finalizer,
+    instance_state_change,
+    job_state_change,
+    queue_blocked,
+    rebalance_recommendation,
+    wiring,
+)
 from lambdas import spot_interruption as spot
 from spotproof import contract
 from spotproof.leases.dynamodb import DynamoDBLeaseStore
@@ -21,13 +29,22 @@ from spotproof.retries import Retrier
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import HOUR, NOON, a_run, a_session, key_of, leased
 from tests.fakes.table import create_table
+from tests.lambdas.batch_world import BatchWorld, QuietScaling, RecordingBus
 
 EVENTS = Path(__file__).parents[1] / "events"
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 INSTANCE = "i-1234567890abcdef0"
 OTHER_INSTANCE = "i-00000000000000001"
-MODULES = (spot, rebalance_recommendation, instance_state_change, job_state_change, controller, finalizer)
+MODULES = (
+    spot,
+    rebalance_recommendation,
+    instance_state_change,
+    job_state_change,
+    queue_blocked,
+    controller,
+    finalizer,
+)
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -135,6 +152,26 @@ def account(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accou
     library = logging.getLogger("spotproof")
     library.handlers, library.propagate = [], True
     library.setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def batch(account: Account) -> BatchWorld:
+    """In place of moto's Batch, whose jobs run by themselves."""
+    world = BatchWorld(account.clock)
+    _clients().update(batch=world, autoscaling=QuietScaling())
+    return world
+
+
+@pytest.fixture
+def bus(account: Account) -> RecordingBus:
+    recording = RecordingBus()
+    _clients().update(events=recording)
+    return recording
+
+
+def _clients() -> dict[str, Any]:
+    """The clients that the handlers share, by service; made lazily, so those put here are found instead."""
+    return vars(wiring.wire().clients)
 
 
 def _forget_wiring() -> None:

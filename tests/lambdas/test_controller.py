@@ -7,66 +7,19 @@ from typing import Any
 import pytest
 
 from lambdas import controller, finalizer, wiring
-from lambdas.controller import decide_cleaning, decide_stuck
+from lambdas.controlling import tending
+from lambdas.controlling.cleaning import decide_cleaning
+from lambdas.controlling.stuck import decide_stuck, decide_width
 from spotproof import contract, events
-from spotproof.capacity.live_jobs import RunJobs, Submission
 from spotproof.capacity.topup import Hold
 from spotproof.clock import SystemClock, to_epoch_ms
 from spotproof.errors import AwsUnavailableError, ConfigurationError
 from spotproof.leases.model import Ledger, Run, RunId, RunState, SessionState, ShardState, Stop, StopKind
 from tests.fakes.leases import HOUR, NOON, a_run, a_session, an_output
+from tests.lambdas.batch_world import BatchWorld, RecordingBus
 from tests.lambdas.conftest import Account
-from tests.unit.capacity.batch_double import FakeBatch
 
 Metrics = Callable[[], dict[str, float]]
-PARAMETERS = {"run": "auto", "input": "s3://b/in/", "shard_by": "time:1d"}
-
-
-class Bus:
-    """Remembers announced runs."""
-
-    def __init__(self) -> None:
-        self.announced: list[str] = []
-
-    def announce_finished(self, run_id: str) -> None:
-        self.announced.append(run_id)
-
-
-class Jobs:
-    """Batch as the controller reads it."""
-
-    def __init__(self) -> None:
-        self.live = False
-        self.known = True
-
-    def has_live_job(self, run_id: str) -> bool:
-        return self.live
-
-    def submission_of(self, job_id: str) -> Submission | None:
-        if not self.known:
-            return None
-        return Submission(job_name="w", job_queue="spot-queue", job_definition="d:3", parameters=PARAMETERS)
-
-
-@pytest.fixture
-def bus(account: Account) -> Bus:
-    double = Bus()
-    object.__setattr__(controller.warm(), "run_events", double)
-    return double
-
-
-@pytest.fixture
-def jobs(account: Account) -> Jobs:
-    double = Jobs()
-    object.__setattr__(controller.warm(), "jobs", double)
-    return double
-
-
-@pytest.fixture
-def batch(account: Account) -> FakeBatch:
-    double = FakeBatch()
-    controller.warm().topup._batch = double  # type: ignore[assignment]
-    return double
 
 
 def tick(account: Account) -> Any:
@@ -82,12 +35,12 @@ def finish_all(account: Account) -> None:
 
 
 def test_an_expired_session_is_rescued_and_counted(
-    account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch, metrics: Metrics
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics
 ) -> None:
     session = account.worker(batch_job_id="job-0:1")
     account.lease(session, 0)
     account.clock.advance(2 * 3600)
-    jobs.live = True
+    batch.add(account.run.run_id)
 
     done = tick(account)
 
@@ -100,10 +53,10 @@ def test_an_expired_session_is_rescued_and_counted(
     assert (emitted[events.METRIC_CONTROLLER_HEARTBEAT], emitted[events.METRIC_SESSIONS_RESCUED]) == (1, 1)
 
 
-def test_a_second_tick_changes_nothing(account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch) -> None:
+def test_a_second_tick_changes_nothing(account: Account, bus: RecordingBus, batch: BatchWorld) -> None:
     account.lease(account.worker(), 0)
     account.clock.advance(2 * 3600)
-    jobs.live = True
+    batch.add(account.run.run_id)
     tick(account)
     before = account.items()
 
@@ -113,33 +66,33 @@ def test_a_second_tick_changes_nothing(account: Account, bus: Bus, jobs: Jobs, b
 
 
 def test_finished_stripes_are_closed_and_the_run_is_announced_until_it_ends(
-    account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch
+    account: Account, bus: RecordingBus, batch: BatchWorld
 ) -> None:
     finish_all(account)
 
     tick(account)
 
     assert account.stored_run().closed == frozenset({0, 1})
-    assert bus.announced == [account.run.run_id]
+    assert bus.runs(contract.DETAIL_RUN_FINISHED) == [account.run.run_id]
     account.clock.advance(60)
     tick(account)
-    assert len(bus.announced) == 2
+    assert len(bus.runs(contract.DETAIL_RUN_FINISHED)) == 2
 
 
-def test_a_run_that_is_being_finalized_is_not_announced(account: Account, bus: Bus, jobs: Jobs) -> None:
+def test_a_run_that_is_being_finalized_is_not_announced(account: Account, bus: RecordingBus, batch: BatchWorld) -> None:
     finish_all(account)
     tick(account)
     account.store.take_finalizer(account.stored_run(), finalizer="f", ttl_s=300)
 
     tick(account)
-    assert len(bus.announced) == 1
+    assert len(bus.runs(contract.DETAIL_RUN_FINISHED)) == 1
     account.clock.advance(301)
     tick(account)
-    assert len(bus.announced) == 2
+    assert len(bus.runs(contract.DETAIL_RUN_FINISHED)) == 2
 
 
-def test_a_hole_is_repaired_in_one_tick(account: Account, bus: Bus, jobs: Jobs) -> None:
-    jobs.live = True
+def test_a_hole_is_repaired_in_one_tick(account: Account, bus: RecordingBus, batch: BatchWorld) -> None:
+    batch.add(account.run.run_id)
     for _ in range(3):
         account.store.take_ticket(account.run, 0)  # taken, and the worker died before its hold
 
@@ -152,18 +105,18 @@ def test_a_hole_is_repaired_in_one_tick(account: Account, bus: Bus, jobs: Jobs) 
 
 
 def test_an_ended_run_that_was_not_cleaned_is_announced_again_and_a_cancelled_one_after_a_rest(
-    account: Account, bus: Bus, jobs: Jobs
+    account: Account, bus: RecordingBus, batch: BatchWorld
 ) -> None:
     account.store.cancel_run(account.run.run_id, reason="enough")
 
     tick(account)
-    assert bus.announced == []
+    assert bus.runs(contract.DETAIL_RUN_FINISHED) == []
     account.clock.advance(11 * 60)
     tick(account)
-    assert bus.announced == [account.run.run_id]
+    assert bus.runs(contract.DETAIL_RUN_FINISHED) == [account.run.run_id]
     account.store.mark_cleaned(account.run.run_id)
     tick(account)
-    assert len(bus.announced) == 1
+    assert len(bus.runs(contract.DETAIL_RUN_FINISHED)) == 1
 
 
 def ended(**changes: Any) -> Run:
@@ -188,27 +141,27 @@ def test_a_run_is_not_cleaned_while_a_finalizer_is_at_it() -> None:
 
 
 def test_ended_runs_that_can_not_be_cleaned_block_no_others(
-    account: Account, bus: Bus, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+    account: Account, bus: RecordingBus, batch: BatchWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More of them than are looked at in one invocation: each has its turn."""
-    monkeypatch.setattr(controller, "ANNOUNCED_MAX", 2)
+    monkeypatch.setattr(tending, "ANNOUNCED_MAX", 2)
     for name in "abcde":
         account.store.create_run(a_run(run_id=RunId(name), stripes=2))
         account.store.cancel_run(RunId(name), reason="enough")
     account.clock.advance(15 * 60)
-    jobs.live = True
+    batch.add(account.run.run_id)
 
     for _ in range(5):
         tick(account)
         account.clock.advance(60)
 
-    assert set(bus.announced) == set("abcde")
+    assert set(bus.runs(contract.DETAIL_RUN_FINISHED)) == set("abcde")
 
 
 def test_orphans_of_a_run_that_goes_on_are_swept_once_an_hour(
-    account: Account, bus: Bus, jobs: Jobs, metrics: Metrics
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics
 ) -> None:
-    jobs.live = True
+    batch.add(account.run.run_id)
     worker = account.worker()
     lease = account.lease(worker, 0)
     orphan, mine = (
@@ -240,7 +193,9 @@ def real_age_s(account: Account) -> float:
     return max(0.0, SystemClock().now().timestamp() - account.clock.now().timestamp())
 
 
-def test_a_sweep_that_fails_is_told_and_harms_nothing_else(account: Account, bus: Bus, jobs: Jobs) -> None:
+def test_a_sweep_that_fails_is_told_and_harms_nothing_else(
+    account: Account, bus: RecordingBus, batch: BatchWorld
+) -> None:
     class Failing:
         def sweep(self, run: Run, *, deadline: float) -> Any:
             raise AwsUnavailableError("down")
@@ -248,57 +203,91 @@ def test_a_sweep_that_fails_is_told_and_harms_nothing_else(account: Account, bus
     object.__setattr__(controller.warm(), "sweeper", Failing())
     finish_all(account)
     account.store.create_run(a_run(run_id=RunId("other"), stripes=2))
-    jobs.live = True
+    batch.add(account.run.run_id)
 
     done = tick(account)
 
     assert (done["runs"], done["announced"], done["failures"]) == (2, 1, 1)
 
 
-def test_a_run_that_nobody_works_on_gets_one_worker_like_its_last(
-    account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch, metrics: Metrics
-) -> None:
+def abandoned(account: Account, batch: BatchWorld) -> None:
+    """Its only worker ended long ago, for a reason that nobody replaces."""
+    batch.add(account.run.run_id, job_id="job-0", status="FAILED")
     account.worker(batch_job_id="job-0:1")
     account.clock.advance(2 * 3600)
+
+
+def test_a_run_that_nobody_works_on_gets_one_worker_like_its_last(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics
+) -> None:
+    abandoned(account, batch)
 
     assert tick(account)["topped_up"] == 1
     assert metrics()[events.METRIC_WORKERS_REPLACED] == 1
     assert tick(account)["topped_up"] == 0  # the same minute again
 
-    [job] = batch.jobs
-    assert job["parameters"] == PARAMETERS | {"run": account.run.run_id}
-    assert (job["jobQueue"], job["jobDefinition"]) == ("spot-queue", "d:3")
+    [job] = batch.submitted
+    assert job["parameters"] == batch.jobs["job-0"]["parameters"] | {"run": account.run.run_id}
+    assert (job["jobQueue"].rpartition("/")[2], job["jobDefinition"].rpartition("/")[2]) == ("spot-queue", "d:3")
+    assert job["tags"] == {"team": "delays"}
+    [entry] = account.store.history(account.run.run_id)
+    assert entry.kind == "workers topped up"
+    assert "no live session" in entry.reason
 
 
 def test_while_its_new_worker_waits_for_capacity_it_gets_no_other(
-    account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch
+    account: Account, bus: RecordingBus, batch: BatchWorld
 ) -> None:
-    account.worker(batch_job_id="job-0:1")
-    account.clock.advance(2 * 3600)
+    abandoned(account, batch)
     tick(account)
-    jobs.live = True
 
     for _ in range(10):
-        account.clock.advance(60)
+        account.clock.advance(30)
         tick(account)
 
-    assert len(batch.jobs) == 1
+    assert len(batch.submitted) == 1
 
 
 def test_a_job_that_batch_has_forgotten_is_reported_and_stops_no_other_run(
-    account: Account, bus: Bus, jobs: Jobs, batch: FakeBatch
+    account: Account, bus: RecordingBus, batch: BatchWorld
 ) -> None:
-    account.worker(batch_job_id="job-0:1")
-    account.clock.advance(2 * 3600)
-    jobs.known = False
+    abandoned(account, batch)
+    del batch.jobs["job-0"]
 
     done = tick(account)
 
     assert (done["topped_up"], done["failures"]) == (0, 1)
 
 
+def test_a_run_that_was_resumed_gets_all_its_workers_back(
+    account: Account, bus: RecordingBus, batch: BatchWorld
+) -> None:
+    batch.add(account.run.run_id, job_id="job-0", workers={"SUCCEEDED": 5})
+    left = account.worker(batch_job_id="job-0:1")
+    account.store.pause_run(account.run.run_id, reason="budget")
+    account.store.mark_stop(account.key(left), Stop(kind=StopKind.PAUSED, deadline=None))
+    account.store.end_session(account.session(left), ledger=Ledger())
+    account.clock.advance(60)
+    assert tick(account)["topped_up"] == 0
+    account.store.resume_run(account.run.run_id, usd_max=None)
+
+    assert tick(account)["topped_up"] == 5
+    assert batch.submitted[0]["arrayProperties"] == {"size": 5}
+
+
+def test_batch_that_does_not_answer_stops_no_rescue(account: Account, bus: RecordingBus, batch: BatchWorld) -> None:
+    account.lease(account.worker(batch_job_id="job-0:1"), 0)
+    account.clock.advance(2 * 3600)
+    batch.refuse = "AccessDeniedException"
+
+    done = tick(account)
+
+    assert (done["rescued"], done["requeued"]) == (1, 1)
+    assert done["failures"] == 2  # the look, and the run that may need a worker
+
+
 def test_one_failing_run_stops_no_other(
-    account: Account, bus: Bus, jobs: Jobs, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = account.store.create_run(a_run(run_id=RunId("other"), stripes=2))
     finish_all(account)
@@ -315,17 +304,21 @@ def test_one_failing_run_stops_no_other(
     done = tick(account)
 
     assert (done["runs"], done["failures"]) == (2, 1)
-    assert bus.announced == [account.run.run_id]
+    assert bus.runs(contract.DETAIL_RUN_FINISHED) == [account.run.run_id]
     assert metrics()[events.METRIC_CONTROLLER_FAILURES] == 1
 
 
-def test_without_time_it_leaves_the_rest_to_the_next_minute(account: Account, bus: Bus, jobs: Jobs) -> None:
+def test_without_time_it_leaves_the_rest_to_the_next_minute(
+    account: Account, bus: RecordingBus, batch: BatchWorld
+) -> None:
     account.context.remaining_s = 1.0
 
     assert tick(account) | {"skipped": 1, "runs": 0} == tick(account)
 
 
-def test_no_runs_at_all_is_an_ordinary_minute(account: Account, bus: Bus, jobs: Jobs, metrics: Metrics) -> None:
+def test_no_runs_at_all_is_an_ordinary_minute(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics
+) -> None:
     account.store.cancel_run(account.run.run_id, reason="enough")
 
     assert tick(account)["runs"] == 0
@@ -415,8 +408,15 @@ def test_a_silent_session_counts_as_gone_even_before_its_rescue() -> None:
     assert decision.needs_worker
 
 
-def test_the_real_reader_is_wired(account: Account) -> None:
-    assert isinstance(controller.warm().jobs, RunJobs)
+def test_only_a_pause_brings_a_stuck_run_back_at_its_full_width() -> None:
+    paused = replace(GONE, stop=Stop(kind=StopKind.PAUSED, deadline=None), ended_at=NOON + 1000)
+    interrupted = replace(GONE, stop=Stop(kind=StopKind.NOTICE, deadline=None), ended_at=NOON + 900)
+    later = replace(GONE, started_at=NOON + 2000)
+
+    assert decide_width([paused, interrupted], submitted=8) == 8
+    assert decide_width([paused, later], submitted=8) == 1
+    assert decide_width([interrupted], submitted=8) == 1
+    assert decide_width([], submitted=8) == 1
 
 
 @pytest.mark.parametrize("name", [contract.ENV_SPOT_QUEUE, contract.ENV_ON_DEMAND_QUEUE, contract.ENV_EVENT_BUS])
@@ -432,7 +432,7 @@ def test_a_variable_that_only_some_functions_need_is_named_by_the_one_that_does(
 
 
 def test_a_run_that_was_just_announced_is_given_time_before_it_is_announced_again(
-    account: Account, bus: Bus, jobs: Jobs
+    account: Account, bus: RecordingBus, batch: BatchWorld
 ) -> None:
     finish_all(account)
     patient = replace(controller.warm(), announce_every_s=45.0)
@@ -441,7 +441,7 @@ def test_a_run_that_was_just_announced_is_given_time_before_it_is_announced_agai
         patient.tend_all(deadline=account.clock.monotonic() + 60, telemetry=controller.powertools)
         account.clock.advance(20)
 
-    assert len(bus.announced) == 1
+    assert len(bus.runs(contract.DETAIL_RUN_FINISHED)) == 1
     account.clock.advance(20)
     patient.tend_all(deadline=account.clock.monotonic() + 60, telemetry=controller.powertools)
-    assert len(bus.announced) == 2
+    assert len(bus.runs(contract.DETAIL_RUN_FINISHED)) == 2

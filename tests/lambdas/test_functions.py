@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from lambdas.functions import CONTROLLER, FUNCTIONS, JOB_STATE_CHANGE, Function
+from lambdas.functions import CONTROLLER, FUNCTIONS, JOB_STATE_CHANGE, QUEUE_BLOCKED, Function
 from lambdas.handler_settings import HandlerSettings
 from lambdas.wiring import Wiring, make_wiring
 from spotproof import contract, events
@@ -27,6 +27,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.ids import CountingIds
 from tests.fakes.leases import a_run, a_session, leased
 from tests.fakes.table import create_table
+from tests.lambdas.batch_world import BatchWorld, QuietScaling
 from tests.lambdas.conftest import ACCOUNT, EVENTS, INSTANCE, REGION, LambdaContext
 from tests.lambdas.recording import RecordingTelemetry
 
@@ -41,6 +42,7 @@ SETTINGS = HandlerSettings(
     spot_queue="spot-queue",
     on_demand_queue="on-demand-queue",
     event_bus="default",
+    memory_mib_max=15_000,
 )
 
 
@@ -96,12 +98,14 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Elsewhere]:
             monkeypatch.delattr(sys.modules[function.handle.__module__], name)
     for name in [name for name in os.environ if name.startswith(("AWS_", "SPOTPROOF_"))]:
         monkeypatch.delenv(name)
-    with mock_aws(config={"batch": {"use_docker": False}}):
+    with mock_aws():
         clients = Clients(settings=SETTINGS.aws)
         create_table(clients.dynamodb, SETTINGS.table)
         for bucket in ("work", "data"):
             clients.s3.create_bucket(Bucket=bucket)
-        yield Elsewhere(clients=clients)
+        found = Elsewhere(clients=clients)
+        vars(clients).update(batch=BatchWorld(found.clock), autoscaling=QuietScaling())
+        yield found
 
 
 def test_every_deployed_handler_is_in_the_table_by_the_name_of_its_module() -> None:
@@ -125,7 +129,8 @@ def test_every_function_runs_on_what_it_is_given_and_writes_nothing_to_the_outsi
         "spot_interruption": elsewhere.event("ec2_spot_interruption_warning.docs", **its),
         "controller": {},
         "instance_state_change": elsewhere.event("ec2_instance_state_change.terminated.docs", **its),
-        "job_state_change": elsewhere.event("batch_job_state_change.failed_oom.synth", parameters=parameters),
+        "job_state_change": elsewhere.event("batch_job_state_change.failed_app_error.synth", parameters=parameters),
+        "queue_blocked": elsewhere.event("batch_job_queue_blocked.docs"),
         "finalizer": elsewhere.finished(run),
     }
     functions = {function.service: function for function in FUNCTIONS}
@@ -140,7 +145,8 @@ def test_every_function_runs_on_what_it_is_given_and_writes_nothing_to_the_outsi
         "rebalance_recommendation": {"sessions": 1},
         "spot_interruption": {"sessions": 1, "drained": 1},
         "instance_state_change": {"sessions": 1, "requeued": 1},
-        "job_state_change": {"classified": "out-of-memory"},
+        "job_state_change": {"classified": "unknown"},
+        "queue_blocked": {"ignored": 1},
         "finalizer": {"result": "not-ready", "state": "RUNNING"},
     }
     assert tuple(capfd.readouterr()) == ("", "")
@@ -152,6 +158,7 @@ def test_every_function_runs_on_what_it_is_given_and_writes_nothing_to_the_outsi
         events.CONTROLLER_RAN,
         events.SHARDS_REQUEUED,
         events.WORKER_CLASSIFIED,
+        events.EVENT_IGNORED,
         events.RUN_FINISHED,
     ]
 
@@ -181,7 +188,7 @@ def test_what_a_warm_function_remembers_is_its_own(elsewhere: Elsewhere) -> None
 def test_only_functions_that_submit_workers_need_queues(elsewhere: Elsewhere, function: Function[Any]) -> None:
     wiring = elsewhere.wiring(replace(SETTINGS, spot_queue=""))
 
-    if function in (CONTROLLER, JOB_STATE_CHANGE):
+    if function in (CONTROLLER, JOB_STATE_CHANGE, QUEUE_BLOCKED):
         with pytest.raises(ConfigurationError, match=contract.ENV_SPOT_QUEUE):
             function.start(wiring, elsewhere.telemetry)
     else:

@@ -7,10 +7,16 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from lambdas import job_state_change, wiring
-from spotproof import events
+from spotproof import contract, events
+from spotproof.capacity.breaker import BreakerSettings, Interruption
+from spotproof.capacity.live_jobs import CANCELLED_BY_US
+from spotproof.capacity.pool_records import PoolRecords
+from spotproof.capacity.records import Records
+from spotproof.clock import to_epoch_ms
 from spotproof.errors import AwsUnavailableError, ConfigurationError
-from spotproof.leases.model import RunState
-from tests.lambdas.conftest import Account
+from spotproof.leases.model import RunId, RunOptions, RunState
+from tests.fakes.leases import a_run
+from tests.lambdas.conftest import ENVIRONMENT, Account
 from tests.unit.capacity.batch_double import FakeBatch
 
 EXHAUSTED = "batch_job_state_change.array_child_failed_attempts_exhausted.synth"
@@ -21,7 +27,7 @@ Metrics = Callable[[], dict[str, float]]
 @pytest.fixture
 def batch(account: Account) -> FakeBatch:
     double = FakeBatch()
-    job_state_change.warm().topup._batch = double  # type: ignore[assignment]
+    job_state_change.warm().replacements.topup._batch = double  # type: ignore[assignment]
     return double
 
 
@@ -64,18 +70,113 @@ def test_a_worker_that_let_go_in_time_every_time_is_replaced_too(account: Accoun
     assert answer == {"classified": "interrupted", "topup": "submitted"}
 
 
+def test_a_worker_that_failed_by_its_own_fault_is_classified_and_not_replaced(
+    account: Account, batch: FakeBatch
+) -> None:
+    answer = report(account, job_event(account, "batch_job_state_change.failed_app_error.synth"))
+
+    assert answer == {"classified": "unknown"}
+    assert batch.jobs == []
+
+
+OOM = "batch_job_state_change.failed_oom.synth"
+
+
+def needing(memory_mib: int) -> dict[str, Any]:
+    return {"resourceRequirements": [{"type": "MEMORY", "value": str(memory_mib)}, {"type": "VCPU", "value": "1"}]}
+
+
+def test_a_worker_that_ran_out_of_memory_is_replaced_by_a_bigger_one_once(account: Account, batch: FakeBatch) -> None:
+    event = job_event(account, OOM, container=needing(2048))
+
+    assert report(account, event) == {"classified": "out-of-memory", "topup": "submitted"}
+    assert report(account, event) == {"classified": "out-of-memory", "topup": "already"}
+
+    [job] = batch.jobs
+    assert job["containerOverrides"]["resourceRequirements"] == [{"type": "MEMORY", "value": "4096"}]
+    [entry] = account.store.history(account.run.run_id)
+    assert entry.kind == "worker replaced"
+    assert "2048 MiB was not enough" in entry.reason
+
+
+@pytest.mark.parametrize("container", [needing(int(ENVIRONMENT[contract.ENV_MEMORY_MAX])), {}])
+def test_where_more_memory_is_not_to_be_had_the_run_is_held_and_told_why(
+    account: Account, batch: FakeBatch, container: dict[str, Any]
+) -> None:
+    assert report(account, job_event(account, OOM, container=container)) == {"classified": "out-of-memory"}
+
+    assert batch.jobs == []
+    held = job_state_change.warm().replacements.topup.held(account.run.run_id)
+    assert held is not None
+    assert "out of memory" in held.reason
+    [entry] = account.store.history(account.run.run_id)
+    assert entry.kind == "worker not replaced"
+
+
+def test_what_a_function_cancelled_is_nobodys_will_and_holds_nothing(account: Account, batch: FakeBatch) -> None:
+    event = job_event(account, isCancelled=True, attempts=[], statusReason=f"{CANCELLED_BY_US}the run is paused")
+
+    assert report(account, event) == {"ignored": 1}
+    assert job_state_change.warm().replacements.topup.held(account.run.run_id) is None
+
+
+def storm(account: Account, *, count: int = 3) -> None:
+    """Its pool has lost so many hosts just now."""
+    pools = PoolRecords(Records(dynamodb=account.dynamodb, table_name="table", retrier=wiring.wire().retrier))
+    for number in range(count):
+        at = to_epoch_ms(account.clock.now()) + number
+        interruption = Interruption(at=at, instance_id=f"i-0000000000000000{number}")
+        pools.note_interruption("m6i.large/us-east-1a", interruption, BreakerSettings())
+
+
+def queue_of(job: dict[str, Any]) -> str:
+    return str(job["jobQueue"]).rpartition("/")[2]
+
+
+def test_past_a_pool_that_loses_hosts_the_replacement_goes_to_on_demand(account: Account, batch: FakeBatch) -> None:
+    account.worker(batch_job_id=JOB_ID)
+    storm(account)
+
+    assert report(account, job_event(account))["topup"] == "submitted"
+
+    assert queue_of(batch.jobs[0]) == "on-demand-queue"
+    [entry] = account.store.history(account.run.run_id)
+    assert "on demand: pool m6i.large/us-east-1a" in entry.reason
+
+
+def test_after_the_recovery_one_replacement_probes_spot_and_the_others_do_not(
+    account: Account, batch: FakeBatch
+) -> None:
+    for child in range(3):
+        account.worker(f"w{child}", batch_job_id=f"{JOB_ID[:-1]}{child}")
+    storm(account)
+    account.clock.advance(1900)
+
+    for child in range(3):
+        report(account, job_event(account, jobId=f"{JOB_ID[:-1]}{child}"))
+
+    assert [queue_of(job) for job in batch.jobs] == ["spot-queue", "on-demand-queue", "on-demand-queue"]
+
+
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("options", "hosts_lost", "pool_known"),
     [
-        ("batch_job_state_change.failed_oom.synth", "out-of-memory"),
-        ("batch_job_state_change.failed_app_error.synth", "unknown"),
+        (RunOptions(), 2, True),  # no burst
+        (RunOptions(), 3, False),  # nobody knows where it ran
+        (RunOptions(on_demand_share_max=0.0), 3, True),
+        (RunOptions(on_demand_workers_max=0), 3, True),
     ],
 )
-def test_other_failures_are_classified_and_not_replaced(
-    account: Account, batch: FakeBatch, name: str, kind: str
+def test_otherwise_it_goes_to_spot_as_before(
+    account: Account, batch: FakeBatch, options: RunOptions, hosts_lost: int, pool_known: bool
 ) -> None:
-    assert report(account, job_event(account, name)) == {"classified": kind}
-    assert batch.jobs == []
+    run = account.store.create_run(a_run(run_id=RunId("other"), options=options))
+    account.worker(run=run, batch_job_id=JOB_ID if pool_known else "another")
+    storm(account, count=hosts_lost)
+
+    report(account, job_event(account, parameters={"run": "other", "input": "s3://b/in/"}))
+
+    assert queue_of(batch.jobs[0]) == "spot-queue"
 
 
 @pytest.mark.parametrize(
@@ -149,13 +250,13 @@ def test_a_persons_will_is_noted_and_nothing_is_replaced(
 
     assert answer == {"classified": kind}
     assert batch.jobs == []
-    held = job_state_change.warm().topup.held(account.run.run_id)
+    held = job_state_change.warm().replacements.topup.held(account.run.run_id)
     assert held is not None
     assert "enough of this" in held.reason
 
 
 def test_a_failure_midway_is_completed_by_the_retry_without_a_second_worker(account: Account, batch: FakeBatch) -> None:
-    topup = job_state_change.warm().topup
+    topup = job_state_change.warm().replacements.topup
     real, event = topup._dynamodb, job_event(account)
 
     class NoRecord:

@@ -87,6 +87,21 @@ def test_job_events_are_those_of_our_queues_that_ended(assembly: Assembly) -> No
     assert all("JobQueueArn" in queue["Fn::ImportValue"] for queue in pattern["detail"]["jobQueue"])
 
 
+def test_blocked_queues_are_ours(assembly: Assembly) -> None:
+    pattern = rule(assembly, BY_NAME["QueueBlocked"])["EventPattern"]
+
+    assert (pattern["source"], pattern["detail-type"]) == (["aws.batch"], ["Batch Job Queue Blocked"])
+    assert list(pattern["detail"]) == ["jobQueue"]
+    assert pattern["detail"] == {
+        "jobQueue": rule(assembly, BY_NAME["JobStateChange"])["EventPattern"]["detail"]["jobQueue"]
+    }
+
+
+def test_the_breakers_settings_reach_every_function(assembly: Assembly) -> None:
+    for route in EVENT_ROUTES:
+        assert function(assembly, route)["Environment"]["Variables"][contract.ENV_BREAKER] == "3/600/1800"
+
+
 def test_the_finalizer_hears_only_what_our_code_says(assembly: Assembly) -> None:
     assert rule(assembly, BY_NAME["RunFinished"])["EventPattern"] == {
         "source": [contract.EVENT_SOURCE],
@@ -206,9 +221,11 @@ def may(assembly: Assembly, action: str) -> set[str]:
         ("s3:PutObject", {"SpotInterruption", "RebalanceRecommendation", "RunFinished"}),
         ("s3:DeleteObject", {"RunFinished", "Controller"}),
         ("s3:PutObjectTagging", {"RunFinished"}),
-        ("batch:SubmitJob", {"JobStateChange", "Controller"}),
+        ("batch:SubmitJob", {"JobStateChange", "QueueBlocked", "Controller"}),
+        ("batch:CancelJob", {"Controller"}),
+        ("batch:GetJobQueueSnapshot", {"QueueBlocked", "Controller"}),
         ("events:PutEvents", {"Controller"}),
-        ("ec2:DescribeSpotPriceHistory", {"RunFinished"}),
+        ("ec2:DescribeSpotPriceHistory", {"RunFinished", "JobStateChange", "Controller"}),
         ("dynamodb:DeleteItem", set()),
         ("batch:TerminateJob", set()),
     ],

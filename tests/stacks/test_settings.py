@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from spotproof.capacity.breaker import parse_breaker
 from spotproof.errors import ConfigurationError
 from stacks.instance_types import DEFAULT_TYPES, VCPUS_BY_SIZE, check_types, parse_type
 from stacks.jobs import JOBS, JobSpec
@@ -54,6 +55,9 @@ def test_numbers_come_as_text_from_the_command_line() -> None:
         ("zones", 7, "zones must be a whole number from 1 to 6, got 7"),
         ("spot_vcpus_max", "-1", "spot_vcpus_max must be a whole number"),
         ("on_demand_vcpus_max", "1.5", "on_demand_vcpus_max must be a whole number"),
+        ("breaker", "3/600", "breaker must be count/window/recovery"),
+        ("breaker", "33/600/1800", "a count up to 32"),
+        ("breaker", "3/0/1800", "whole seconds"),
         ("reserved_concurrency", "-1", "reserved_concurrency must be a whole number"),
         ("data_buckets", "s3://mine", "data_buckets takes bucket names without s3:// and *, got 's3://mine'"),
         ("data_buckets", "*", "data_buckets takes bucket names"),
@@ -164,3 +168,9 @@ def test_a_job_that_needs_more_processors_than_a_type_has_is_refused() -> None:
 def test_a_row_that_batch_would_refuse_is_refused_first(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=r"job 'odd' in stacks/jobs.py needs"):
         JobSpec(name="odd", module="m", **wrong).check()
+
+
+def test_a_breaker_that_a_deployment_may_choose_is_one_that_the_functions_take() -> None:
+    for text in (DeploySettings().breaker, "1/30/60", "32/604800/604800"):
+        assert DeploySettings.from_context({"breaker": text}).breaker == text
+        assert parse_breaker(text).count == int(text.partition("/")[0])

@@ -1,0 +1,60 @@
+"""Adds on-demand workers to a run: one job, once, however many controllers decide it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from lambdas.controlling.look import Look
+from spotproof.capacity.live_jobs import Submission
+from spotproof.capacity.topup import ARRAY_MAX, TopUpKind, TopUpOutcome, TopUpRequest, WorkerTopUp, worker_parameters
+
+SPACING_S_MAX: Final = 90.0  # longer than Batch takes to list a new job
+SPACING_S_MIN: Final = 15.0
+FIRST_KEY: Final = "fallback-first"  # the same for whoever hears first that a run can't begin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of it, and its name in the run's history: the same for whoever repeats it."""
+
+    outcome: TopUpOutcome
+    key: str
+    at: int  # epoch ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Additions:
+    """Submits to the on-demand queue what the run's own submission describes."""
+
+    topup: WorkerTopUp
+    on_demand_queue: str
+
+    def add(self, run_id: str, like: Submission, *, workers: int, fallback_after_s: float, look: Look) -> Added:
+        """As many workers, unless some were added just before.
+
+        Raises:
+            AwsError: table or Batch refused or stayed unavailable; the next round decides anew.
+        """
+        spacing_s = round(min(SPACING_S_MAX, max(SPACING_S_MIN, fallback_after_s / 2)))
+        slot = look.now_ms // (spacing_s * 1000)
+        key = f"fallback-{slot}"
+        request = self._request(run_id, like, key=key, workers=workers, spacing_s=spacing_s)
+        return Added(outcome=self.topup.submit_once(request), key=key, at=slot * spacing_s * 1000)
+
+    def add_first(self, run_id: str, like: Submission) -> TopUpOutcome:
+        """The one worker that plans a run of which none of the Spot workers has started."""
+        return self.topup.submit_once(self._request(run_id, like, key=FIRST_KEY, workers=1, spacing_s=0.0))
+
+    def _request(self, run_id: str, like: Submission, *, key: str, workers: int, spacing_s: float) -> TopUpRequest:
+        return TopUpRequest(
+            run_id=run_id,
+            key=key,
+            kind=TopUpKind.FALLBACK,
+            job_queue=self.on_demand_queue,
+            job_definition=like.job_definition,
+            parameters=worker_parameters(like.parameters, run_id=run_id),
+            base_name=like.job_name,
+            workers=min(workers, ARRAY_MAX),
+            tags=like.tags,
+            memory_mib=like.memory_mib,
+            spacing_s=spacing_s,
+        )

@@ -1,0 +1,177 @@
+"""The capacity of each run: look at it, decide, act, and leave a trace.
+
+What it asks of AWS besides what is said at each part: a round for all runs, the Lookout's look; per running run and
+round, two queries of the claimable index, up to 50 reads of ticket counters, with a deadline up to 1,000 rows, with a
+limit in dollars the spot prices of its pools every ten minutes. Acting is rare and costs a transaction, a job and a
+history entry.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lambdas.controlling.additions import Additions
+from lambdas.controlling.look import Look
+from lambdas.controlling.notes import Notes
+from lambdas.controlling.pausing import Pausing
+from lambdas.controlling.retirement import Retirement
+from lambdas.controlling.round import Round
+from lambdas.controlling.situations import Situations
+from lambdas.controlling.submissions import Submissions
+from lambdas.telemetry import Telemetry
+from spotproof import events
+from spotproof.capacity.fallback import FallbackAction, FallbackDecision, decide_fallback
+from spotproof.capacity.live_jobs import Submission
+from spotproof.capacity.pause import decide_pause
+from spotproof.capacity.situation import CapacitySituation
+from spotproof.capacity.topup import TopUpResult
+from spotproof.leases.model import Run, RunId, RunState, Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """Decides for one run after the other."""
+
+    situations: Situations
+    submissions: Submissions
+    additions: Additions
+    retirement: Retirement
+    pausing: Pausing
+    notes: Notes
+    # When a cause for on-demand workers last held, epoch ms. Lost with the execution environment: then it is as if one
+    # had held just now, so that nobody is given back too soon.
+    last_cause: dict[RunId, int] = field(default_factory=dict)
+    told: dict[RunId, str] = field(default_factory=dict)  # what kept a run from the workers it needs, as last noted
+
+    def tend(self, run: Run, sessions: Sequence[Session], look: Look, done: Round, telemetry: Telemetry) -> None:
+        """Decide about the run and act.
+
+        Raises:
+            AwsError: a part of AWS refused or stayed unavailable; the next round starts over.
+        """
+        if run.state is RunState.PAUSED:
+            self._note_pause(run, telemetry)
+            self.pausing.keep(run, look)
+            return
+        submission = self.submissions.of(run, look)
+        case = _Case(run=run, sessions=sessions, look=look, done=done, telemetry=telemetry)
+        if submission is None or not self.submissions.is_spot(submission):
+            # Started by hand, forgotten by Batch, or meant for on-demand: no Spot to fall back from. Budgets still hold.
+            self._pause_at_budget(case)
+            return
+        last = self.last_cause.setdefault(run.run_id, look.now_ms)
+        situation = self.situations.of(run, sessions, submission, look, last_cause_ms=last)
+        decision = decide_fallback(situation)
+        if decision.needed:
+            self.last_cause[run.run_id] = look.now_ms
+        self._log(case, situation, decision)
+        match decision.action:
+            case FallbackAction.PAUSE:
+                self._pause(case, decision.reason)
+            case FallbackAction.ADD:
+                self._add(case, submission, decision)
+            case FallbackAction.RETIRE:
+                self._retire(case, decision)
+            case FallbackAction.NONE:
+                self._tell_what_keeps(case, decision)
+
+    def forget_all_but(self, run_ids: set[RunId]) -> None:
+        """Runs that have ended need no memory."""
+        self.submissions.forget_all_but(run_ids)
+        for memory in (self.last_cause, self.told):
+            for gone in memory.keys() - run_ids:
+                del memory[gone]
+
+    def _pause_at_budget(self, case: "_Case") -> None:
+        money = self.situations.till.count(case.run, case.sessions, vcpus=1.0)
+        decision = decide_pause(spent_usd=money.spent_usd, budget_usd=case.run.budget_usd)
+        if decision.due:
+            self._pause(case, decision.reason)
+
+    def _pause(self, case: "_Case", reason: str) -> None:
+        paused = self.pausing.pause(case.run, case.look, reason=reason)
+        if paused is None:
+            return
+        case.done.paused += 1
+        case.telemetry.warning(events.RUN_PAUSED, run_id=paused.run_id, reason=reason)
+        self._note_pause(paused, case.telemetry)
+
+    def _note_pause(self, paused: Run, telemetry: Telemetry) -> None:
+        """Of one pause once, by whoever comes first; again in each round, for the one that died before it could."""
+        at, reason = paused.paused_at or 0, paused.reason or ""
+        self.notes.note(
+            paused.run_id, at=at, name="paused", kind="paused", reason=reason, facts={}, telemetry=telemetry
+        )
+
+    def _add(self, case: "_Case", like: Submission, decision: FallbackDecision) -> None:
+        if self.situations.on_demand_queue in case.look.live.truncated:
+            case.done.failures.append(f"{case.run.run_id}: too many on-demand jobs to tell whether it needs more")
+            return
+        run = case.run
+        added = self.additions.add(
+            run.run_id, like, workers=decision.count, fallback_after_s=run.options.fallback_after_s, look=case.look
+        )
+        outcome = added.outcome
+        if outcome.result in (TopUpResult.SUBMITTED, TopUpResult.ALREADY):
+            done = outcome.result is TopUpResult.SUBMITTED
+            case.done.on_demand_added += decision.count if done else 0
+            facts = {"workers": decision.count, "batch_job_id": outcome.job_id, "cause": decision.cause.value}
+            self.notes.note(
+                run.run_id, at=added.at, name=added.key, kind="on-demand added", reason=decision.reason, facts=facts,
+                telemetry=case.telemetry,
+            )  # fmt: skip
+            self.told.pop(run.run_id, None)
+        elif outcome.result is TopUpResult.CAPPED:
+            self._tell_once(case, "on-demand not added", outcome.reason)
+
+    def _retire(self, case: "_Case", decision: FallbackDecision) -> None:
+        given_back = self.retirement.retire(
+            case.run, case.sessions, case.look, count=decision.count, reason=decision.reason
+        )
+        if given_back:
+            case.done.on_demand_retired += given_back
+            self._note(case, "on-demand retired", decision.reason, workers=given_back, cause=decision.cause)
+
+    def _tell_what_keeps(self, case: "_Case", decision: FallbackDecision) -> None:
+        """Workers are needed and may not be had: said once, until that changes."""
+        if decision.capped:
+            self._tell_once(case, "on-demand capped", decision.reason, cause=decision.cause, told=decision.capped)
+        elif not decision.needed:
+            self.told.pop(case.run.run_id, None)
+
+    def _tell_once(self, case: "_Case", kind: str, reason: str, *, told: str = "", **facts: object) -> None:
+        if self.told.get(case.run.run_id) == (told or reason):
+            return
+        self.told[case.run.run_id] = told or reason
+        self._note(case, kind, reason, **facts)
+
+    def _note(self, case: "_Case", kind: str, reason: str, **facts: object) -> None:
+        self.notes.note(
+            case.run.run_id, at=case.look.now_ms, name=kind.replace(" ", "-"), kind=kind, reason=reason, facts=facts,
+            telemetry=case.telemetry,
+        )  # fmt: skip
+
+    def _log(self, case: "_Case", situation: CapacitySituation, decision: FallbackDecision) -> None:
+        case.telemetry.info(
+            events.CAPACITY_DECIDED,
+            run_id=case.run.run_id,
+            action=decision.action,
+            count=decision.count,
+            cause=decision.cause,
+            reason=decision.reason,
+            on_demand_wanted=decision.on_demand_wanted,
+            on_demand=situation.on_demand.total,
+            spot=situation.spot.alive,
+            places=situation.places,
+            deadline_state=decision.deadline.state if decision.deadline else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One run in one round."""
+
+    run: Run
+    sessions: Sequence[Session]
+    look: Look
+    done: Round
+    telemetry: Telemetry

@@ -1,0 +1,77 @@
+"""One look at Batch and at the pools, shared by all runs of a round."""
+
+from dataclasses import dataclass, field
+
+from lambdas.controlling.round import Round
+from lambdas.telemetry import Telemetry
+from spotproof import events
+from spotproof.capacity.breaker import BreakerSettings, BreakerState, judge_pool
+from spotproof.capacity.live_jobs import LiveJobs, RunJobs
+from spotproof.capacity.pool_records import PoolRecords
+from spotproof.capacity.queue_blocks import QueueBlock, QueueBlocks
+from spotproof.clock import Clock, to_epoch_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What holds for every run at one moment."""
+
+    now_ms: int
+    live: LiveJobs
+    block: QueueBlock | None  # of the Spot queue, for capacity, while its job still waits
+    open_pools: frozenset[str]
+
+    @property
+    def blocked_because(self) -> str:
+        return "" if self.block is None else self.block.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookout:
+    """Takes the look: 10 ListJobs, a DescribeJobs per 100 jobs, and one query and one read of the table."""
+
+    jobs: RunJobs
+    pools: PoolRecords
+    blocks: QueueBlocks
+    breaker: BreakerSettings
+    spot_queue: str
+    clock: Clock
+    # Verdicts of the last round in this execution environment: only changes are told.
+    seen: dict[str, BreakerState] = field(default_factory=dict)
+
+    def look(self, done: Round, telemetry: Telemetry) -> Look:
+        """Raises AwsError: Batch or the table refused or stayed unavailable."""
+        now_ms = to_epoch_ms(self.clock.now())
+        live = self.jobs.read()
+        done.waiting = sum(job.waiting for job in live.jobs)
+        return Look(
+            now_ms=now_ms,
+            live=live,
+            block=self._standing_block(now_ms),
+            open_pools=self._open_pools(now_ms, done, telemetry),
+        )
+
+    def _standing_block(self, now_ms: int) -> QueueBlock | None:
+        """Batch says when a queue is blocked, never when it is not any more: the job that was held up tells."""
+        block = self.blocks.read(self.spot_queue)
+        if block is None or not block.stands:
+            return None
+        if not self.jobs.waits(block.job_id):
+            self.blocks.end(block, now_ms=now_ms)
+            return None
+        return block if block.for_capacity else None
+
+    def _open_pools(self, now_ms: int, done: Round, telemetry: Telemetry) -> frozenset[str]:
+        is_open = set[str]()
+        for pool, record in self.pools.all().items():
+            verdict = judge_pool(record, self.breaker, now_ms=now_ms)
+            before = self.seen.get(pool, BreakerState.CLOSED)
+            self.seen[pool] = verdict.state
+            if verdict.state is BreakerState.CLOSED:
+                if before is not BreakerState.CLOSED:
+                    telemetry.info(events.POOL_CLOSED, pool=pool, reason=verdict.reason)
+                continue
+            done.pools_open += 1
+            if verdict.state is BreakerState.OPEN:
+                is_open.add(pool)
+        return frozenset(is_open)

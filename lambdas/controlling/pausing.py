@@ -1,0 +1,40 @@
+"""Pauses a run that has cost its budget, and keeps it paused until somebody resumes it."""
+
+from dataclasses import dataclass
+
+from lambdas.controlling.look import Look
+from lambdas.run_events import RunEvents
+from spotproof.capacity.live_jobs import RunJobs
+from spotproof.leases.model import Run
+from spotproof.leases.requeue import Requeuer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pausing:
+    """Workers save, hand back what they hold, and leave; jobs that wait for a host are cancelled."""
+
+    requeuer: Requeuer
+    jobs: RunJobs
+    run_events: RunEvents
+
+    def pause(self, run: Run, look: Look, *, reason: str) -> Run | None:
+        """RUNNING -> PAUSED, and say so on the bus; the paused run, or None if it has ended meanwhile.
+
+        Raises:
+            AwsError: table, Batch or bus refused; the next round goes on with what is left to do.
+        """
+        paused = self.requeuer.pause_run(run.run_id, reason=reason)
+        if paused is not None:
+            self.run_events.announce_paused(run.run_id, reason=reason)
+            self._cancel_waiting(run, look)
+        return paused
+
+    def keep(self, run: Run, look: Look) -> None:
+        """Reach workers that came since: sessions that opened, jobs that were submitted."""
+        self.requeuer.keep_paused(run)
+        self._cancel_waiting(run, look)
+
+    def _cancel_waiting(self, run: Run, look: Look) -> None:
+        for job in look.live.of_run(run.run_id):
+            if job.waiting:
+                self.jobs.cancel(job.job_id, reason="the run is paused")
