@@ -27,6 +27,11 @@ class Blocked:
     reason: str  # what jobStateTimeLimitActions match
     text: str
 
+    @property
+    def is_misfit(self) -> bool:
+        """Whether the job can never be placed, so that nothing behind it in the queue is, until it is gone."""
+        return self.reason in (_BLOCKING[Refusal.TOO_SMALL][0], _BLOCKING[Refusal.NO_TYPE][0])
+
 
 # Jobs stuck in RUNNABLE, Batch user guide. A used-up quota shows as missing capacity. A queue whose environments are
 # disabled or busy has no entry.

@@ -56,8 +56,10 @@ class Scheduler:
             waiting = [job for job in store.runnable.values() if job.placed_on is None]
             by_queue = sorted(waiting, key=lambda job: (-_priority(store, job), job.order))
             refused: set[tuple[str, int, int]] = set()
+            held_up: set[str] = set()
             for job in by_queue:
-                self._place_first(store, job, refused)
+                if job.queue_arn not in held_up and self._place_first(store, job, refused):
+                    held_up.add(job.queue_arn)
 
     def instance_running(self, instance: Instance) -> None:
         """Start the jobs that waited for the instance to boot."""
@@ -84,11 +86,12 @@ class Scheduler:
             if job.placed_on is instance and job.attempt is None and job.status is Status.RUNNABLE
         ]
 
-    def _place_first(self, store: BatchStore, job: Job, refused: set[tuple[str, int, int]]) -> None:
+    def _place_first(self, store: BatchStore, job: Job, refused: set[tuple[str, int, int]]) -> bool:
+        """Whether the job holds up its queue: the first of it, and it fits nowhere."""
         queue = store.queues.get(name_of(job.queue_arn))
         shape = (job.queue_arn, job.vcpus, job.memory_mib)
         if queue is None or not queue.is_enabled or shape in refused:
-            return
+            return False
         refusals: list[tuple[Refusal, list[str]]] = []
         for name in queue.environments:
             environment = store.environments.get(name)
@@ -97,12 +100,15 @@ class Scheduler:
             found = self._find(environment, job)
             if isinstance(found, Instance):
                 self._assign(queue, job, found)
-                return
+                return False
             refusals.append((found, [kind.name for kind in environment.types]))
         is_head = not any(queue_arn == job.queue_arn for queue_arn, _, _ in refused)
         refused.add(shape)
-        if is_head:
-            self._report_blocked(queue, job, judge_blocked(refusals))
+        if not is_head:
+            return False
+        blocked = judge_blocked(refusals)
+        self._report_blocked(queue, job, blocked)
+        return blocked is not None and blocked.is_misfit
 
     def _assign(self, queue: JobQueue, job: Job, instance: Instance) -> None:
         self._unblock(queue, job)

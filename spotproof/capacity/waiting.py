@@ -128,6 +128,15 @@ def _misconfigured(facts: WaitingFacts) -> Explanation | None:
     return Explanation(kind=WaitingKind.MISCONFIGURED, text=words.batch_says(reason), advice=mending)
 
 
+def _behind(facts: WaitingFacts) -> Explanation | None:
+    """Before all that EC2 said of launches: behind a job that fits nowhere Batch tries none."""
+    if facts.ahead is None or not facts.ahead.reason.startswith((REASON_TOO_BIG, REASON_MAX_VCPUS)):
+        return None
+    return Explanation(
+        kind=WaitingKind.BEHIND, text=words.behind(facts.ahead), advice=advice.move_aside(facts.queue, facts.ahead)
+    )
+
+
 def _quota(facts: WaitingFacts) -> Explanation | None:
     """Before capacity: Batch calls both the same, and only one of them passes by itself."""
     for environment in facts.queue.usable:
@@ -180,14 +189,6 @@ def _full(facts: WaitingFacts) -> Explanation | None:
     return Explanation(kind=WaitingKind.FULL, text=words.full(full), advice=advice.wait_for_room(full))
 
 
-def _behind(facts: WaitingFacts) -> Explanation | None:
-    if facts.ahead is None or not facts.ahead.reason:
-        return None
-    return Explanation(
-        kind=WaitingKind.BEHIND, text=words.behind(facts.ahead), advice=advice.move_aside(facts.queue, facts.ahead)
-    )
-
-
 def _young(facts: WaitingFacts) -> Explanation | None:
     if facts.waited_s >= STARTING_S:
         return None
@@ -200,11 +201,11 @@ _CHECKS: Final[tuple[Callable[[WaitingFacts], Explanation | None], ...]] = (
     _too_big,
     _above_the_maximum,
     _misconfigured,
+    _behind,
     _quota,
     _no_capacity,
     _refused_by_ec2,
     _undetermined,
     _full,
-    _behind,
     _young,
 )

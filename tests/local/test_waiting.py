@@ -224,6 +224,20 @@ def explained_later(reader: WaitingReader, account: TestAccount, job_id: str) ->
     return explain_waiting(facts)
 
 
+def test_a_worker_behind_a_job_that_fits_nowhere_is_told_which_one_and_starts_when_it_is_gone(
+    empty: TestAccount, reader: WaitingReader
+) -> None:
+    head = empty.submit("pass", containerOverrides=HUGE)
+    job_id = empty.submit("print('at last')")
+
+    explanation = explained(empty, reader, job_id, WaitingKind.BEHIND)
+    empty.client("batch").terminate_job(jobId=head, reason="stuck")
+
+    assert f"job {head} is ahead" in explanation.text
+    assert f"terminate-job --job-id {head}" in explanation.advice
+    assert empty.wait(job_id)["status"] == "SUCCEEDED"
+
+
 def test_environments_show_the_processors_they_have(empty: TestAccount) -> None:
     def desired() -> Any:
         found = empty.client("batch").describe_compute_environments(computeEnvironments=[environment(empty)])

@@ -80,6 +80,13 @@ def test_every_lasting_refusal_blocks_with_the_words_of_batch(refusal: Refusal, 
     assert blocked.text.startswith(f"{reason} - ")
 
 
+@pytest.mark.parametrize("refusal", list(Refusal))
+def test_only_a_job_that_never_fits_holds_up_who_is_behind_it(refusal: Refusal) -> None:
+    blocked = judge_blocked([(refusal, ["m5.large"])])
+
+    assert (blocked is not None and blocked.is_misfit) is (refusal in (Refusal.TOO_SMALL, Refusal.NO_TYPE))
+
+
 @pytest.mark.parametrize("refusal", [Refusal.BUSY, Refusal.OFF])
 def test_what_passes_by_itself_blocks_nothing(refusal: Refusal) -> None:
     assert judge_blocked([(refusal, ["m5.large"])]) is None

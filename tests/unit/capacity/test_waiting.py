@@ -52,6 +52,9 @@ CASES = {
     "waits for another job": (replace(WORKER, status="PENDING"), WaitingKind.STARTING, "depends on", "nothing"),
     "on a host already": (replace(WORKER, status="STARTING"), WaitingKind.STARTING, "a host was found", "nothing"),
     "a young job": (WORKER, WaitingKind.STARTING, "starting instances; waiting for 30 s", "nothing"),
+    "a young job behind one of which nothing is said": (
+        replace(WORKER, ahead=AheadFacts(job_id="job-0", reason="")), WaitingKind.STARTING, "starting", "nothing",
+    ),
     "an environment under way": (
         in_environments(replace(SPOT, status="CREATING")), WaitingKind.STARTING, "SpotEnv is CREATING", "nothing",
     ),
@@ -172,6 +175,16 @@ CASES = {
     "another job ahead is too big": (
         replace(WORKER, ahead=AheadFacts(job_id="job-0", reason=TOO_BIG)), WaitingKind.BEHIND, "job-0 is ahead",
         "terminate-job --job-id job-0 --reason stuck. The queue cancels the job after 10 min",
+    ),
+    "behind a job that fits nowhere, and capacity was short before": (
+        in_environments(
+            replace(SPOT, launch_failures=(NO_SPOT,), vcpus_max=8, vcpus_desired=8),
+            ahead=AheadFacts(job_id="job-0", reason=MAX_VCPUS),
+        ), WaitingKind.BEHIND, "job-0", "terminate-job",
+    ),
+    "behind a retried worker": (
+        replace(WORKER, ahead=AheadFacts(job_id="job-0", reason="Host EC2 (instance i-0a) terminated.")),
+        WaitingKind.STARTING, "starting", "nothing",
     ),
     "blocked for no known reason": (
         in_environments(replace(SPOT, vcpus_max=8, vcpus_desired=8), reason=UNDETERMINED), WaitingKind.UNEXPLAINED,

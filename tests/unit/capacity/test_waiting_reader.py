@@ -72,6 +72,13 @@ def test_workers_of_an_array_are_one_entry_with_the_reason_of_their_foremost(aws
     assert facts.ahead is None
 
 
+def test_the_reason_of_the_foremost_worker_counts_for_none_is_given_to_the_others(aws: FakeAws) -> None:
+    aws.add_array("job-1", waiting=3, in_front=3)
+    aws.jobs["job-1:0"]["statusReason"] = CAPACITY
+
+    assert only(reader(aws).in_queue("spot")).reason == CAPACITY
+
+
 def test_a_run_without_a_name_is_called_after_its_job(aws: FakeAws) -> None:
     aws.add_job("job-1", parameters={"run": "auto"})
 
