@@ -126,7 +126,7 @@ class BatchSettings:
             queue=env.get("AWS_BATCH_JQ_NAME", ""),
             compute_environment=env.get("AWS_BATCH_CE_NAME", ""),
             vcpus=positive_float(env, "SPOTPROOF_VCPUS", 1.0),
-            memory_mib=int(positive_float(env, "SPOTPROOF_MEMORY_MIB", 0)),
+            memory_mib=int(positive_float(env, contract.ENV_MEMORY, 0)),
             array_size=int(positive_float(env, "AWS_BATCH_JOB_ARRAY_SIZE", 1)),
         )
 

@@ -156,7 +156,7 @@ class ComputeStack(Stack):
             contract.ENV_LOG_LEVEL: "INFO",
             "SPOTPROOF_JOB_DEFINITION": definition,
             "SPOTPROOF_VCPUS": str(job.vcpus),
-            "SPOTPROOF_MEMORY_MIB": str(job.memory_mib),
+            contract.ENV_MEMORY: str(job.memory_mib),
             "AWS_REGION": Aws.REGION,
             "AWS_DEFAULT_REGION": Aws.REGION,
             "HOME": "/tmp",  # noqa: S108 - nobody has no home; libraries that want one get the container's own scratch
