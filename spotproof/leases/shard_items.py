@@ -192,11 +192,11 @@ def _output(reader: ItemReader, run_id: RunId, index: int) -> OutputPointer | No
 
 
 def _usage(reader: ItemReader) -> ShardUsage | None:
-    numbers = reader.whole_numbers("usage")
-    if not numbers:
+    numbers, owner = reader.whole_numbers("usage"), reader.text_or_none("owner")
+    if not numbers or owner is None:
         return None
     worked_ms, input_bytes, peak_mib, cpu_ms = numbers
-    session = SessionId(reader.text("owner"))
+    session = SessionId(owner)
     return ShardUsage(session=session, worked_ms=worked_ms, input_bytes=input_bytes, peak_mib=peak_mib, cpu_ms=cpu_ms)
 
 

@@ -181,6 +181,19 @@ def test_what_is_left_to_on_demand_workers_is_taken_by_them_at_once(
     assert lease.index == 0
 
 
+@pytest.mark.parametrize(("lifecycle", "eager"), [("on-demand", True), ("spot", True), ("on-demand", False)])
+def test_nobody_looks_into_a_class_twice(
+    store: InMemoryLeaseStore, clock: FakeClock, lifecycle: str, eager: bool
+) -> None:
+    worker = finder(store, "w", clock, run=OFTEN, lifecycle=lifecycle, exhausted=True)
+    worker.next_lease()  # learns that there are no tickets
+    before = store.usage().requests
+
+    assert worker.next_lease(eager=eager) is None
+
+    assert store.usage().requests - before == 2
+
+
 def test_it_is_looked_for_when_there_is_nothing_else(store: InMemoryLeaseStore, clock: FakeClock) -> None:
     left_to_on_demand(store)
     clock.advance(600)

@@ -297,6 +297,7 @@ def test_a_retired_worker_finishes_its_shard_takes_no_other_and_leaves(world: Wo
 
     assert loop.work() == contract.EXIT_DONE
     assert len(world.worked) == 1
+    assert sum(world.store.tickets_taken(RUN, stripe) for stripe in range(RUN.stripes)) == 1  # no hole is left
     run = world.store.get_run(RUN.run_id)
     assert run is not None
     assert run.carer is None  # who leaves soon would only keep others from caring

@@ -347,6 +347,7 @@ def test_a_notice_during_a_pause_is_an_interruption(world: World) -> None:
 
 def test_a_commit_tells_what_the_shard_took(world: World) -> None:
     worker = world.worker(world.job())
+    worker.ledger.book(100.0, Spent.WORK)  # on shards before
 
     worker.execute()
 

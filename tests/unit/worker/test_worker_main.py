@@ -136,6 +136,13 @@ def test_one_worker_does_a_whole_run_and_leaves_when_nothing_is_left(
     assert {line["run_id"] for line in logged_lines} == {"nightly"}
 
 
+@pytest.mark.parametrize(("environment", "workers"), [({}, 1), ({"AWS_BATCH_JOB_ARRAY_SIZE": "40"}, 40)])
+def test_a_run_remembers_how_many_workers_were_submitted(environment: dict[str, str], workers: int) -> None:
+    settings = WorkerSettings.from_env(ENV | environment)
+
+    assert request_of(parse_arguments(arguments()), settings).workers == workers
+
+
 def test_a_second_worker_of_a_finished_run_changes_nothing(s3: Any) -> None:
     work()
     before = s3.list_objects_v2(Bucket="data", Prefix="output/")["Contents"]
