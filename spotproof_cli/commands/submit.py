@@ -169,6 +169,10 @@ def check_joinable(run: Run, *, job: str, parameters: dict[str, str], data_bucke
     )
     if request.parameters_sha256 != run.parameters_sha256:
         raise RunConflictError(f"run {run.run_id} exists with {_difference(run, request)}: choose another --run")
+    if run.state is RunState.PAUSED:
+        raise RunConflictError(
+            f"run {run.run_id} is paused, and workers that join it would leave: `spotproof resume {run.run_id}` lets it go on"
+        )
     if run.state in (RunState.FAILED, RunState.CANCELLED):
         raise RunConflictError(f"run {run.run_id} is {run.state.value} and can't be joined: choose another --run")
 

@@ -130,6 +130,17 @@ def test_a_cancelled_run_is_not_joined(world: World) -> None:
     assert not world.batch.submitted
 
 
+def test_a_paused_run_is_resumed_and_not_joined(world: World) -> None:
+    run = world.put_run("r1")
+    world.store.pause_run(run.run_id, reason="budget")
+
+    result = world.run("submit", "flight-delays", *INPUT, "--run", "r1")
+
+    assert result.exit_code == 5
+    assert "`spotproof resume r1` lets it go on" in result.stderr
+    assert not world.batch.submitted
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
