@@ -22,7 +22,8 @@ class LaunchFailures:
     """Reads Auto Scaling's activities; needs autoscaling:DescribeScalingActivities.
 
     Batch runs an environment as Auto Scaling groups named after it, and learns of missing capacity from the same
-    activities (jobs stuck in RUNNABLE, Batch user guide). A quota that is used up stands nowhere else.
+    activities (jobs stuck in RUNNABLE, Batch user guide). A quota that is used up stands nowhere else. The whole account
+    is asked: which groups are Batch's could only be learned by listing them, which is as slow.
     """
 
     def __init__(self, *, scaling: ScalingClient, clock: Clock, retrier: Retrier) -> None:
