@@ -4,7 +4,6 @@ import random
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -16,7 +15,7 @@ from simulation.faults.book import FaultBook
 from simulation.kernel.process import EPOCH
 from simulation.kernel.scheduler import Scheduler, microseconds
 from simulation.kernel.trace import Trace
-from spotproof.costs.prices import InstancePrice, load_on_demand_prices
+from spotproof.costs.prices import load_on_demand_prices
 from stacks.instance_types import DEFAULT_TYPES
 
 ZONES: Final = tuple(REGION + letter for letter in "abc")
@@ -93,13 +92,13 @@ class Market:
     def describe_instance_types(self, **given: Any) -> dict[str, Any]:
         """Sizes of the types that the filter names; unknown ones are left out."""
         [wanted] = [each["Values"] for each in given["Filters"] if each["Name"] == "instance-type"]
-        known = [name for name in wanted if name in _prices()]
+        known = [name for name in wanted if name in load_on_demand_prices()]
         return {"InstanceTypes": [_size(name) for name in known]}
 
     def _pools(self, given: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[str]]:
         kinds: Sequence[str] = given.get("InstanceTypes") or self.types
         zone = given.get("AvailabilityZone")
-        unknown = [kind for kind in kinds if kind not in _prices()]
+        unknown = [kind for kind in kinds if kind not in load_on_demand_prices()]
         if unknown or (zone and zone not in ZONES):
             raise _invalid(f"Invalid value for {unknown or zone}")
         return kinds, (zone,) if zone else ZONES
@@ -108,16 +107,16 @@ class Market:
         """Between 20 % and 60 % of the on-demand price, the same whenever it is asked for."""
         period = (since - EPOCH) // PRICE_EVERY
         draw = random.Random(f"{self._price_seed} {kind} {zone} {period}").randrange(200, 600)
-        return f"{_prices()[kind].usd_per_hour * Decimal(draw) / 1000:.6f}"
+        return f"{load_on_demand_prices()[kind].usd_per_hour * Decimal(draw) / 1000:.6f}"
 
 
 def vcpus_of(kind: str) -> int:
-    return _prices()[kind].vcpus
+    return load_on_demand_prices()[kind].vcpus
 
 
 def _size(kind: str) -> dict[str, Any]:
     """As EC2 describes the type."""
-    price = _prices()[kind]
+    price = load_on_demand_prices()[kind]
     return {
         "InstanceType": kind,
         "VCpuInfo": {"DefaultVCpus": price.vcpus},
@@ -147,8 +146,3 @@ def _invalid(message: str) -> ClientError:
         "ResponseMetadata": {"HTTPStatusCode": 400},
     }
     return ClientError(response, "DescribeSpotPriceHistory")
-
-
-@cache
-def _prices() -> Mapping[str, InstancePrice]:
-    return load_on_demand_prices()

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from spotproof.retries import Retrier
@@ -42,10 +44,11 @@ class SpotPrices(Protocol):
         ...
 
 
+@cache
 def load_on_demand_prices() -> Mapping[str, InstancePrice]:
-    """The shipped snapshot by instance type (Linux, us-east-1)."""
+    """The shipped snapshot by instance type (Linux, us-east-1); read once, and nobody's to change."""
     content = json.loads(files("spotproof.costs").joinpath(SNAPSHOT).read_text("utf-8"))
-    return {
+    prices = {
         name: InstancePrice(
             vcpus=int(entry["vcpus"]),
             usd_per_hour=Decimal(entry["usd_per_hour"]),
@@ -53,6 +56,7 @@ def load_on_demand_prices() -> Mapping[str, InstancePrice]:
         )
         for name, entry in content["types"].items()
     }
+    return MappingProxyType(prices)
 
 
 class EC2SpotPrices:
