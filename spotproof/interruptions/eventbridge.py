@@ -4,22 +4,19 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
 from spotproof import contract
-from spotproof.clock import from_epoch_ms, parse_utc
 from spotproof.errors import EventRejectedError
+from spotproof.interruptions.event_fields import EventFields, shown
 
 EVENT_BYTES_MAX: Final = 1_048_576  # an asynchronous Lambda invocation carries no more
-TEXT_MAX: Final = 4096
 PARAMETERS_MAX: Final = 32_768  # SubmitJob's whole payload is at most 30 KiB
 ATTEMPTS_MAX: Final = 10  # retryStrategy.attempts of Batch
 REQUIREMENTS_MAX: Final = 20  # Batch knows three types of them
 MEMORY_MIB_MAX: Final = 10**9
-EARLIEST: Final = datetime(2006, 1, 1, tzinfo=UTC)  # there was no EC2 before
-AHEAD_MAX: Final = timedelta(days=1)
 
 EC2_SOURCE: Final = "aws.ec2"
 BATCH_SOURCE: Final = "aws.batch"
@@ -30,8 +27,6 @@ _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}(?::[0-9]{1,5})?")
 # EC2's own examples name an instance by zone without account as well as by region and account.
 _INSTANCE_ARN: Final = re.compile(r"arn:aws[a-z-]*:ec2:[a-z0-9-]*:(?:([0-9]{12})?:)?instance/(i-[0-9a-f]{8,17})")
-
-E = TypeVar("E", bound=StrEnum)
 
 
 class InstanceState(StrEnum):
@@ -251,13 +246,13 @@ def parse_queue_blocked(event: object, *, account: str, now: datetime) -> JobQue
     )
 
 
-def _tags(fields: "_Fields") -> Mapping[str, str]:
+def _tags(fields: EventFields) -> Mapping[str, str]:
     """Without the resource's ARN, which Batch adds to the tags of its events, and names that AWS keeps for itself."""
     tags = _parameters(fields)
     return {name: value for name, value in tags.items() if name != "resourceArn" and not name.startswith("aws:")}
 
 
-def _memory_mib(container: "_Fields") -> int | None:
+def _memory_mib(container: EventFields) -> int | None:
     """From the container's requirements, or from the older field beside them; None if neither says."""
     for need in container.objects("resourceRequirements", count_max=REQUIREMENTS_MAX):
         value = need.optional_text("value")
@@ -271,108 +266,25 @@ class _Envelope:
     event_id: str
     time: datetime
     resources: tuple[str, ...]
-    detail: "_Fields"
-
-
-class _Fields:
-    """A JSON object whose fields are read one by one, each with its type; `where` names it in errors."""
-
-    def __init__(self, where: str, value: object) -> None:
-        if not isinstance(value, dict):
-            raise EventRejectedError(f"{where} must be an object, got {_shown(value)}")
-        self.where = where
-        self.values: dict[object, object] = value
-
-    def _name(self, name: str) -> str:
-        return f"{self.where}.{name}"
-
-    def text(self, name: str) -> str:
-        value = self.values.get(name)
-        if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX:
-            raise EventRejectedError(f"{self._name(name)} must be text of 1..{TEXT_MAX}, got {_shown(value)}")
-        return value
-
-    def optional_text(self, name: str) -> str:
-        value = self.values.get(name)
-        if value is None or value == "":
-            return ""
-        return self.text(name)
-
-    def matching(self, name: str, pattern: re.Pattern[str]) -> str:
-        value = self.text(name)
-        if not pattern.fullmatch(value):
-            raise EventRejectedError(f"{self._name(name)} must match {pattern.pattern}, got {_shown(value)}")
-        return value
-
-    def choice(self, name: str, kind: type[E]) -> E:
-        value = self.text(name)
-        try:
-            return kind(value)
-        except ValueError:
-            known = ", ".join(kind)
-            raise EventRejectedError(f"{self._name(name)} must be one of {known}, got {_shown(value)}") from None
-
-    def flag(self, name: str) -> bool:
-        value = self.values.get(name, False)
-        if not isinstance(value, bool):
-            raise EventRejectedError(f"{self._name(name)} must be true or false, got {_shown(value)}")
-        return value
-
-    def optional_int(self, name: str, low: int, high: int) -> int | None:
-        value = self.values.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise EventRejectedError(f"{self._name(name)} must be a whole number {low}..{high}, got {_shown(value)}")
-        return value
-
-    def moment(self, name: str, now: datetime) -> datetime:
-        text = self.text(name)
-        try:
-            moment = parse_utc(text)
-        except (ValueError, OverflowError):
-            raise EventRejectedError(f"{self._name(name)} must be ISO 8601 with zone, got {_shown(text)}") from None
-        return self._plausible(name, moment, now)
-
-    def optional_moment_ms(self, name: str, now: datetime) -> datetime | None:
-        """Batch gives milliseconds since 1970."""
-        value = self.optional_int(name, 0, 253_402_300_799_000)
-        return None if value is None else self._plausible(name, from_epoch_ms(value), now)
-
-    def _plausible(self, name: str, moment: datetime, now: datetime) -> datetime:
-        if not EARLIEST <= moment <= now + AHEAD_MAX:
-            raise EventRejectedError(
-                f"{self._name(name)} is not plausible: {moment.isoformat()}, now {now.isoformat()}"
-            )
-        return moment
-
-    def optional_object(self, name: str) -> "_Fields":
-        value = self.values.get(name)
-        return _Fields(self._name(name), {} if value is None else value)
-
-    def objects(self, name: str, *, count_max: int) -> list["_Fields"]:
-        value = self.values.get(name, [])
-        if not isinstance(value, list) or len(value) > count_max:
-            raise EventRejectedError(f"{self._name(name)} must be a list of at most {count_max}, got {_shown(value)}")
-        return [_Fields(f"{self._name(name)}[{position}]", item) for position, item in enumerate(value)]
+    detail: EventFields
 
 
 def _envelope(event: object, source: str, detail_type: str, *, account: str, now: datetime) -> _Envelope:
     _check_size(event)
-    fields = _Fields("event", event)
+    fields = EventFields("event", event)
     for name, expected in (("source", source), ("detail-type", detail_type)):
         if fields.text(name) != expected:
-            raise EventRejectedError(f"event.{name} must be {expected}, got {_shown(fields.values[name])}")
+            raise EventRejectedError(f"event.{name} must be {expected}, got {shown(fields.values[name])}")
     if fields.matching("account", _ACCOUNT) != account:
         raise EventRejectedError(f"event.account is {fields.text('account')}, this is account {account}")
     resources = fields.values.get("resources", [])
     if not isinstance(resources, list) or not all(isinstance(item, str) for item in resources):
-        raise EventRejectedError(f"event.resources must be a list of texts, got {_shown(resources)}")
+        raise EventRejectedError(f"event.resources must be a list of texts, got {shown(resources)}")
     return _Envelope(
         event_id=fields.text("id"),
         time=fields.moment("time", now),
         resources=tuple(resources),
-        detail=_Fields("event.detail", fields.values.get("detail")),
+        detail=EventFields("event.detail", fields.values.get("detail")),
     )
 
 
@@ -391,30 +303,30 @@ def _instance_id(envelope: _Envelope, account: str) -> str:
     for resource in envelope.resources:
         match = _INSTANCE_ARN.fullmatch(resource)
         if match is None or match[2] != instance_id or (match[1] or account) != account:
-            raise EventRejectedError(f"event.resources names {_shown(resource)}, the detail names {instance_id}")
+            raise EventRejectedError(f"event.resources names {shown(resource)}, the detail names {instance_id}")
     return instance_id
 
 
-def _own_arn(detail: _Fields, name: str, account: str) -> str:
+def _own_arn(detail: EventFields, name: str, account: str) -> str:
     """A name, or an ARN within the account."""
     value = detail.text(name)
     if value.startswith("arn:") and value.split(":")[4:5] != [account]:
-        raise EventRejectedError(f"event.detail.{name} is not of account {account}: {_shown(value)}")
+        raise EventRejectedError(f"event.detail.{name} is not of account {account}: {shown(value)}")
     return value
 
 
-def _parameters(fields: _Fields) -> Mapping[str, str]:
+def _parameters(fields: EventFields) -> Mapping[str, str]:
     total = 0
     for key, value in fields.values.items():
         if not isinstance(key, str) or not isinstance(value, str):
-            raise EventRejectedError(f"{fields.where} must map texts to texts, got {_shown(value)} for {_shown(key)}")
+            raise EventRejectedError(f"{fields.where} must map texts to texts, got {shown(value)} for {shown(key)}")
         total += len(key) + len(value)
     if total > PARAMETERS_MAX:
         raise EventRejectedError(f"{fields.where} has {total} characters, Batch allows fewer than {PARAMETERS_MAX}")
     return {str(key): str(value) for key, value in fields.values.items()}
 
 
-def _attempt(fields: _Fields, now: datetime) -> JobAttempt:
+def _attempt(fields: EventFields, now: datetime) -> JobAttempt:
     container = _attempt_container(fields)
     return JobAttempt(
         started_at=fields.optional_moment_ms("startedAt", now),
@@ -425,7 +337,7 @@ def _attempt(fields: _Fields, now: datetime) -> JobAttempt:
     )
 
 
-def _attempt_container(fields: _Fields) -> _Fields:
+def _attempt_container(fields: EventFields) -> EventFields:
     """`container` for containerProperties; with ecsProperties it is empty and taskProperties[0] holds the containers."""
     container = fields.optional_object("container")
     if container.values:
@@ -434,8 +346,3 @@ def _attempt_container(fields: _Fields) -> _Fields:
         for inner in task.objects("containers", count_max=100):
             return inner
     return container
-
-
-def _shown(value: object) -> str:
-    """A short, printable picture of a hostile value: one line, no control characters."""
-    return ascii(value)[:80] if not isinstance(value, dict | list) else f"{type(value).__name__} of {len(value)}"
