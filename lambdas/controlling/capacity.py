@@ -40,7 +40,7 @@ class Capacity:
     # When a cause for on-demand workers last held, epoch ms. Lost with the execution environment: then it is as if one
     # had held just now, so that nobody is given back too soon.
     last_cause: dict[RunId, int] = field(default_factory=dict)
-    told: dict[RunId, str] = field(default_factory=dict)  # what kept a run from the workers it needs, as last noted
+    told: dict[RunId, tuple[str, ...]] = field(default_factory=dict)  # what keeps runs from workers, as last noted
 
     def tend(self, run: Run, sessions: Sequence[Session], look: Look, done: Round, telemetry: Telemetry) -> None:
         """Decide about the run and act.
@@ -119,9 +119,9 @@ class Capacity:
                 run.run_id, at=added.at, name=added.key, kind="on-demand added", reason=decision.reason, facts=facts,
                 telemetry=case.telemetry,
             )  # fmt: skip
-            self.told.pop(run.run_id, None)
+            self.told[run.run_id] = decision.capped
         elif outcome.result is TopUpResult.CAPPED:
-            self._tell_once(case, "on-demand not added", outcome.reason)
+            self._tell_once(case, "on-demand not added", outcome.reason, told=("top-ups",))
 
     def _retire(self, case: "_Case", decision: FallbackDecision) -> None:
         given_back = self.retirement.retire(
@@ -134,15 +134,14 @@ class Capacity:
     def _tell_what_keeps(self, case: "_Case", decision: FallbackDecision) -> None:
         """Workers are needed and may not be had: said once, until that changes."""
         if decision.capped:
-            self._tell_once(case, "on-demand capped", decision.reason, cause=decision.cause, told=decision.capped)
+            self._tell_once(case, "on-demand capped", decision.reason, told=decision.capped)
         elif not decision.needed:
             self.told.pop(case.run.run_id, None)
 
-    def _tell_once(self, case: "_Case", kind: str, reason: str, *, told: str = "", **facts: object) -> None:
-        if self.told.get(case.run.run_id) == (told or reason):
-            return
-        self.told[case.run.run_id] = told or reason
-        self._note(case, kind, reason, **facts)
+    def _tell_once(self, case: "_Case", kind: str, reason: str, *, told: tuple[str, ...]) -> None:
+        if self.told.get(case.run.run_id) != told:
+            self.told[case.run.run_id] = told
+            self._note(case, kind, reason)
 
     def _note(self, case: "_Case", kind: str, reason: str, **facts: object) -> None:
         self.notes.note(

@@ -11,11 +11,8 @@ class CapsDecision:
     """How many on-demand workers the run may have in all, and which caps said so."""
 
     allowed: int
-    binding: tuple[str, ...]  # in words, only those that allow fewer than wanted
-
-    @property
-    def reason(self) -> str:
-        return "; ".join(self.binding)
+    binding: tuple[str, ...]  # the options that allow fewer than wanted
+    reason: str  # the same in words; empty if none does
 
 
 def cap_on_demand(wanted: int, facts: CapFacts) -> CapsDecision:
@@ -25,13 +22,17 @@ def cap_on_demand(wanted: int, facts: CapFacts) -> CapsDecision:
     spite of what its submitter allowed. Where the price of a worker is not known, dollars per hour allow none more.
     """
     limits = facts.limits
-    caps = [
-        (_by_share(wanted, limits, facts.workers_wanted), f"on_demand_share_max={limits.on_demand_share_max:g}"),
-        (_by_number(wanted, limits), f"on_demand_workers_max={limits.on_demand_workers_max}"),
-        (_by_price(wanted, facts), _price_words(facts)),
-    ]
-    binding = tuple(f"{name} allows {allowed}" for allowed, name in caps if allowed < wanted)
-    return CapsDecision(allowed=min(wanted, *(allowed for allowed, _ in caps)), binding=binding)
+    caps = (
+        ("on_demand_share_max", f"{limits.on_demand_share_max:g}", _by_share(wanted, limits, facts.workers_wanted)),
+        ("on_demand_workers_max", str(limits.on_demand_workers_max), _by_number(wanted, limits)),
+        ("usd_per_hour_max", _price_words(facts), _by_price(wanted, facts)),
+    )
+    binding = [cap for cap in caps if cap[2] < wanted]
+    return CapsDecision(
+        allowed=min(wanted, *(allowed for _, _, allowed in caps)),
+        binding=tuple(name for name, _, _ in binding),
+        reason="; ".join(f"{name}={value} allows {allowed}" for name, value, allowed in binding),
+    )
 
 
 def _by_share(wanted: int, limits: CapacityLimits, workers: int) -> int:
@@ -59,4 +60,4 @@ def _by_price(wanted: int, facts: CapFacts) -> int:
 def _price_words(facts: CapFacts) -> str:
     each = facts.on_demand_usd_per_hour
     price = f"${each:.4f}/h each" if each else "price unknown"
-    return f"usd_per_hour_max={facts.limits.usd_per_hour_max} ({price})"
+    return f"{facts.limits.usd_per_hour_max} ({price})"

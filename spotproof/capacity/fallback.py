@@ -52,7 +52,7 @@ class FallbackDecision:
     cause: FallbackCause
     reason: str
     needed: bool  # a cause for on-demand workers holds now
-    capped: str = ""  # the caps that kept it from more, in words
+    capped: tuple[str, ...] = ()  # the options that kept it from more
     deadline: DeadlineDecision | None = None
 
 
@@ -114,7 +114,7 @@ def _add(situation: CapacitySituation, need: Need, deadline: DeadlineDecision | 
         cause=need.cause,
         reason=said,
         needed=True,
-        capped=caps.reason,
+        capped=caps.binding,
         deadline=deadline,
     )
 
@@ -178,7 +178,7 @@ def _decision(
     count: int = 0,
     wanted: int = 0,
     needed: bool = False,
-    capped: str = "",
+    capped: tuple[str, ...] = (),
     deadline: DeadlineDecision | None = None,
 ) -> FallbackDecision:
     return FallbackDecision(

@@ -108,7 +108,7 @@ class BatchWorld:
         front = [
             {"jobArn": f"{ARN}:job/{job['jobId']}", "earliestTimeAtPosition": 0}
             for job in self.jobs.values()
-            if job["jobQueue"].endswith(f"/{jobQueue}") and job["status"] in WAITING
+            if job["jobQueue"].endswith(f"/{jobQueue}") and set(_statuses(job)) & {"RUNNABLE"}
         ]
         return {"frontOfQueue": {"jobs": front}}
 
@@ -144,6 +144,12 @@ class BatchWorld:
         if self.refuse:
             error: Any = {"Error": {"Code": self.refuse, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
             raise ClientError(error, operation)
+
+
+def _statuses(job: dict[str, Any]) -> dict[str, int]:
+    """How many of its workers are in which status."""
+    found: dict[str, int] = job.get("arrayProperties", {}).get("statusSummary") or {job["status"]: 1}
+    return found
 
 
 class QuietScaling:

@@ -8,8 +8,8 @@ from spotproof.capacity.early import decide_first_worker
 from spotproof.capacity.fallback import FallbackCause
 from spotproof.capacity.routing import decide_route
 
-FREE = CapsDecision(allowed=3, binding=())
-FULL = CapsDecision(allowed=2, binding=("on_demand_workers_max=2 allows 2",))
+FREE = CapsDecision(allowed=3, binding=(), reason="")
+FULL = CapsDecision(allowed=2, binding=("on_demand_workers_max",), reason="on_demand_workers_max=2 allows 2")
 
 
 def verdict(state: BreakerState, *, probe_free: bool = False) -> BreakerVerdict:
