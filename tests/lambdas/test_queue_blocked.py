@@ -1,0 +1,124 @@
+"""A blocked queue: remembered, a run that nobody could plan is begun, a misconfiguration explained."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lambdas import queue_blocked
+from spotproof import events
+from spotproof.errors import AwsAccessError
+from spotproof.leases.model import RunId
+from tests.lambdas.batch_world import CAPACITY, BatchWorld
+from tests.lambdas.conftest import Account
+
+Metrics = Callable[[], dict[str, float]]
+TOO_BIG = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement is higher than that of any type"
+
+
+def blocked(account: Account, job_id: str, *, queue: str = "spot-queue", reason: str = CAPACITY) -> dict[str, Any]:
+    event = account.event("batch_job_queue_blocked.docs")
+    arn = f"arn:aws:batch:us-east-1:123456789012:job-queue/{queue}"
+    event["detail"] |= {"jobId": job_id, "jobQueue": arn, "statusReason": reason}
+    return event
+
+
+def report(account: Account, event: dict[str, Any]) -> Any:
+    return queue_blocked.handler(event, account.context)
+
+
+def block_of(queue: str = "spot-queue") -> Any:
+    return queue_blocked.warm().blocks.read(queue)
+
+
+def test_a_run_that_nobody_could_plan_begins_on_demand_at_once_and_once(
+    account: Account, batch: BatchWorld, metrics: Metrics
+) -> None:
+    job_id = batch.add("unborn", workers={"RUNNABLE": 3})
+    event = blocked(account, job_id)
+
+    assert report(account, event) == {"noted": 1, "begun": 1}
+    emitted = metrics()
+    assert (emitted[events.METRIC_QUEUES_BLOCKED], emitted[events.METRIC_ON_DEMAND_ADDED]) == (1, 1)
+    assert report(account, event) == {"noted": 0, "begun": 0}
+    account.clock.advance(600)
+    assert report(account, blocked(account, job_id)) == {"noted": 0, "begun": 0}
+
+    [job] = batch.submitted
+    assert (job["jobQueue"], job["parameters"]["run"]) == ("on-demand-queue", "unborn")
+    kinds = [entry.kind for entry in account.store.history(RunId("unborn"))]
+    assert kinds.count("on-demand added") == 1
+    assert block_of().for_capacity
+
+
+def test_a_child_of_an_array_names_its_run_too(account: Account, batch: BatchWorld) -> None:
+    job_id = batch.add("unborn", workers={"RUNNABLE": 2})
+    batch.jobs[f"{job_id}:1"] = batch.jobs[job_id] | {"jobId": f"{job_id}:1", "status": "RUNNABLE"}
+
+    assert report(account, blocked(account, f"{job_id}:1")) == {"noted": 1, "begun": 1}
+
+
+def test_a_run_that_has_begun_is_left_to_the_controller(account: Account, batch: BatchWorld) -> None:
+    job_id = batch.add(account.run.run_id, workers={"RUNNABLE": 3})
+
+    assert report(account, blocked(account, job_id)) == {"noted": 1, "begun": 0}
+    assert batch.submitted == []
+
+
+@pytest.mark.parametrize("options", ["on_demand_share_max=0", "on_demand_workers_max=0"])
+def test_a_run_that_may_not_have_on_demand_workers_gets_none(account: Account, batch: BatchWorld, options: str) -> None:
+    job_id = batch.add("unborn", options=options)
+
+    assert report(account, blocked(account, job_id)) == {"noted": 1, "begun": 0}
+
+
+def test_a_misconfiguration_is_explained_and_nothing_is_bought_or_cancelled(
+    account: Account, batch: BatchWorld
+) -> None:
+    job_id = batch.add("unborn", statusReason=TOO_BIG)
+
+    assert report(account, blocked(account, job_id, reason=TOO_BIG)) == {"noted": 1, "begun": 0}
+
+    assert (batch.submitted, batch.cancelled) == ([], [])
+    assert not block_of().for_capacity
+    [entry] = account.store.history(RunId("unborn"))
+    assert entry.kind == "waiting: too_big"
+    assert entry.facts["advice"]
+
+
+def test_the_on_demand_queue_may_be_blocked_too_but_helps_itself(account: Account, batch: BatchWorld) -> None:
+    job_id = batch.add("unborn", queue="on-demand-queue")
+
+    assert report(account, blocked(account, job_id, queue="on-demand-queue")) == {"noted": 1, "begun": 0}
+    assert block_of("on-demand-queue").for_capacity
+    assert block_of() is None
+
+
+def test_an_event_that_comes_when_the_job_has_started_means_nothing(account: Account, batch: BatchWorld) -> None:
+    job_id = batch.add("unborn", status="RUNNING")
+
+    assert report(account, blocked(account, job_id)) == {"noted": 0, "begun": 0}
+    assert block_of() is None
+
+
+def test_another_queue_is_not_our_business(account: Account, batch: BatchWorld) -> None:
+    before = account.items()
+
+    assert report(account, account.event("batch_job_queue_blocked.docs")) == {"ignored": 1}
+    assert account.items() == before
+
+
+def test_a_forged_event_is_rejected(account: Account, batch: BatchWorld) -> None:
+    event = blocked(account, "job-1") | {"account": "999999999999"}
+
+    assert report(account, event) == {"rejected": 1}
+
+
+def test_what_fails_is_repeated_by_lambda(account: Account, batch: BatchWorld) -> None:
+    event = blocked(account, batch.add("unborn"))
+    batch.refuse = "AccessDeniedException"
+    with pytest.raises(AwsAccessError):
+        report(account, event)
+    batch.refuse = ""
+
+    assert report(account, event) == {"noted": 1, "begun": 1}
