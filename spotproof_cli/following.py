@@ -1,15 +1,15 @@
 """Waiting for a run to end: the table is polled, not the Batch job, for a run outlives its workers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from spotproof.clock import Clock
 from spotproof.errors import RunNotFoundError
-from spotproof.leases.model import Run, RunId
+from spotproof.leases.model import Run, RunId, RunState
 from spotproof_cli import exit_codes
 from spotproof_cli.progress import ProgressDisplay
-from spotproof_cli.run_view import RunReader
+from spotproof_cli.run_view import RunReader, RunView
 from spotproof_cli.waiting_workers import WaitingExplainer, WaitingWorkers
 from spotproof_cli.worker_jobs import WorkerJob, WorkerJobs
 
@@ -18,6 +18,7 @@ POLL_S_MAX: Final = 30.0
 SHARDS_PER_POLL_S: Final = 1000  # a bigger run is walked less often
 JOBS_EVERY_S: Final = 10.0  # Batch is asked so often while nothing is planned
 ROWS_READ_MAX: Final = 2000  # of a run this small every row is read each time, for its interruptions
+STUCK_EVERY_S: Final = 30.0  # Batch is asked so often while nobody works
 REASONS_SHOWN: Final = 3
 LOOKS_FOR_JOBS: Final = 3  # a job may need a moment to be listed
 
@@ -40,6 +41,7 @@ class Follower:
     explainer: WaitingExplainer
     clock: Clock
     display: ProgressDisplay
+    _explain_at: float = field(default=float("-inf"), init=False)  # monotonic seconds
 
     def until_ended(self, run_id: RunId, *, job_ids: Sequence[str] = (), timeout_s: float | None) -> Ending:
         """Poll until the run has ended, or every job that could have planned it has.
@@ -72,10 +74,26 @@ class Follower:
             self.clock.sleep(wait_s)
 
     def _planned(self, run: Run) -> Ending | None:
-        self.display.moved(self.reader.view(run, details=run.shards <= ROWS_READ_MAX))
+        view = self.reader.view(run, details=run.shards <= ROWS_READ_MAX)
+        self.display.moved(view)
         if not run.state.ended:
+            self._explain_none(view)
             return None
         return Ending(code=exit_codes.of_run(run.state), run=run, reason=run.reason or "")
+
+    def _explain_none(self, view: RunView) -> None:
+        """Why nobody works, once in a while as long as that is so."""
+        now = self.clock.monotonic()
+        if view.workers or view.run.state is not RunState.RUNNING:
+            self._explain_at = now + STUCK_EVERY_S
+        elif now >= self._explain_at:
+            self._explain_at = now + STUCK_EVERY_S
+            found = self.jobs.of_run(view.run.run_id)
+            reasons = waiting_texts(self.explainer.of(found))
+            if reasons:
+                self.display.stuck(f"{view.run.run_id}: no worker is alive: {reasons}")
+            elif all(job.ended for job in found):
+                self.display.stuck(f"{view.run.run_id}: no worker is alive, and no Batch job of the run waits or runs")
 
 
 class UnplannedRun:
@@ -130,8 +148,13 @@ def describe_jobs(found: Sequence[WorkerJob], waiting: Sequence[WaitingWorkers])
         for status, number in job.by_status.items():
             statuses[status] = statuses.get(status, 0) + number
     text = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
-    reasons = [f"{each.workers} × {each.text}" for each in waiting if each.text][:REASONS_SHOWN]
-    return f"{text} ({'; '.join(reasons)})" if reasons else text
+    reasons = waiting_texts(waiting)
+    return f"{text} ({reasons})" if reasons else text
+
+
+def waiting_texts(waiting: Sequence[WaitingWorkers]) -> str:
+    """The first few reasons, with how many wait for each; empty if none is known."""
+    return "; ".join([f"{each.workers} × {each.text}" for each in waiting if each.text][:REASONS_SHOWN])
 
 
 def why_unplanned(jobs: Sequence[WorkerJob]) -> str:

@@ -25,6 +25,10 @@ class ProgressDisplay(Protocol):
         """The run as just read."""
         ...
 
+    def stuck(self, text: str) -> None:
+        """Work is left and no worker is alive; `text` says why none starts."""
+        ...
+
     def close(self) -> None:
         """Leave the screen tidy; called once, whatever happened."""
         ...
@@ -60,6 +64,7 @@ class ProgressLines:
         self.output = output
         self.clock = clock
         self._last_key: object = None
+        self._last_stuck = ""
         self._next_at = float("-inf")
 
     def waiting(self, text: str) -> None:
@@ -68,6 +73,11 @@ class ProgressLines:
     def moved(self, view: RunView) -> None:
         key = (view.run.state, view.counts, len(view.workers), view.interruptions)
         self._line(f"{view.run.run_id}: {describe(view)}", key=key)
+
+    def stuck(self, text: str) -> None:
+        if text != self._last_stuck:
+            self.output.say(text)
+        self._last_stuck = text
 
     def close(self) -> None:
         """Lines need no tidying."""
@@ -96,6 +106,7 @@ class ProgressBar:
             redirect_stdout=False,  # data goes where it always goes
             redirect_stderr=False,
         )
+        self._stuck = ""
         self._task: TaskID = self._progress.add_task("starting", total=None)
         self._progress.start()
 
@@ -103,9 +114,13 @@ class ProgressBar:
         self._progress.update(self._task, description=clean(text))
 
     def moved(self, view: RunView) -> None:
-        self._progress.update(
-            self._task, total=view.counts.total, completed=view.counts.finished, description=describe(view)
-        )
+        if view.workers:
+            self._stuck = ""
+        text = f"{describe(view)}; {self._stuck}" if self._stuck else describe(view)
+        self._progress.update(self._task, total=view.counts.total, completed=view.counts.finished, description=text)
+
+    def stuck(self, text: str) -> None:
+        self._stuck = clean(text)
 
     def close(self) -> None:
         self._progress.stop()

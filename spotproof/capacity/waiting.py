@@ -192,7 +192,7 @@ def _full(facts: WaitingFacts) -> Explanation | None:
 def _young(facts: WaitingFacts) -> Explanation | None:
     if facts.waited_s >= STARTING_S:
         return None
-    return Explanation(kind=WaitingKind.STARTING, text=words.booting(facts), advice=advice.NOTHING_TO_DO)
+    return Explanation(kind=WaitingKind.STARTING, text=words.BOOTING, advice=advice.NOTHING_TO_DO)
 
 
 _CHECKS: Final[tuple[Callable[[WaitingFacts], Explanation | None], ...]] = (

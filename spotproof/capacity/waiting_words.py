@@ -8,6 +8,7 @@ from spotproof.capacity.waiting_facts import AheadFacts, EnvironmentFacts, Insta
 
 NOT_QUEUED: Final = "Batch has taken the job and has not queued it yet: it prepares it, or the jobs it depends on go on"
 PULLING: Final = "a host was found; it is starting the container"
+BOOTING: Final = "Batch is starting instances, which often takes some minutes"
 
 # Codes and texts of EC2 and Auto Scaling: troubleshooting EC2 launch issues (EC2 user guide) and Auto Scaling
 # (CHAP_Troubleshooting), and as users reported them.
@@ -88,10 +89,6 @@ def full(environments: Sequence[EnvironmentFacts]) -> str:
 
 def behind(ahead: AheadFacts) -> str:
     return f"job {ahead.job_id} is ahead in the queue and can't start: {ahead.reason}"
-
-
-def booting(facts: WaitingFacts) -> str:
-    return f"Batch is starting instances; waiting for {span_of(facts.waited_s)}, often it takes some minutes"
 
 
 def undetermined(facts: WaitingFacts) -> str:

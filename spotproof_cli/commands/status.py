@@ -47,11 +47,11 @@ def command(
     run_id = names_given.run_id(run)
     if wait:
         return wait_for(call, run_id, job_ids=(), timeout_s=timeout_s)
-    code = show(call, run_id, run_reader(call))
+    code = show(call, run_id, run_reader(call), explainer(call))
     return code if exit_code else exit_codes.OK
 
 
-def show(call: Invocation, run_id: RunId, reader: "RunReader") -> int:
+def show(call: Invocation, run_id: RunId, reader: "RunReader", waiting_explainer: "WaitingExplainer") -> int:
     """Print one reading of the run; the code of its state.
 
     Raises:
@@ -63,7 +63,7 @@ def show(call: Invocation, run_id: RunId, reader: "RunReader") -> int:
     deployment = call.deployment
     run = deployment.store.get_run(run_id)
     found = [] if run is not None and run.state.ended else worker_jobs(deployment).of_run(run_id)
-    waiting = explainer(call).of(found)
+    waiting = waiting_explainer.of(found)
     if run is None:
         if not found:
             raise RunNotFoundError(f"no run {run_id}, and no Batch job of it: list the runs with `spotproof status`")
@@ -86,11 +86,11 @@ def wait_for(call: Invocation, run_id: RunId, *, job_ids: Sequence[str], timeout
 
     deployment = call.deployment
     display = progress_display(call.output, call.clock)
-    reader = run_reader(call)
+    reader, told = run_reader(call), explainer(call)
     follower = Follower(
         reader=reader,
         jobs=worker_jobs(deployment),
-        explainer=explainer(call),
+        explainer=told,
         clock=call.clock,
         display=display,
     )
@@ -108,7 +108,7 @@ def wait_for(call: Invocation, run_id: RunId, *, job_ids: Sequence[str], timeout
     elif ending.code != exit_codes.OK:
         call.output.error(f"run {run_id} {_ended_words(ending.code)}{f': {ending.reason}' if ending.reason else ''}")
     if ending.run is not None:
-        show(call, run_id, reader)
+        show(call, run_id, reader, told)
     return ending.code
 
 

@@ -222,6 +222,37 @@ def test_a_disabled_environment_is_told_before_anybody_planned(world: World) -> 
     assert "1 RUNNABLE (1 × disabled: compute environment Env is disabled" in waited
 
 
+def test_while_waiting_it_is_told_why_nobody_works_and_no_more_once_somebody_does(world: World) -> None:
+    run = world.put_run()
+    add_waiting_array(world, reason=CAPACITY)
+    world.clock.after(100, lambda: world.open_session(run, "w1"))
+
+    lines = world.run("status", "run-1", "--wait", "--timeout", "200").stderr.splitlines()
+
+    told = [line for line in lines if "no worker is alive: 3 × no capacity: EC2 has no Spot capacity" in line]
+    assert len(told) == 1
+    assert "1 workers" in lines[lines.index(told[0]) + 1]
+
+
+def test_while_waiting_it_is_told_that_nobody_is_on_the_way(world: World) -> None:
+    world.put_run()
+    world.batch.add("run-1", status="FAILED")
+
+    alone = world.run("status", "run-1", "--wait", "--timeout", "5").stderr
+    world.batch.add("run-1", status="RUNNING")
+    coming = world.run("status", "run-1", "--wait", "--timeout", "5").stderr
+
+    assert "run-1: no worker is alive, and no Batch job of the run waits or runs" in alone
+    assert "no worker is alive" not in coming
+
+
+def test_a_paused_run_without_workers_is_not_called_stuck(world: World) -> None:
+    run = world.put_run()
+    world.store.pause_run(run.run_id, reason="the budget is spent")
+
+    assert "no worker is alive" not in world.run("status", "run-1", "--wait", "--timeout", "5").stderr
+
+
 def test_who_may_not_read_queues_still_gets_batchs_own_reason(world: World) -> None:
     world.put_run()
     world.batch.refuse_reads = "AccessDeniedException"

@@ -51,7 +51,7 @@ CASES = {
     "just submitted": (replace(WORKER, status="SUBMITTED"), WaitingKind.STARTING, "has not queued it yet", "nothing"),
     "waits for another job": (replace(WORKER, status="PENDING"), WaitingKind.STARTING, "depends on", "nothing"),
     "on a host already": (replace(WORKER, status="STARTING"), WaitingKind.STARTING, "a host was found", "nothing"),
-    "a young job": (WORKER, WaitingKind.STARTING, "starting instances; waiting for 30 s", "nothing"),
+    "a young job": (WORKER, WaitingKind.STARTING, "Batch is starting instances", "nothing"),
     "a young job behind one of which nothing is said": (
         replace(WORKER, ahead=AheadFacts(job_id="job-0", reason="")), WaitingKind.STARTING, "starting", "nothing",
     ),
