@@ -1,8 +1,9 @@
 """The jobs that are replayed: lengths, deadlines, changeovers and starts on each trace, and what each policy made of them.
 
-The long job, both deadlines and both prices are those of the paper's published evaluation: 48 h of work, due after 52 h
-(tight) or 70 h (loose), changeovers of 0.05 h and 0.2 h, p3.2xlarge at 3.06 $/h on demand and 0.97 $/h on Spot. The other
-lengths and deadlines are ours, because a run of this product takes hours rather than days.
+The long job, two deadlines, the changeovers and the prices are those of Frontier-CS, a public benchmark on the simulator of
+"Can't Be Late" (its problem cant_be_late): 48 h of work, due after 52 h (tight) or 70 h (loose), changeovers of 0.05 h and
+0.2 h, p3.2xlarge at 3.06 $/h on demand and 0.97 $/h on Spot. The other lengths and deadlines are ours, because a run of
+this product takes hours rather than days.
 """
 
 import random
