@@ -1,10 +1,11 @@
-"""No silently dead faults: each kind must have struck often, and at each place where it can."""
+"""No silently dead faults or decisions: each kind must have come up often, and faults at each place where they can."""
 
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from simulation.campaign import Tally
+from simulation.campaign import DECISION, Tally
+from simulation.decisions import DECISIONS, REACHED
 from simulation.faults.calls import CallFault
 from simulation.faults.catalogue import CATALOGUE, Play
 from simulation.faults.drawn import can_strike
@@ -17,10 +18,10 @@ DUE: Final = 12  # strikes expected at a site of AWS calls before their absence 
 
 
 def dead_faults(tally: Tally) -> list[str]:
-    """What should have struck and did not, in words; nothing for a campaign too small to tell."""
+    """What should have struck, or have been decided, and was not, in words; nothing for a campaign too small to tell."""
     if tally.seeds < KINDS_FROM:
         return []
-    dead = list(_rare_kinds(tally))
+    dead = [*_rare_kinds(tally), *_rare_decisions(tally), *_unreached(tally)]
     if tally.seeds >= SITES_FROM:
         dead += [*_missed_places(tally), *_missed_calls(tally)]
     return list(dict.fromkeys(dead))
@@ -39,6 +40,18 @@ def _rare_kinds(tally: Tally) -> Iterator[str]:
         least = int(PER_SEEDS * tally.seeds)
         if struck[name] < least:
             yield f"{name} struck {struck[name]} times in {tally.seeds} jobs, {least} are the least"
+
+
+def _rare_decisions(tally: Tally) -> Iterator[str]:
+    least = int(PER_SEEDS * tally.seeds)
+    for name in DECISIONS:
+        times = tally.struck[name, DECISION]
+        if times < least:
+            yield f"{name!r} was decided {times} times in {tally.seeds} jobs, {least} are the least"
+
+
+def _unreached(tally: Tally) -> Iterator[str]:
+    yield from (f"{site} was never called" for site in REACHED if not tally.sites[site])
 
 
 def _missed_places(tally: Tally) -> Iterator[str]:

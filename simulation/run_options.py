@@ -26,7 +26,7 @@ def draw_capacity_options(rng: random.Random) -> dict[str, str]:
     drawn = {
         "fallback_after_s": (0.8, FAST_S),
         "on_demand_after": (0.5, ("1", "2")),
-        "deadline_s": (0.25, ("120", "600", "1800")),
+        "deadline_s": (0.35, ("120", "600", "1800")),
         "on_demand_share_max": (0.15, ("0", "0.25", "0.5", "0.75")),
         "on_demand_workers_max": (0.2, ("0", "1", "2")),
         "usd_per_hour_max": (0.1, ("0.02", "0.1", "0.3")),

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from simulation.cloud.aws_event import REGION, iso
+from simulation.cloud.aws_event import ACCOUNT, REGION, iso
 from simulation.cloud.instance import SimInstance
 from simulation.faults.book import FaultBook
 from simulation.kernel.process import Process
 from simulation.kernel.scheduler import MICROSECONDS, microseconds
 from simulation.kernel.trace import Trace
 from spotproof.interruptions.imds import NOTICE_PATH, REBALANCE_PATH, ROOT, TIMEOUT_S, MetadataResponse
+from spotproof.worker.host import IDENTITY_PATH
 
 FAULT: Final = "A9"
 TOKEN_PATH: Final = "latest/api/token"  # noqa: S105 - a path
@@ -124,6 +125,8 @@ def value_at(path: str, instance: SimInstance, *, now_us: int) -> str | None:
             return json.dumps({"action": "terminate", "time": iso(instance.reclaim_at)})
         case _ if path == REBALANCE_PATH:
             return None if instance.rebalance_at is None else json.dumps({"noticeTime": iso(instance.rebalance_at)})
+        case _ if path == IDENTITY_PATH:
+            return json.dumps(_identity(instance))
     return {
         ROOT + "instance-id": instance.id,
         ROOT + "instance-type": instance.type,
@@ -131,6 +134,18 @@ def value_at(path: str, instance: SimInstance, *, now_us: int) -> str | None:
         ROOT + "placement/availability-zone": instance.zone,
         ROOT + "placement/region": REGION,
     }.get(path)
+
+
+def _identity(instance: SimInstance) -> dict[str, str]:
+    """The parts of the instance identity document that say which host it is (EC2 user guide)."""
+    return {
+        "accountId": ACCOUNT,
+        "availabilityZone": instance.zone,
+        "instanceId": instance.id,
+        "instanceType": instance.type,
+        "pendingTime": iso(instance.launched_at),
+        "region": REGION,
+    }
 
 
 def _refusal(status: int) -> MetadataResponse:

@@ -5,11 +5,13 @@ from typing import Final
 
 from lambdas.functions import FUNCTIONS
 from simulation.cloud.batch_attempts import ContainerFate
+from simulation.cloud.batch_blocked import UNDETERMINED
 from simulation.cloud.fates import Fate
 from simulation.cloud.instance import Lifecycle
 from simulation.faults.calls import CallFault
 from simulation.faults.drawn import SAVES
 from spotproof.interruptions.imds import NOTICE_PATH, REBALANCE_PATH, ROOT
+from spotproof.worker.host import IDENTITY_PATH
 from stacks.routes import EVENT_ROUTES
 
 EVERY_CALL: Final[tuple[str, ...]] = ()  # every site of an AWS call at which the fault can strike: the campaign knows
@@ -21,7 +23,7 @@ FACTS: Final = tuple(
     f"worker {path}"
     for path in (
         "latest/api/token", ROOT + "instance-id", ROOT + "instance-type", ROOT + "instance-life-cycle",
-        ROOT + "placement/availability-zone", NOTICE_PATH, REBALANCE_PATH,
+        ROOT + "placement/availability-zone", NOTICE_PATH, REBALANCE_PATH, IDENTITY_PATH,
     )
 )  # fmt: skip
 STALE_READS: Final = (
@@ -250,7 +252,14 @@ _CATALOGUE: Final = (
     Fault(
         id="P11",
         words="no capacity for hours",
-        plays=(_play("P11 no spot capacity", SPOT), _play("P11 no on-demand capacity", ON_DEMAND)),
+        plays=(
+            _play("P11 no spot capacity", SPOT),
+            _play("P11 no on-demand capacity", ON_DEMAND),
+            _has("P11 spot dries up"),
+            _has("P11 spot dries up for good"),
+            _play(UNDETERMINED, SPOT),
+        ),
+        note="Batch says that a queue is blocked, and at times not why",
     ),
     Fault(id="C1", words="wall clocks wrong by up to ten minutes", plays=(_has("C1 wrong clocks"),)),
     Fault(id="C2", words="wall clock jumps", plays=(_play("C2 clock jumped", "world"),)),

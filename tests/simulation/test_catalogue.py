@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from simulation.campaign import SCENARIO, Tally
+from simulation.campaign import DECISION, SCENARIO, Tally
 from simulation.coverage import KINDS_FROM, SITES_FROM, dead_faults
+from simulation.decisions import DECISIONS, REACHED
 from simulation.faults.calls import CallFault
 from simulation.faults.catalogue import CATALOGUE, EVERY_CALL, markdown
 from simulation.faults.rates import FULL
@@ -62,7 +63,11 @@ def test_what_strikes_does_so_where_the_catalogue_says() -> None:
         struck.update(run_seed(seed).struck)
 
     of_calls = {fault.value for fault in CallFault}
-    unlisted = [(name, site) for name, site in struck if name not in of_calls and site not in SITES.get(name, set())]
+    unlisted = [
+        (name, site)
+        for name, site in struck
+        if site != DECISION and name not in of_calls and site not in SITES.get(name, set())
+    ]
     assert unlisted == []
     assert len(struck) > 150
 
@@ -82,12 +87,13 @@ def test_the_documentation_names_no_test_that_is_not_there() -> None:
 
 def whole(seeds: int = SITES_FROM) -> Tally:
     """A campaign in which everything struck everywhere."""
-    tally = Tally(seeds=seeds, sites=Counter({CALL_SITE: 100_000}))
+    tally = Tally(seeds=seeds, sites=Counter({CALL_SITE: 100_000, **dict.fromkeys(REACHED, 1)}))
     for name in NAMES:
         for site in SITES[name] or {"somewhere"}:
             tally.struck[name, site] = 100
     for fault in CallFault:
         tally.struck[fault.value, CALL_SITE] = 100
+    tally.struck.update({(name, DECISION): 100 for name in DECISIONS})
     return tally
 
 
@@ -109,6 +115,31 @@ def test_a_shorter_campaign_asks_for_less() -> None:
 
     tally.struck["K2 cancelled", "world"] = 19
     assert len(dead_faults(tally)) == 1
+
+
+def test_a_decision_that_is_hardly_ever_taken_is_dead() -> None:
+    tally = whole()
+    tally.struck["paused", DECISION] = 99
+
+    assert dead_faults(tally) == ["'paused' was decided 99 times in 10000 jobs, 100 are the least"]
+
+
+@pytest.mark.parametrize("site", REACHED)
+def test_a_call_that_only_a_decision_brings_about_must_have_been_made(site: str) -> None:
+    tally = whole(KINDS_FROM)
+    tally.sites[site] = 0
+
+    assert dead_faults(tally) == [f"{site} was never called"]
+
+
+def test_decisions_are_counted_by_the_world_that_takes_them() -> None:
+
+    counted: Counter[str] = Counter()
+    for seed in range(1, 20):
+        counted.update({name: times for (name, site), times in run_seed(seed).struck.items() if site == DECISION})
+
+    assert counted["on-demand added: waited"] >= 1
+    assert counted["worker replaced"] >= 1
 
 
 def test_a_property_that_no_world_had_is_dead() -> None:
@@ -137,7 +168,7 @@ def test_a_call_fault_that_never_struck_at_a_busy_site_is_dead() -> None:
 
 def test_a_call_fault_is_not_missed_at_a_site_that_is_hardly_ever_called() -> None:
     tally = whole()
-    tally.sites = Counter({CALL_SITE: 50})
+    tally.sites[CALL_SITE] = 50
     for fault in CallFault:
         tally.struck[fault.value, CALL_SITE] = 0
         tally.struck[fault.value, "elsewhere"] = 200

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from simulation.cloud.aws_event import moment_of
+from simulation.cloud.aws_event import epoch_ms, moment_of
 from simulation.cloud.fleet import METADATA_BLIND
 from simulation.cloud.imds import (
     FAULT,
@@ -33,7 +33,7 @@ from spotproof.interruptions.imds import (
 )
 from spotproof.interruptions.model import SourceUnavailableError
 from spotproof.settings import BatchSettings
-from spotproof.worker.host import read_host
+from spotproof.worker.host import IDENTITY_PATH, launched_at_ms, read_host
 from tests.simulation.cloud_rig import Rig
 
 T = TypeVar("T")
@@ -253,3 +253,13 @@ def test_peace_brings_it_back_at_once() -> None:
     rig.faults.at_peace = True
 
     assert on_host(rig, instance, get(ROOT + "instance-id")) == instance.id
+
+
+def test_the_identity_document_says_when_the_host_was_launched() -> None:
+    rig = Rig()
+    rig.run(120)
+    instance = rig.running_instance()
+
+    document = value_at(IDENTITY_PATH, instance, now_us=rig.scheduler.now)
+
+    assert launched_at_ms(document) == epoch_ms(instance.launched_at) // 1000 * 1000
