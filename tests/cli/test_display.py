@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spotproof.leases.model import Session
+from spotproof_cli.progress import ProgressBar
+from spotproof_cli.run_view import Interruptions, RunView, ShardCounts
 from spotproof_cli.terminal_text import clean, shorten, size, span
+from tests.cli.conftest import planned_run
+from tests.fakes.clock import FakeClock
+from tests.fakes.leases import a_session
 
 UNSAFE = {chr(code) for code in (*range(32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
@@ -81,6 +87,28 @@ def test_no_bar_is_drawn_into_a_pipe() -> None:
 
     assert done.stdout == "ProgressLines\n"
     assert done.stderr == "waiting for the first worker\n"
+
+
+def a_view(*workers: Session) -> RunView:
+    run = planned_run("run-1", clock=FakeClock())
+    nothing = Interruptions()
+    return RunView(
+        run=run, counts=ShardCounts(total=4, ready=4), workers=workers, silent=frozenset(), interruptions=nothing,
+        quarantined=(), eta_s=None,
+    )  # fmt: skip
+
+
+def test_the_bar_says_why_nobody_works_until_somebody_does() -> None:
+    bar = ProgressBar(colour=False)
+    shown = []
+
+    bar.stuck("no worker is alive: \x1b[2Jno capacity")
+    for view in (a_view(), a_view(a_session()), a_view()):
+        bar.moved(view)
+        shown.append("no capacity" in bar._progress.tasks[0].description)
+    bar.close()
+
+    assert shown == [True, False, False]
 
 
 def _on_a_terminal(program: str) -> str:
