@@ -68,7 +68,7 @@ def wait_for_capacity(facts: WaitingFacts) -> str:
     types = {size.name for each in facts.queue.usable for size in each.sizes}
     choice = "; more instance types (-c instance_types=…) or zones (-c zones=…) give more to choose from"
     helped = (
-        "on-demand workers are added after the run's fallback_after_s"
+        "on-demand workers are added after the run's fallback_after_s, unless its options forbid them"
         if any(each.is_spot for each in facts.queue.usable)
         else "a larger choice of types helps"
     )
