@@ -23,9 +23,9 @@ from spotproof.errors import SpotproofError
 STATE_DIR: Final = ROOT / ".localcloud" / "gameday"
 REPORTS: Final = ROOT / ".build" / "gameday"
 WORKERS: Final = 6
-TIMEOUT_S: Final = "120"
+TIMEOUT_S: Final = "240"  # a run takes half a minute; a busy machine many times as long
 OPTIONS: Final = {
-    "pace_s": "0.0004",  # the worker waits so long for each flight: there must be something to interrupt
+    "pace_s": "0.0003",  # the worker waits so long for each flight: there must be something to interrupt
     "checkpoint_interval_s": "1",
     "ttl_s": "7",
     "heartbeat_s": "2",

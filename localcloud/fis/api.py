@@ -49,7 +49,8 @@ class FisApi:
         if run is None:
             raise FisError(f"the local account doesn't implement FIS's {operation}")
         parameters = checked(operation, given)
-        with self._reactor.changing():
+        looking = operation.startswith(("Get", "List"))
+        with self._reactor.reading() if looking else self._reactor.changing():
             return run(self._store(*self._seams.current()), parameters)
 
     def stop_everything(self) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from spotproof import contract
 from spotproof.clock import Clock
-from spotproof.errors import AwsError, AwsMissingError, RunConflictError
+from spotproof.errors import AwsError, AwsMissingError, AwsUnavailableError, RunConflictError
 from spotproof.ids import IdSource
 from spotproof.leases.model import Run, RunId, Session, SessionState
 from spotproof_cli.deployment import stack_outputs
@@ -165,11 +165,18 @@ class GameDay:
         """The run at its end, or at the deadline."""
         said = ""
         while True:
-            run = self._reader.run(run_id)
-            experiment = self._experiments.look(experiment_id)
-            if experiment.status != said:
-                said = experiment.status
-                self._say(f"experiment {said}{f': {experiment.reason}' if experiment.reason else ''}")
+            try:
+                run = self._reader.run(run_id)
+                status = self._status(experiment_id)
+            except AwsUnavailableError as error:  # the run and the experiment go on, so does the watch
+                if self._clock.monotonic() >= deadline:
+                    raise
+                self._say(f"warning: {error}")
+                self._clock.sleep(LOOK_S)
+                continue
+            if status != said:
+                said = status
+                self._say(f"experiment {said}")
             if run.state.ended:
                 self._say(f"run {run_id} is {run.state.value}")
                 return run
@@ -177,6 +184,11 @@ class GameDay:
                 self._say(f"run {run_id} has not ended in time; it goes on without the experiment")
                 return run
             self._clock.sleep(LOOK_S)
+
+    def _status(self, experiment_id: str) -> str:
+        """How the experiment is, in words."""
+        view = self._experiments.look(experiment_id)
+        return f"{view.status}: {view.reason}" if view.reason else view.status
 
     def _clean_up(self, setting: Setting, experiment: ExperimentView | None) -> None:
         """End the experiment and delete its template; trouble with one must not keep the other."""

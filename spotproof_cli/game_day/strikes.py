@@ -12,7 +12,7 @@ from spotproof_cli.game_day.lease_lives import LeaseLife, next_lease
 from spotproof_cli.game_day.log_entries import LogEntry
 
 CLOCKS_APART_S: Final = 1.0  # EC2's events carry whole seconds, so a notice may seem older than it is
-LOST_MS_LEAST: Final = 0.5  # logged times are rounded to milliseconds
+LOST_MS_LEAST: Final = 5.0  # less is what passes between a safe point and the look at the clock: no work
 _OUTCOMES: Final = {
     events.SHARD_COMMITTED: "finished in time",
     events.SHARD_RELEASED: "saved and handed back",

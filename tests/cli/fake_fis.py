@@ -31,6 +31,7 @@ class FakeFis:
         self.on_start: Callable[[], None] = lambda: None
         self.lasts_s = 120.0
         self.ends_as = "completed"
+        self.silent_until = 0.0  # monotonic seconds
 
     def get_experiment_template(self, *, id: str) -> dict[str, Any]:
         if id not in self.templates:
@@ -57,6 +58,8 @@ class FakeFis:
 
     def get_experiment(self, *, id: str) -> dict[str, Any]:
         assert id == "EXP1"
+        if self.clock.monotonic() < self.silent_until:
+            raise refused("ThrottlingException", "GetExperiment")
         return self._experiment()
 
     def stop_experiment(self, *, id: str) -> dict[str, Any]:

@@ -144,6 +144,16 @@ def test_the_run_ends_first_and_the_experiment_is_ended_with_it(play: Play) -> N
     assert play.fis.stopped == ["EXP1"]
 
 
+def test_an_outage_while_it_watches_is_waited_out(play: Play) -> None:
+    play.unfold()
+    play.fis.silent_until = play.world.clock.monotonic() + 90
+
+    result = play.call()
+
+    assert result.exit_code == 0, result.output
+    assert "warning: looking at the experiment" in result.stderr
+
+
 def test_a_broken_promise_is_104(play: Play) -> None:
     play.unfold()
     struck = play.fis.on_start

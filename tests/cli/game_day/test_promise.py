@@ -174,7 +174,7 @@ def test_a_worker_that_is_never_heard_of_again_loses_what_it_did_since_its_last_
     assert strike.shards[0].lost_s == pytest.approx(130 - 2)
 
 
-@pytest.mark.parametrize(("lost_ms", "broken"), [(0.4, []), (2100, []), (2300, [LOST])])
+@pytest.mark.parametrize(("lost_ms", "broken"), [(4.0, []), (2100, []), (2300, [LOST])])
 def test_a_struck_shard_may_lose_one_interval(lost_ms: float, broken: list[str]) -> None:
     assert broken_claims(evidence(entries=released(13.0, lost_ms))) == broken
 
