@@ -46,7 +46,7 @@ class ModelMetadata:
         }
 
     def get(self, path: str) -> str | None:
-        return self._facts[path]
+        return self._facts.get(path)
 
 
 @dataclass

@@ -27,6 +27,7 @@ TEXTS = {
     "active_pk": (contract.ACTIVE_RUNS, contract.ENDED_RUNS),
     "class_pk": ("RUN#r#spot", "RUN#r#on-demand"),
     "claimable_pk": ("RUN#r#spot", "RUN#r#on-demand"),
+    "on_demand_pk": ("RUN#r#on-demand",),
     "owner": ("me", "Übung"),
     "carer": ("me", "Übung"),
     "finalizer": ("me", "Übung"),
