@@ -7,7 +7,7 @@ from spotproof import contract
 from spotproof.capacity.deadline import SpotMarket
 from spotproof.capacity.live_jobs import LiveJob
 from spotproof.capacity.situation import Workforce
-from spotproof.leases.model import CapacityClass, Run, Session, SessionState, StopKind
+from spotproof.leases.model import CapacityClass, Run, Session, SessionState
 
 ON_DEMAND = CapacityClass.ON_DEMAND.value
 
@@ -83,7 +83,7 @@ def pool_of(session: Session) -> str:
 def was_interrupted(session: Session) -> bool:
     """Whether its host was taken from under it, or is about to be."""
     if session.stop is not None:
-        return session.stop.kind in (StopKind.NOTICE, StopKind.TERMINATED)
+        return session.stop.kind.interrupts
     return session.state is SessionState.DEAD
 
 

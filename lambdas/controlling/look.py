@@ -28,7 +28,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookout:
-    """Takes the look: 10 ListJobs, a DescribeJobs per 100 jobs, and one query and one read of the table."""
+    """Takes the look: 10 ListJobs, a DescribeJobs per 100 jobs, one query and one read of the table.
+
+    While a queue is blocked, one DescribeJobs more: of the job that is held up.
+    """
 
     jobs: RunJobs
     pools: PoolRecords

@@ -1,7 +1,7 @@
 """Runs that nobody works on: work is left, and no worker is there or coming."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from lambdas.controlling.notes import Notes
@@ -11,10 +11,11 @@ from lambdas.telemetry import Telemetry
 from spotproof import events
 from spotproof.capacity.live_jobs import RunJobs, Submission
 from spotproof.capacity.topup import Hold, TopUpKind, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
-from spotproof.leases.model import Run, RunState, Session, SessionState, StopKind
+from spotproof.leases.model import Run, RunId, RunState, Session, SessionState, StopKind
 from spotproof.leases.store import LeaseStore
 
 STUCK_EVERY_MS: Final = 120_000  # at most one job per run and this long
+RESUMED_MS: Final = 90_000  # whoever resumes a run submits its workers too, and Batch lists them a little later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,8 @@ class StuckRuns:
     router: Router
     on_demand_queue: str
     notes: Notes
+    # Since when runs that were resumed are seen without workers, epoch ms.
+    resumed: dict[RunId, int] = field(default_factory=dict)
 
     def tend(self, run: Run, sessions: Sequence[Session], done: Round, *, now_ms: int, telemetry: Telemetry) -> bool:
         """Whether the run was stuck, or would have been but for a hold.
@@ -78,11 +81,14 @@ class StuckRuns:
         """
         decision = decide_stuck(run=run, sessions=sessions, hold=None, live_jobs=False, now_ms=now_ms)
         if not decision.needs_worker:
+            self.resumed.pop(run.run_id, None)
             return False
         live = self.jobs.has_live_job(run.run_id)  # only now is it worth asking Batch
         hold = self.topup.held(run.run_id)
         decision = decide_stuck(run=run, sessions=sessions, hold=hold, live_jobs=live, now_ms=now_ms)
         telemetry.info(events.RUN_STUCK, run_id=run.run_id, topping_up=decision.needs_worker, reason=decision.reason)
+        if live:
+            self.resumed.pop(run.run_id, None)
         if decision.needs_worker:
             self._top_up(run, sessions, decision, done, now_ms, telemetry)
         return not live
@@ -97,10 +103,14 @@ class StuckRuns:
         telemetry: Telemetry,
     ) -> None:
         like = self.jobs.submission_of(decision.like)
+        width = 1 if like is None else decide_width(sessions, submitted=max(run.workers, like.workers))
+        if width > 1 and now_ms - self.resumed.setdefault(run.run_id, now_ms) < RESUMED_MS:
+            return
+        self.resumed.pop(run.run_id, None)
         if like is None:
             done.failures.append(f"{run.run_id}: Batch has forgotten job {decision.like}: submit the run again")
             return
-        request, routed = self._request(run, sessions, decision.like, like, now_ms)
+        request, routed = self._request(run, sessions, decision.like, like, width, now_ms)
         outcome = self.topup.submit_once(request)
         submitted = outcome.result is TopUpResult.SUBMITTED
         done.topped_up += request.workers if submitted else 0
@@ -117,9 +127,8 @@ class StuckRuns:
             )  # fmt: skip
 
     def _request(
-        self, run: Run, sessions: Sequence[Session], ended: str, like: Submission, now_ms: int
+        self, run: Run, sessions: Sequence[Session], ended: str, like: Submission, workers: int, now_ms: int
     ) -> tuple[TopUpRequest, str]:
-        workers = decide_width(sessions, submitted=max(run.workers, like.workers))
         queue, routed = like.job_queue, "as the last one"
         if queue.rpartition("/")[2] != self.on_demand_queue:
             route = self.router.route_after(

@@ -270,6 +270,10 @@ def test_a_run_that_was_resumed_gets_all_its_workers_back(
     account.clock.advance(60)
     assert tick(account)["topped_up"] == 0
     account.store.resume_run(account.run.run_id, usd_max=None)
+    assert tick(account)["topped_up"] == 0  # whoever resumes it may be submitting them right now
+    account.clock.advance(60)
+    assert tick(account)["topped_up"] == 0
+    account.clock.advance(60)
 
     assert tick(account)["topped_up"] == 5
     assert batch.submitted[0]["arrayProperties"] == {"size": 5}
