@@ -9,7 +9,7 @@ DECISIONS: Final = (
     "on-demand added: interrupted",
     "on-demand added: deadline",
     "on-demand retired: spot-is-back",
-    "on-demand capped: waited",
+    "on-demand capped",
     "paused",
     "worker replaced",
     "workers topped up",

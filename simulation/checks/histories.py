@@ -16,8 +16,8 @@ BEGINS: Final = "runs by activity"  # the controller's round
 class HistoryCheck(Check):
     """Follows what controllers decide, and what they note.
 
-    A controller that dies between a deed and its note leaves the deed without one: the log has it. So much is at-most-once
-    here, and is not held against it.
+    What a fault keeps from being noted is noted by the next round that finds it so; without faults the deed's own round
+    does it.
     """
 
     def __init__(self, world: object) -> None:
@@ -35,7 +35,7 @@ class HistoryCheck(Check):
             return
         if write.partition == contract.history_pk(self.world.run_id):
             self._noted(write)
-        elif write.call.process.kind == "controller":
+        elif write.call.process.kind == "controller" and self.world.book.at_peace:
             deed = self._deed(write)
             if deed:
                 self._owes[write.call.process.name] = deed
@@ -43,7 +43,7 @@ class HistoryCheck(Check):
     def calling(self, call: Call) -> None:
         if call.intent == "history":
             self._owes.pop(call.process.name, None)
-        elif call.intent == BEGINS and call.process.name in self._owes and self.world.book.at_peace:
+        elif call.intent == BEGINS and call.process.name in self._owes:
             deed = self._owes.pop(call.process.name)
             self.report.broken("history", f"{call.process.name} begins another round and has not noted: {deed}")
 

@@ -261,6 +261,14 @@ def test_a_deed_that_nobody_noted_is_told(deed: Item) -> None:
     assert begins_a_round(run) == {"history"}
 
 
+def test_what_a_fault_kept_from_being_noted_is_the_next_rounds_to_note() -> None:
+    run = decides()
+    run.book.at_peace = False
+    run.write(marker(job_id="job-1"), "top-up")
+    run.book.at_peace = True
+    assert begins_a_round(run) == set()
+
+
 def test_a_controller_that_died_owes_nothing_and_a_person_needs_no_note() -> None:
     run = decides()
     run.write(marker(job_id="job-1"), "top-up")
