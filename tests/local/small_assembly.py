@@ -270,7 +270,16 @@ def _compute_template() -> dict[str, Any]:
         zone = {"Fn::Sub": f"${{AWS::Region}}{letter.lower()}"}
         properties = {"VpcId": {"Ref": "Vpc"}, "CidrBlock": block, "AvailabilityZone": zone}
         resources[f"Subnet{letter}"] = {"Type": "AWS::EC2::Subnet", "Properties": properties}
-    outputs = ("SpotQueue", "OnDemandQueue", "MixedQueue", "Definition", "JobLogs", "RuleDlq", "FunctionDlq", "EveryDay")
+    outputs = (
+        "SpotQueue",
+        "OnDemandQueue",
+        "MixedQueue",
+        "Definition",
+        "JobLogs",
+        "RuleDlq",
+        "FunctionDlq",
+        "EveryDay",
+    )
     return {
         "Resources": resources,
         "Outputs": {name: {"Value": {"Ref": name}} for name in outputs}

@@ -9,7 +9,21 @@ from click.testing import CliRunner
 
 from localcloud.cli import cli
 
-COMMANDS = ("up", "down", "status", "env", "exec", "deploy", "interrupt", "advance", "logs", "market", "quota", "environment", "events")
+COMMANDS = (
+    "up",
+    "down",
+    "status",
+    "env",
+    "exec",
+    "deploy",
+    "interrupt",
+    "advance",
+    "logs",
+    "market",
+    "quota",
+    "environment",
+    "events",
+)
 
 
 def test_every_command_is_listed() -> None:
@@ -20,7 +34,18 @@ def test_every_command_is_listed() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["status"], ["env"], ["deploy"], ["interrupt", "i-1"], ["advance", "1"], ["logs", "j"], ["market"], ["events"], ["quota"], ["environment"]],
+    [
+        ["status"],
+        ["env"],
+        ["deploy"],
+        ["interrupt", "i-1"],
+        ["advance", "1"],
+        ["logs", "j"],
+        ["market"],
+        ["events"],
+        ["quota"],
+        ["environment"],
+    ],
 )
 def test_without_an_account_each_command_says_how_to_start_one(arguments: list[str], tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["--state-dir", str(tmp_path), *arguments])
