@@ -13,7 +13,6 @@ from spotproof.checkpoints.budget import (
     StopDecision,
     decide_on_stop,
     dirty_budget_bytes,
-    reserve_s,
 )
 from spotproof.checkpoints.engine import CheckpointEngine, Restored, Saved, Saving
 from spotproof.checkpoints.estimate import ChangeRate, SaveCosts, SaveEstimate
@@ -31,6 +30,7 @@ from spotproof.leases.store import LeaseStore
 from spotproof.retries import Retrier
 from spotproof.worker.ledger import LedgerBook, Spent
 from spotproof.worker.pace import Pace
+from spotproof.worker.time_left import TimeLeft
 
 logger = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 0.25  # at the changed bytes: asking the kernel takes up to a millisecond per GiB
@@ -67,7 +67,6 @@ class Checkpointing:
         self._options = options
         self._window_s = options.window_s or window_s
         self._store = store
-        self._retrier = retrier
         self._ledger = ledger
         self._clock = clock
         self._plan = plan_saves(options)
@@ -80,13 +79,14 @@ class Checkpointing:
         self._work_at_save_s = ledger.seconds(Spent.WORK)  # of earlier shards: none of it is at risk
         self._began_at = clock.monotonic()  # the newest save, or the work
         self._work_at_begin_s = self._work_at_save_s
+        self._work_at_point_s = self._work_at_save_s  # at the safe point where the job stands, or stood last
+        self._leaving = False  # at that safe point: what time passes from there on is no work on the shard
         self._looked_at = -math.inf
         self._dirty_bytes: int | None = None
         self._hint_served: Signal | None = None
         self._saving: Saving | None = None
         self._reason = ""
-        self._deadline: float | None = None
-        self._reserve_s = 0.0
+        self._time = TimeLeft(clock=clock, retrier=retrier)
         self._saved_since_stop = False
         self._choice: StopChoice | None = None
         self._saved_any = lease.checkpoint is not None
@@ -94,13 +94,14 @@ class Checkpointing:
     def begin(self, restored: Restored) -> None:
         """The shard is restored: what happens from now on is at risk until it is saved."""
         self._restore_s = restored.duration_s
-        self._work_at_save_s = self._work_at_begin_s = self._ledger.seconds(Spent.WORK)
+        self._work_at_save_s = self._work_at_begin_s = self._work_at_point_s = self._ledger.seconds(Spent.WORK)
         self._began_at = self._clock.monotonic()
 
     @property
     def at_risk_s(self) -> float:
         """Work since the last durable checkpoint, seconds: what a stop now would cost."""
-        return self._ledger.seconds(Spent.WORK) - self._work_at_save_s
+        worked_s = self._work_at_point_s if self._leaving else self._ledger.seconds(Spent.WORK)
+        return worked_s - self._work_at_save_s
 
     def offer(
         self,
@@ -121,7 +122,7 @@ class Checkpointing:
             LeaseLostError: the pointer was refused.
             UnsavableValueError: the state holds a type that can't be saved.
         """
-        self._pace.arrive(fraction_done)
+        self._arrive(fraction_done)
         self._settle()
         for _ in range(ROUNDS_MAX):
             decision = self._decide(state, hint, output_started=output_started)
@@ -142,7 +143,14 @@ class Checkpointing:
             LeaseLostError: the pointer was refused.
             UnsavableValueError: the state holds a type that can't be saved.
         """
-        self._pace.arrive(fraction_done)
+        self._arrive(fraction_done)
+        action = self._answer(state, stop, fraction_done, output_started=output_started, wrapped_up=wrapped_up)
+        self._leaving = action is StopAction.LET_GO
+        return action
+
+    def _answer(
+        self, state: State, stop: Signal, fraction_done: float, *, output_started: bool, wrapped_up: bool
+    ) -> StopAction:
         if stop.kind is SignalKind.CANCEL:
             return StopAction.LET_GO
         self._settle()
@@ -157,9 +165,9 @@ class Checkpointing:
 
     def spare_s(self, state: State, stop: Signal) -> float:
         """Seconds until a last save must begin to fit what is left; negative when it is late, infinite without a deadline."""
-        left_s = self._left_s(stop)
+        left_s = self._time.look(stop)
         save_s = self._estimate.seconds(self._dirty(state) or 0) if self._plan.saves else 0.0
-        return left_s - self._reserve_s - (self._in_flight_s() or 0.0) - SAVE_MARGIN * save_s
+        return left_s - self._time.reserve_s - (self._in_flight_s() or 0.0) - SAVE_MARGIN * save_s
 
     def cancel(self) -> None:
         """No save is needed any more."""
@@ -168,8 +176,8 @@ class Checkpointing:
     def part(self) -> None:
         """Wait for the save that is not needed any more: nothing of it may be written after the shard is handed on."""
         self._engine.cancel()
-        left_s = PARTING_S if self._deadline is None else self._deadline + self._reserve_s - self._clock.monotonic()
-        self._engine.wait(min(PARTING_S, max(0.0, left_s)))
+        left_s = self._time.until_deadline_s()
+        self._engine.wait(PARTING_S if left_s is None else min(PARTING_S, max(0.0, left_s + self._time.reserve_s)))
         self.take_note()
 
     def take_note(self) -> None:
@@ -193,6 +201,10 @@ class Checkpointing:
         if self._saved_any:
             delete_all(self._objects, checkpoints_prefix(self._lease.run_id, self._lease.index))
 
+    def _arrive(self, fraction_done: float) -> None:
+        self._work_at_point_s = self._ledger.seconds(Spent.WORK)
+        self._pace.arrive(fraction_done)
+
     def _decide(self, state: State, hint: Signal | None, *, output_started: bool) -> SaveDecision:
         return decide_save(
             interval=self._interval,
@@ -205,7 +217,7 @@ class Checkpointing:
         )
 
     def _decide_on_stop(self, state: State, stop: Signal, *, output_started: bool, wrapped_up: bool) -> StopDecision:
-        window_s = self._left_s(stop)
+        window_s = self._time.look(stop)
         step_s = self._pace.step_s
         dirty = self._dirty(state) or 0
         soon = dirty + (self._rate.bytes_in(step_s or 0.0) or 0)
@@ -213,7 +225,7 @@ class Checkpointing:
         later_s = self._estimate.seconds(self._engine.size_of(state).carried_at_most(soon))
         return decide_on_stop(
             window_s=window_s,
-            reserve_s=self._reserve_s,
+            reserve_s=self._time.reserve_s,
             remaining_s=self._pace.remaining_s,
             save_estimate_s=save_s,
             can_save=self._plan.saves and not output_started,
@@ -233,15 +245,15 @@ class Checkpointing:
                 return StopAction.GO_ON
             case StopChoice.SAVE_AND_GO_ON:
                 self._saved_since_stop = True
-                self._begin(state, reason=decision.reason, deadline=self._deadline)
+                self._begin(state, reason=decision.reason, deadline=self._time.deadline)
                 return StopAction.GO_ON
             case StopChoice.WAIT:
                 self._hurry()
                 self._wait(decision.again_in_s)
                 return None
             case StopChoice.SAVE_AND_LEAVE:
-                self._begin(state, reason=decision.reason, deadline=self._deadline)
-                self._wait(None if self._deadline is None else self._deadline - self._clock.monotonic())
+                self._begin(state, reason=decision.reason, deadline=self._time.deadline)
+                self._wait(self._time.until_deadline_s())
                 return StopAction.LET_GO
             case StopChoice.LET_GO:
                 return StopAction.LET_GO
@@ -249,7 +261,7 @@ class Checkpointing:
 
     def _begin(self, state: State, *, reason: str, deadline: float | None) -> None:
         with self._ledger.span(Spent.CHECKPOINT):
-            before_s, self._work_at_begin_s = self._work_at_begin_s, self._ledger.seconds(Spent.WORK)
+            before_s, self._work_at_begin_s = self._work_at_begin_s, self._work_at_point_s
             self._began_at = self._clock.monotonic()
             try:
                 self._saving = self._engine.begin(
@@ -364,21 +376,9 @@ class Checkpointing:
         elapsed_s = self._clock.monotonic() - self._saving.started
         return self._estimate.left_s(self._saving.gathered.size_bytes, elapsed_s=elapsed_s)
 
-    def _left_s(self, stop: Signal) -> float:
-        """Seconds left until the deadline; the first look fixes the reserve and the retry layer's deadline."""
-        if stop.deadline is None:
-            return math.inf
-        left_s = (stop.deadline - self._clock.now()).total_seconds()
-        deadline = self._clock.monotonic() + left_s
-        if self._deadline is None or deadline < self._deadline + self._reserve_s - 0.5:
-            self._reserve_s = reserve_s(left_s)
-            self._deadline = deadline - self._reserve_s
-            self._retrier.deadline = self._deadline
-        return left_s
-
     def _hurry(self) -> None:
-        if self._deadline is not None:
-            self._engine.hurry(self._deadline)
+        if self._time.deadline is not None:
+            self._engine.hurry(self._time.deadline)
 
     def _tell(self, decision: StopDecision, stop: Signal, fraction_done: float) -> None:
         if decision.choice is self._choice:

@@ -1,5 +1,6 @@
 """Saves behind a job's back, as one lease sees them: what they hold up, what a stop makes of them, and what they leave."""
 
+import logging
 from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path
@@ -377,3 +378,33 @@ def test_no_pointer_moves_after_the_shard_was_handed_on(monkeypatch: pytest.Monk
 
     assert recorded == []
     assert world.worker(world.job()).execute() is ShardOutcome.COMMITTED
+
+
+class SlowLines(logging.Handler):
+    """Every line that the worker logs takes its time, as on a host that is short of it."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._world.clock.advance(0.25)
+
+
+def test_what_a_worker_takes_to_leave_is_no_lost_work() -> None:
+    """A demo on a busy machine: saved, released, and "1 ms done again"."""
+    world, _ = slow_world(save_s=0.5)
+    first = world.worker(world.job())
+    first.function = world.job({4: lambda: first.monitor.offer(notice(world, in_s=12.0))})
+    slow_lines = SlowLines(world)
+    product = logging.getLogger("spotproof")
+    product.setLevel(logging.INFO)
+    product.addHandler(slow_lines)
+    try:
+        with first.ledger.span(Spent.WORK):  # as the worker's loop does: bookkeeping counts as work
+            outcome = first.execute()
+    finally:
+        product.removeHandler(slow_lines)
+
+    assert outcome is ShardOutcome.RELEASED
+    assert first.ledger.seconds(Spent.REDONE) == 0
