@@ -13,6 +13,10 @@ ACTIONS_ON_EVERYTHING = {
     "ec2:DescribeSpotPriceHistory",
     "batch:DescribeJobs",
     "batch:ListJobs",
+    "batch:DescribeJobQueues",
+    "batch:DescribeComputeEnvironments",
+    "ec2:DescribeInstanceTypes",
+    "autoscaling:DescribeScalingActivities",
     "ec2:DescribeInstances",
     "autoscaling:DescribeAutoScalingGroups",
     "ec2:InjectApiError",  # narrowed to one kind of injection by a condition
