@@ -18,6 +18,7 @@ from typing import Final
 # One loss in so much Spot time counts as seen before the run saw any. The bench tells how little hangs on it.
 PRIOR_LIFETIME_S: Final = 4 * 3600.0
 CHANGEOVERS_PER_LOSS: Final = 2  # onto on-demand, and back to Spot
+AMPLE: Final = 2.0  # reserves: with more slack than that, on-demand workers go before Spot is there
 ROUNDING: Final = 1e-9  # of floats, in workers
 
 
@@ -96,8 +97,9 @@ def decide_deadline(facts: DeadlineFacts) -> DeadlineDecision:
         reason = f"{numbers}: on-demand where Spot is missing"
         needed = max(_kept(facts), _width(facts) - facts.spot_running - facts.spot_starting)
         return _decision(facts, DeadlineState.BEHIND, on_demand=needed, spot=_width(facts), reason=reason)
+    kept = _kept(facts) if slack_s <= AMPLE * reserve_s else 0
     reason = f"{numbers}: Spot, or waiting for it"
-    return _decision(facts, DeadlineState.AHEAD, on_demand=_kept(facts), spot=_width(facts), reason=reason)
+    return _decision(facts, DeadlineState.AHEAD, on_demand=kept, spot=_width(facts), reason=reason)
 
 
 def slack(facts: DeadlineFacts) -> float | None:

@@ -74,8 +74,15 @@ def test_with_slack_a_run_without_any_spot_waits() -> None:
     assert (decision.state, decision.on_demand_workers, decision.spot_workers) == (DeadlineState.AHEAD, 0, 8)
 
 
+def test_with_ample_slack_on_demand_workers_go_before_spot_is_there() -> None:
+    decision = decide_deadline(replace(FACTS, deadline_s=90_000.0, spot_running=0, on_demand_running=8))
+
+    assert (decision.state, decision.on_demand_workers) == (DeadlineState.AHEAD, 0)
+
+
 def test_with_slack_on_demand_workers_stay_until_spot_takes_their_place() -> None:
-    facts = replace(FACTS, deadline_s=100_000.0, spot_running=3, on_demand_running=5)
+    facts = at_slack(1_200, replace(FACTS, spot_running=3, on_demand_running=5))
+    assert reserve(facts) < 1_200 < 2 * reserve(facts)
 
     assert decide_deadline(facts).on_demand_workers == 5
     assert decide_deadline(replace(facts, spot_starting=5)).on_demand_workers == 5
