@@ -113,8 +113,12 @@ class FakeBatch:
         needs = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "1800"}]
         container = {"containerProperties": {"resourceRequirements": needs}}
         older = {"containerProperties": {"vcpus": 2, "memory": 64}}
-        known = [] if jobDefinitionName == "spotproof-other" else [{"revision": 2, **container}, {"revision": 1, **older}]
-        return {"jobDefinitions": [{"jobDefinitionName": jobDefinitionName, "status": status, **each} for each in known]}
+        known = (
+            [] if jobDefinitionName == "spotproof-other" else [{"revision": 2, **container}, {"revision": 1, **older}]
+        )
+        return {
+            "jobDefinitions": [{"jobDefinitionName": jobDefinitionName, "status": status, **each} for each in known]
+        }
 
     def terminate_job(self, *, jobId: str, reason: str) -> dict[str, Any]:  # noqa: N803 - Batch's name
         self._refused("TerminateJob")
