@@ -6,7 +6,7 @@ import logging
 import random
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -235,7 +235,12 @@ class World:
 
     def _build_checks(self) -> None:
         self.checks = {check: check(self) for check in CHECKS}
-        self.gate.observers += [self, *self.checks.values()]
+        self.gate.observers += [
+            self,
+            *(each for each in self.checks.values() if _overrides(each, "calling", "answered_call")),
+        ]
+        self._write_checks = [each for each in self.checks.values() if _overrides(each, "wrote")]
+        self._change_checks = [each for each in self.checks.values() if _overrides(each, "changed")]
         self.table.watch.append(self._table_written)
         self.s3.watch.append(self._object_changed)
         self.raw_retrier = Retrier(clock=SystemClock(), rng=random.Random(0))
@@ -280,7 +285,7 @@ class World:
     def _container_ended(self, process: Process) -> None:
         if process.crash is not None:
             self.report.broken("assertion", f"{process.name} crashed: {process.crash!r}")
-        self._tell(lambda check: check.exited(process))
+        self._tell(self.checks.values(), lambda check: check.exited(process))
         self.batch.container_ended(process)
 
     # --- what checkers ask ---------------------------------------------------------------------------------------
@@ -325,16 +330,16 @@ class World:
         if key[1] == contract.RUN_SK:
             self._cleaned = contract.ACTIVE_INDEX.partition_key not in new
         write = TableWrite(partition=key[0], sort=key[1], old=old, new=new, call=self.gate.current)
-        self._tell(lambda check: check.wrote(write))
+        self._tell(self._write_checks, lambda check: check.wrote(write))
 
     def _object_changed(self, bucket: str, key: str, old: bytes | None, new: bytes | None, _operation: str) -> None:
         self.report.now = self.scheduler.now
         change = ObjectChange(bucket=bucket, key=key, old=old, new=new, call=self.gate.current)
-        self._tell(lambda check: check.changed(change))
+        self._tell(self._change_checks, lambda check: check.changed(change))
 
-    def _tell(self, tell: Callable[[Check], None]) -> None:
-        """Inform all checkers. Their errors are ours: raised here, they would reach the product as an AWS error."""
-        for check in self.checks.values():
+    def _tell(self, checks: Iterable[Check], tell: Callable[[Check], None]) -> None:
+        """Inform checkers. Their errors are ours: raised here, they would reach the product as an AWS error."""
+        for check in checks:
             try:
                 tell(check)
             except Exception as error:
@@ -417,6 +422,11 @@ def run_seed(seed: int) -> Outcome:
 def silence() -> None:
     """The product's log lines are not written: the trace tells the same story."""
     logging.getLogger("spotproof").setLevel(logging.CRITICAL + 1)
+
+
+def _overrides(check: Check, *names: str) -> bool:
+    """Whether the checker wants to hear of it: most hear of little, and all that happens is told."""
+    return any(getattr(type(check), name) is not getattr(Check, name) for name in names)
 
 
 def _functions(in_parts: PartSizes) -> list[Function[Any]]:

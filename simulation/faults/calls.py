@@ -1,6 +1,6 @@
 """Faults of a single AWS call: what the caller sees, and whether the call took effect."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -71,11 +71,11 @@ class Call:
     intent: str  # the protocol's name for it, such as "commit" or "staging"; empty if it has none
     parameters: dict[str, Any]
     is_duplicate: bool = False  # the network delivers it again, later
+    site: str = field(init=False)  # where in the product the call is made, e.g. `worker dynamodb.update_item commit`
 
-    @property
-    def site(self) -> str:
-        """Where in the product the call is made, e.g. `worker dynamodb.update_item commit`."""
-        return f"{self.process.kind} {self.service}.{self.operation} {self.intent}".rstrip()
+    def __post_init__(self) -> None:
+        site = f"{self.process.kind} {self.service}.{self.operation} {self.intent}".rstrip()
+        object.__setattr__(self, "site", site)  # asked for several times a call
 
 
 def error_of(fault: CallFault, call: Call) -> Exception:
