@@ -57,7 +57,7 @@ class CostReader:
         )
 
     def running(self, run: Run) -> RunningCost:
-        """What the run's budget is compared with."""
+        """What the run's budget is compared with, counted as the controller does: without other runs on the hosts."""
         now = self._clock.now()
         sessions = worked_sessions(self._store.sessions(run), now_ms=to_epoch_ms(now))
         return running_cost(sessions, run_id=run.run_id, book=self._book, now=now)

@@ -120,6 +120,12 @@ GOLDEN: Final = (
         cents={"instances": "3", "A": "3", "boot": "0", "idle": "0", "spare": "0", "A free": "0"},
     ),
     Golden(
+        name="a host that had been somebody else's for hours",
+        by_hand="up for 100 min before its first known worker: charged from there, 20 min = 2 c, half of it the worker's",
+        sessions=(worker("w", 100, 120),),
+        cents={"instances": "2", "A": "1", "boot": "0", "idle": "0", "spare": "1"},
+    ),
+    Golden(
         name="a life of fifteen seconds",
         by_hand="a minute is charged, 0.1 c; the worker had the host for a quarter of it",
         sessions=(worker("w", 0, 0.25, vcpus=2.0),),

@@ -87,8 +87,9 @@ def ticking_cost(world: World, bill: HostBill) -> tuple[Fraction, dict[str, Frac
     if stays[0].lifecycle == "spot" and reclaimed and end - launched < timedelta(hours=1):
         return Fraction(0), {each.session_id: Fraction(0) for each in stays}
     whole, parts = Fraction(0), {each.session_id: Fraction(0) for each in stays}
-    now = launched
-    while now < max(end, launched + timedelta(minutes=1)):
+    first = min(each.started_at for each in stays)
+    now = began = launched if first - launched <= timedelta(minutes=15) else first
+    while now < max(end, began + timedelta(minutes=1)):
         usd = _price(world, size, stays[0].lifecycle, now) * Fraction(TICK // timedelta(seconds=1), 3600)
         whole += usd
         here = {each.session_id: _share(each, size) for each in stays if each.started_at <= now < each.ended_at}

@@ -151,7 +151,7 @@ def _slices(life: HostLife, shares: Sequence[Fraction]) -> list[_Slice]:
     whole = lcm(*(share.denominator for share in shares))
     weights = [share.numerator * (whole // share.denominator) for share in shares]
     spans = [_span(session) for session in life.sessions]
-    ends = (microseconds(life.launched_at), microseconds(life.charged_until))
+    ends = (microseconds(life.charged_from), microseconds(life.charged_until))
     edges = sorted({*ends, *(edge for span in spans for edge in span)})
     slices = []
     for since, until in pairwise(edges):

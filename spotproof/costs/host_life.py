@@ -14,6 +14,8 @@ from spotproof.costs.worked_session import SPOT, WorkedSession
 FREE_UNTIL: Final = timedelta(hours=1)
 # Where the launch is not on record: a host had been running, and charged, for up to so long before its first worker.
 UNSEEN_MAX: Final = timedelta(minutes=5)
+# A host that was up for longer before its first known worker had others that nobody told us of: they bear that time.
+BOOT_MAX: Final = timedelta(minutes=15)
 # "billed per second, with a 60-second minimum": EC2 on-demand pricing page.
 CHARGED_MIN: Final = timedelta(seconds=60)
 
@@ -33,9 +35,15 @@ class HostLife:
     sessions: tuple[WorkedSession, ...]  # oldest first
 
     @property
+    def charged_from(self) -> datetime:
+        """The launch, or the first worker's start where the host must have been somebody else's before."""
+        first = self.sessions[0].started_at
+        return self.launched_at if first - self.launched_at <= BOOT_MAX else first
+
+    @property
     def charged_until(self) -> datetime:
         """EC2 charges a minute at least."""
-        return max(self.ended_at, self.launched_at + CHARGED_MIN)
+        return max(self.ended_at, self.charged_from + CHARGED_MIN)
 
     @property
     def is_free(self) -> bool:

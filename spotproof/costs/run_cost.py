@@ -106,7 +106,7 @@ def bill_hosts(sessions: Iterable[WorkedSession], book: PriceBook, *, compare: b
     """Price every host behind the sessions, each pool's prices asked for once; `compare` as of bill_host."""
     lives = host_lives(sessions)
     book.look_up(
-        PoolTime(instance_type=life.instance_type, zone=life.zone, since=life.launched_at, until=life.charged_until)
+        PoolTime(instance_type=life.instance_type, zone=life.zone, since=life.charged_from, until=life.charged_until)
         for life in lives
         if life.instance_type and life.zone
     )
@@ -198,7 +198,7 @@ def _times(usd: Decimal, part: Fraction) -> Decimal:
 def _vcpu_seconds(bill: HostBill, mine: Sequence[int], part: Fraction) -> Decimal:
     """What the run has to answer for of a host: its workers' shares, and its part of what nobody used."""
     life = bill.life
-    whole = microseconds(life.charged_until) - microseconds(life.launched_at)
+    whole = microseconds(life.charged_until) - microseconds(life.charged_from)
     used = sum(bill.used_us, Fraction(0))
     own = sum((bill.used_us[position] for position in mine), Fraction(0)) + (whole - used) * part
     return Decimal(round(own * bill.vcpus)) / _SECOND_US

@@ -354,7 +354,7 @@ class Ledgers(CountedMachine):
         """US dollars for the whole host, second by second of every price period."""
         life = bill.life
         known = ON_DEMAND[life.instance_type]
-        since, until = self.since_start(life.launched_at), self.since_start(life.ended_at)
+        since, until = self.since_start(life.charged_from), self.since_start(life.ended_at)
         until = max(until, since + 60)
         if life.lifecycle != "spot":
             return (until - since) * Fraction(known.usd_per_hour) / 3600

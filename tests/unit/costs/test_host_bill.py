@@ -154,7 +154,7 @@ def instance_usd(each: HostBill, spot: PriceCurve | None) -> Decimal:
     curve = (spot or on_demand) if life.lifecycle == "spot" else on_demand
     if curve is None:
         return Decimal(0)
-    area = curve.area(microseconds(life.launched_at), microseconds(life.charged_until))
+    area = curve.area(microseconds(life.charged_from), microseconds(life.charged_until))
     return as_usd(whole_pico(Fraction(area)))
 
 

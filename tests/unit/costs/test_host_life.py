@@ -63,9 +63,17 @@ def test_only_a_spot_host_reclaimed_by_ec2_in_its_first_hour_is_free(
     assert life(*sessions).is_free is free
 
 
+def test_a_host_that_was_up_for_long_before_its_first_worker_had_been_somebody_elses() -> None:
+    soon, late = life(worked(since=15, until=30)), life(worked(since=15.1, until=30))
+
+    assert (soon.charged_from, late.charged_from) == (T0, T0 + minutes(15.1))
+    assert late.launched_at == T0  # its age still counts for the first hour
+
+
 def test_a_minute_is_charged_at_least() -> None:
     assert life(worked(since=0.1, until=0.5)).charged_until == T0 + timedelta(seconds=60)
     assert life(worked(since=0.1, until=1.5)).charged_until == T0 + timedelta(seconds=90)
+    assert life(worked(since=60, until=60.5)).charged_until == T0 + timedelta(minutes=61)
 
 
 @pytest.mark.parametrize(
