@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Wrapped:
     """The deployed jobs as a user sees them."""
 
     account: TestAccount
+    run_of: dict[str, str] = field(default_factory=dict)  # by Batch job, once looked at
 
     @property
     def data_bucket(self) -> str:
@@ -109,8 +110,32 @@ class Wrapped:
         said = [entry["text"] for entry in self.logged(*job_ids) if entry["event"] == "program_output"]
         return [int(match[1]) for text in said if (match := re.fullmatch(r"starting at (?:step|entry) (\d+)", text))]
 
-    def started_often(self, times: int, *job_ids: str) -> bool:
-        return len(self.starts(*job_ids)) >= times
+    def workers(self, run_id: str) -> list[str]:
+        """The Batch jobs of the run: a worker that was killed is replaced by another job."""
+        jobs = [job.id for job in self.account.admin.state().jobs]
+        for job_id in jobs:
+            if job_id not in self.run_of:
+                self.run_of[job_id] = str(self.account.describe(job_id)["parameters"].get("run"))
+        return [job_id for job_id in jobs if self.run_of[job_id] == run_id]
+
+    def working(self, run_id: str) -> str:
+        """The live Batch job that started the program last; others of the run wait for what it leaves. Empty: none."""
+        ours = set(self.workers(run_id))
+        live = [job.id for job in self.account.admin.state().jobs if job.pid and job.id in ours]
+        started = {
+            str(entry["ts"]): job_id
+            for job_id in live
+            for entry in self.logged(job_id)
+            if entry["event"] == "program_started"
+        }
+        return started[max(started)] if started else ""
+
+    def started_often(self, times: int, run_id: str) -> bool:
+        return len(self.starts(*self.workers(run_id))) >= times
+
+    def progressed(self, run_id: str) -> bool:
+        job = self.working(run_id)
+        return bool(job) and self.saves_after_start(job) >= 2
 
     def saves_after_start(self, job_id: str) -> int:
         """Saves since the program was last started by this worker."""
@@ -160,20 +185,20 @@ def terminate(wrapped: Wrapped, job: str) -> None:
 
 def play(wrapped: Wrapped, name: str, run_id: str, input_uri: str, blows: Sequence[Disturb]) -> list[str]:
     """Run it with these blows, each once there is new progress to lose; the Batch jobs that took part."""
-    jobs = [wrapped.submit(name, run_id, input_uri)]
+    wrapped.submit(name, run_id, input_uri)
     for number, blow in enumerate(blows, 1):
-        eventually(lambda: wrapped.saves_after_start(jobs[-1]) >= 2, f"progress before blow {number}", timeout_s=60)
-        blow(wrapped, jobs[-1])
-        if blow is terminate:  # Batch does not try a terminated job again: somebody joins the run
-            jobs.append(wrapped.submit(name, run_id, input_uri))
-        eventually(partial(wrapped.started_often, number + 1, *jobs), f"a start after blow {number}", timeout_s=90)
+        eventually(partial(wrapped.progressed, run_id), f"progress before blow {number}", timeout_s=60)
+        blow(wrapped, wrapped.working(run_id))
+        if blow is terminate:  # nobody replaces a terminated job: somebody joins the run
+            wrapped.submit(name, run_id, input_uri)
+        eventually(partial(wrapped.started_often, number + 1, run_id), f"a start after blow {number}", timeout_s=90)
     wrapped.wait_complete(run_id)
-    return jobs
+    return wrapped.workers(run_id)
 
 
 @pytest.fixture(scope="module")
 def steps_input(wrapped: Wrapped) -> str:
-    return wrapped.upload("steps/first", f"1 {STEPS} 40000\n")
+    return wrapped.upload("steps/first", f"1 {STEPS} 60000\n")
 
 
 @pytest.fixture(scope="module")
