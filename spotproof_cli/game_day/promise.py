@@ -152,11 +152,18 @@ def latencies(found: Sequence[Strike]) -> Mapping[str, list[float]]:
         "notice → first seen by a worker": [
             min(strike.seen_at.values()) - strike.noticed_at for strike in found if strike.seen_at
         ],
+        "notice → shard let go": [
+            each.let_go_at - strike.noticed_at
+            for strike in found
+            for each in strike.shards
+            if each.let_go_at is not None
+        ],
         "stop file → shard let go": [
             each.let_go_at - strike.stop_file_at
             for strike in found
             for each in strike.shards
             if strike.stop_file_at is not None and each.let_go_at is not None
+            if each.let_go_at >= strike.stop_file_at  # else another channel was faster
         ],
         "released → leased again": [
             each.leased_again_at - each.released_at

@@ -108,11 +108,19 @@ def test_the_way_of_a_shard_is_measured_step_by_step() -> None:
     assert {name: [round(each, 1) for each in durations] for name, durations in measured.items()} == {
         "notice → stop file": [1.6],
         "notice → first seen by a worker": [0.6],
+        "notice → shard let go": [2.6],
         "stop file → shard let go": [1.0],
         "released → leased again": [8.0],
         "notice → seen through imds": [0.6],
         "notice → seen through stop-file": [2.0],
     }
+
+
+def test_a_stop_file_that_came_after_the_release_had_no_part_in_it() -> None:
+    measured = latencies(struck(evidence(stop_files={"i-a": stop_file(at=10, written=14)})))
+
+    assert measured["stop file → shard let go"] == []
+    assert [round(each, 1) for each in measured["notice → shard let go"]] == [2.6]
 
 
 def broken_claims(found: Evidence, *, strict: bool = False) -> list[str]:
