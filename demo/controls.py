@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from demo.schedule import Delivery
 from spotproof import contract
+from spotproof.leases.model import CapacityClass
 
 if TYPE_CHECKING:
     from localcloud.client import LocalCloud
@@ -40,3 +41,17 @@ class LocalControls:
 
     def resume(self, job_id: str) -> None:
         self._cloud.resume(job_id)
+
+    def starve(self) -> list[str]:
+        self._cloud.market(capacity={"*": 0})
+        hosts = [
+            each.id
+            for each in self._cloud.state().running()
+            if each.lifecycle == CapacityClass.SPOT and each.reclaim_at is None
+        ]
+        for host in hosts:
+            self._cloud.notice(host)
+        return hosts
+
+    def feed(self) -> None:
+        self._cloud.market(reset=True)

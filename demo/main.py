@@ -5,15 +5,16 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from demo.adversary import Adversary
 from demo.controls import LocalControls
 from demo.data import DemoData, flights_archive, prepare, read_csv
 from demo.deployment import ROOT, STATE_DIR, Stage, deploy, local_account, synthesize
-from demo.findings import Evidence, make_report
-from demo.logbook import LogEntry, read_log
+from demo.famine import Famine
+from demo.findings import Evidence, committed_shards, make_report
+from demo.logbook import read_log
 from demo.outputs import RunOutput
 from demo.progress import Progress
 from demo.reference import compute_reference
@@ -22,6 +23,7 @@ from demo.runs import SHARDINGS, RunSpec, RunWatch, submit
 from demo.schedule import plan_steps
 from demo.shard_usage import ShardUsageSummary, summarize_usage
 from demo.snapshot import Snapshot
+from demo.starvation import StarvationReport, Starved, judge_starvation
 from demo.statistics import DelayStatistics
 from demo.summary import hit_line, show
 from demo.traces import keep_traces
@@ -30,6 +32,7 @@ from localcloud.errors import LocalcloudError
 from spotproof.clock import Clock, SystemClock
 from spotproof.errors import SpotproofError
 from spotproof.leases.model import RunId
+from spotproof_cli.game_day.log_entries import LogEntry
 
 WORKERS: Final = 8
 LIMIT_S: Final = 240.0
@@ -44,6 +47,9 @@ DISTURBED_OPTIONS: Final = {
     "poll_s": "0.5",
     "hint_s": "4",
 }
+# Without its ten minutes of patience, the run asks for on-demand workers as soon as somebody looks.
+STARVED_WORKERS: Final = 3
+STARVED_OPTIONS: Final = {**DISTURBED_OPTIONS, "fallback_after_s": "2"}
 UNDISTURBED_OPTIONS: Final = {"poll_s": "0.5"}
 
 
@@ -60,14 +66,15 @@ class Demo:
     expected: DelayStatistics
 
     def play(self) -> Report:
-        """Both runs, the adversary, and the report.
+        """All runs, the adversary, the famine, and the report.
 
         Raises:
             SpotproofError: a run did not end.
         """
         self.upload()
         undisturbed, undisturbed_s, usage = self.run_undisturbed()
-        return self.run_disturbed(undisturbed, undisturbed_s, usage)
+        report = self.run_disturbed(undisturbed, undisturbed_s, usage)
+        return replace(report, starvation=self.run_starved(undisturbed))
 
     def upload(self) -> None:
         """Put the input into the data bucket."""
@@ -79,7 +86,7 @@ class Demo:
             f"uploaded {self.expected.flights:,} flights: {len(self.data.files)} Parquet files, {mib:.1f} MiB"
         )
 
-    def spec(self, name: str, options: Mapping[str, str]) -> RunSpec:
+    def spec(self, name: str, options: Mapping[str, str], *, workers: int) -> RunSpec:
         """A run over the flights."""
         bucket = self.stage.deployment.names.data_bucket
         return RunSpec(
@@ -87,7 +94,7 @@ class Demo:
             input_uri=f"s3://{bucket}/flights/",
             output_uri=f"s3://{bucket}/delays/{name}/",
             shard_by=SHARDINGS[self.shard_by],
-            workers=WORKERS,
+            workers=workers,
             options=dict(options),
         )
 
@@ -147,10 +154,40 @@ class Demo:
             )
         )
 
-    def _submit(self, name: str, options: Mapping[str, str]) -> RunWatch:
-        spec = self.spec(name, options)
+    def run_starved(self, undisturbed: RunOutput) -> StarvationReport:
+        """The same job once more, while Spot has no capacity for a while."""
+        started_at, started = self.clock.now().timestamp(), self.clock.monotonic()
+        watch = self._submit("starved", STARVED_OPTIONS, workers=STARVED_WORKERS)
+        famine = Famine(controls=LocalControls(self.stage.cloud), clock=self.clock, say=self.progress.say)
+        try:
+            watch.wait(limit_s=LIMIT_S, on_look=famine.act)
+        finally:
+            famine.end()
+        run_s = self.clock.monotonic() - started
+        self.progress.say(f"starved run complete after {run_s:.1f} s; checking")
+        snapshot = watch.snapshot()
+        assert snapshot is not None
+        output = watch.output()
+        return judge_starvation(
+            Starved(
+                run=watch.run(),
+                shards=snapshot.shards,
+                sessions=list(snapshot.sessions.values()),
+                committed_in_log=committed_shards(self._log(watch)),
+                famine=famine,
+                history=watch.history(),
+                undisturbed=undisturbed.digests(),
+                published=output.digests(),
+                cost=read_manifest(output.success)[1],
+                started_at=started_at,
+                run_s=run_s,
+            )
+        )
+
+    def _submit(self, name: str, options: Mapping[str, str], *, workers: int = WORKERS) -> RunWatch:
+        spec = self.spec(name, options, workers=workers)
         job_id = submit(self.stage, spec)
-        self.progress.say(f"submitted run {name!r} with `aws batch submit-job`: {WORKERS} workers, job {job_id[:8]}")
+        self.progress.say(f"submitted run {name!r} with `aws batch submit-job`: {workers} workers, job {job_id[:8]}")
         return RunWatch(stage=self.stage, spec=spec, clock=self.clock)
 
     def _log(self, watch: RunWatch) -> list[LogEntry]:

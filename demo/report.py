@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from demo.hits import Aftermath, Hit
-from demo.latencies import Spread
 from demo.shard_usage import ShardUsageSummary
-from demo.verdicts import Verdict
+from demo.starvation import StarvationReport
+from spotproof_cli.game_day.spread import Spread
+from spotproof_cli.game_day.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,16 @@ class Report:
     usage: ShardUsageSummary
     cost: Mapping[str, object] = field(default_factory=dict)
     verdicts: Sequence[Verdict] = ()
+    starvation: StarvationReport | None = None  # of the run that had no Spot for a while
 
     @property
     def holds(self) -> bool:
         """Whether every promise holds."""
-        return all(verdict.holds for verdict in self.verdicts if verdict.promise)
+        own = all(verdict.holds for verdict in self.verdicts if verdict.promise)
+        return own and (self.starvation is None or self.starvation.holds)
+
+    @property
+    def broken(self) -> int:
+        """How many promises do not."""
+        all_verdicts = [*self.verdicts, *(self.starvation.verdicts if self.starvation else ())]
+        return sum(not verdict.holds for verdict in all_verdicts if verdict.promise)

@@ -12,7 +12,7 @@ from demo.outputs import RunOutput, read_output
 from demo.snapshot import Snapshot, take_snapshot
 from spotproof import contract
 from spotproof.clock import Clock
-from spotproof.leases.model import CapacityClass, Run, RunId
+from spotproof.leases.model import CapacityClass, HistoryEntry, Run, RunId
 
 JOB: Final = "flight-delays"
 LOOK_S: Final = 0.25
@@ -90,6 +90,10 @@ class RunWatch:
         if run is None:
             return None
         return take_snapshot(store.sessions(run), store.shards(run), planned=run.shards)
+
+    def history(self) -> list[HistoryEntry]:
+        """What was decided about the run's capacity so far."""
+        return list(self.stage.deployment.store.history(self.spec.run_id))
 
     def output(self) -> RunOutput:
         """What is published so far."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 from demo.hits import Aftermath, Hit
 from demo.report import Report, Story
 from demo.schedule import Delivery, Kind
-from demo.verdicts import Verdict
+from demo.starvation import page as starvation_page
+from spotproof_cli.game_day.verdicts import Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,9 +40,11 @@ def page(report: Report) -> Iterator[Line]:
     yield "bold", ""
     yield "bold", "In numbers"
     yield from _numbers(report)
+    if report.starvation is not None:
+        yield from starvation_page(report.starvation)
     yield "bold", ""
     yield "bold", "Claims"
-    for verdict in report.verdicts:
+    for verdict in (*report.verdicts, *(report.starvation.verdicts if report.starvation else ())):
         yield _verdict(verdict)
     yield from _closing(report)
 
@@ -127,5 +130,7 @@ def _closing(report: Report) -> Iterator[Line]:
     if report.holds:
         yield "bold green", f"Interrupted {len(report.stories)} times; not one byte of the output changed."
         return
-    broken = sum(not verdict.holds for verdict in report.verdicts if verdict.promise)
-    yield "bold red", f"{broken} promise(s) broken with seed {report.seed}; repeat with: make demo SEED={report.seed}"
+    yield (
+        "bold red",
+        f"{report.broken} promise(s) broken with seed {report.seed}; repeat with: make demo SEED={report.seed}",
+    )
