@@ -191,7 +191,7 @@ def play(wrapped: Wrapped, name: str, run_id: str, input_uri: str, blows: Sequen
         blow(wrapped, wrapped.working(run_id))
         if blow is terminate:  # nobody replaces a terminated job: somebody joins the run
             wrapped.submit(name, run_id, input_uri)
-        eventually(partial(wrapped.started_often, number + 1, run_id), f"a start after blow {number}", timeout_s=90)
+        eventually(partial(wrapped.started_often, number + 1, run_id), f"a start after blow {number}", timeout_s=120)
     wrapped.wait_complete(run_id)
     return wrapped.workers(run_id)
 
