@@ -13,12 +13,11 @@ FIRST_KEY: Final = "fallback-first"  # the same for whoever hears first that a r
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
-    """What became of it, and its name in the run's history: the same for whoever repeats it."""
+class Addition:
+    """Workers to add, and their name in the run's history: the same for whoever decides it in the same slot of time."""
 
-    outcome: TopUpOutcome
-    key: str
-    at: int  # epoch ms
+    request: TopUpRequest
+    slot: int  # epoch ms of its begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,17 +27,24 @@ class Additions:
     topup: WorkerTopUp
     on_demand_queue: str
 
-    def add(self, run_id: str, like: Submission, *, workers: int, fallback_after_s: float, look: Look) -> Added:
-        """As many workers, unless some were added just before.
+    def plan(self, run_id: str, like: Submission, *, workers: int, fallback_after_s: float, look: Look) -> Addition:
+        """As many workers, unless some are added just before."""
+        spacing_s = round(min(SPACING_S_MAX, max(SPACING_S_MIN, fallback_after_s / 2)))
+        slot = look.now_ms // (spacing_s * 1000)
+        request = self._request(run_id, like, key=f"fallback-{slot}", workers=workers, spacing_s=spacing_s)
+        return Addition(request=request, slot=slot * spacing_s * 1000)
+
+    def add(self, addition: Addition) -> TopUpOutcome:
+        """Submit them.
 
         Raises:
             AwsError: table or Batch refused or stayed unavailable; the next round decides anew.
         """
-        spacing_s = round(min(SPACING_S_MAX, max(SPACING_S_MIN, fallback_after_s / 2)))
-        slot = look.now_ms // (spacing_s * 1000)
-        key = f"fallback-{slot}"
-        request = self._request(run_id, like, key=key, workers=workers, spacing_s=spacing_s)
-        return Added(outcome=self.topup.submit_once(request), key=key, at=slot * spacing_s * 1000)
+        return self.topup.submit_once(addition.request)
+
+    def job_of(self, addition: Addition) -> str | None:
+        """The job it gave, if its submission is on record."""
+        return self.topup.job_of(addition.request.run_id, addition.request.key)
 
     def add_first(self, run_id: str, like: Submission) -> TopUpOutcome:
         """The one worker that plans a run of which none of the Spot workers has started."""

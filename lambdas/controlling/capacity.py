@@ -9,7 +9,7 @@ history entry.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lambdas.controlling.additions import Additions
+from lambdas.controlling.additions import Addition, Additions
 from lambdas.controlling.look import Look
 from lambdas.controlling.notes import Notes
 from lambdas.controlling.pausing import Pausing
@@ -40,6 +40,7 @@ class Capacity:
     # When a cause for on-demand workers last held, epoch ms. Lost with the execution environment: then it is as if one
     # had held just now, so that nobody is given back too soon.
     last_cause: dict[RunId, int] = field(default_factory=dict)
+    unnoted: dict[RunId, "_Unnoted"] = field(default_factory=dict)  # additions of which no answer came
     told: dict[RunId, tuple[str, ...]] = field(default_factory=dict)  # what keeps runs from workers, as last noted
 
     def tend(self, run: Run, sessions: Sequence[Session], look: Look, done: Round, telemetry: Telemetry) -> None:
@@ -48,6 +49,7 @@ class Capacity:
         Raises:
             AwsError: a part of AWS refused or stayed unavailable; the next round starts over.
         """
+        self._note_late(run.run_id, telemetry)
         if run.state is RunState.PAUSED:
             self._note_pause(run, telemetry)
             self.pausing.keep(run, look)
@@ -77,7 +79,7 @@ class Capacity:
     def forget_all_but(self, run_ids: set[RunId]) -> None:
         """Runs that have ended need no memory."""
         self.submissions.forget_all_but(run_ids)
-        for memory in (self.last_cause, self.told):
+        for memory in (self.last_cause, self.told, self.unnoted):
             for gone in memory.keys() - run_ids:
                 del memory[gone]
 
@@ -107,21 +109,39 @@ class Capacity:
             case.done.failures.append(f"{case.run.run_id}: too many on-demand jobs to tell whether it needs more")
             return
         run = case.run
-        added = self.additions.add(
+        addition = self.additions.plan(
             run.run_id, like, workers=decision.count, fallback_after_s=run.options.fallback_after_s, look=case.look
         )
-        outcome = added.outcome
+        self.unnoted[run.run_id] = _Unnoted(addition=addition, decision=decision, at=case.look.now_ms)
+        outcome = self.additions.add(addition)
+        del self.unnoted[run.run_id]
         if outcome.result in (TopUpResult.SUBMITTED, TopUpResult.ALREADY):
             done = outcome.result is TopUpResult.SUBMITTED
             case.done.on_demand_added += decision.count if done else 0
-            facts = {"workers": decision.count, "batch_job_id": outcome.job_id, "cause": decision.cause.value}
-            self.notes.note(
-                run.run_id, at=added.at, name=added.key, kind="on-demand added", reason=decision.reason, facts=facts,
-                telemetry=case.telemetry,
-            )  # fmt: skip
+            self._note_addition(addition, decision, case.look.now_ms, outcome.job_id, case.telemetry)
             self.told[run.run_id] = decision.capped
         elif outcome.result is TopUpResult.CAPPED:
             self._tell_once(case, "on-demand not added", outcome.reason, told=("top-ups",))
+
+    def _note_late(self, run_id: RunId, telemetry: Telemetry) -> None:
+        """An addition whose answer was lost in an earlier round: it is in the history if it gave a job."""
+        late = self.unnoted.get(run_id)
+        if late is None:
+            return
+        job_id = self.additions.job_of(late.addition)
+        if job_id is not None:
+            self._note_addition(late.addition, late.decision, late.at, job_id, telemetry)
+        del self.unnoted[run_id]
+
+    def _note_addition(
+        self, addition: Addition, decision: FallbackDecision, at: int, job_id: str | None, telemetry: Telemetry
+    ) -> None:
+        request = addition.request
+        facts = {"workers": request.workers, "batch_job_id": job_id, "cause": decision.cause.value}
+        self.notes.note(
+            RunId(request.run_id), at=at, slot=addition.slot, name=request.key, kind="on-demand added",
+            reason=decision.reason, facts=facts, telemetry=telemetry,
+        )  # fmt: skip
 
     def _retire(self, case: "_Case", decision: FallbackDecision) -> None:
         given_back = self.retirement.retire(
@@ -174,3 +194,12 @@ class _Case:
     look: Look
     done: Round
     telemetry: Telemetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unnoted:
+    """An addition under way."""
+
+    addition: Addition
+    decision: FallbackDecision
+    at: int  # epoch ms

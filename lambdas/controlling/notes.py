@@ -18,17 +18,20 @@ class Notes:
 
     def note(
         self, run_id: RunId, *, at: int, name: str, kind: str, reason: str, facts: Mapping[str, object],
-        telemetry: Telemetry,
+        telemetry: Telemetry, slot: int | None = None,
     ) -> None:  # fmt: skip
         """Put the entry once.
 
         Args:
-            at: epoch ms of the decision, the same for whoever decides the same.
+            at: epoch ms of the decision.
+            slot: epoch ms, the same for whoever decides the same; None: `at` is.
             name: of the decision among those of the moment, for the entry's key.
             kind: what a reader of the history sees first, e.g. "on-demand added".
         """
         told = {key: str(value) for key, value in facts.items() if value is not None}
-        entry = HistoryEntry(key=history_key(at, name), at=at, kind=kind, reason=reason, facts=told)
+        entry = HistoryEntry(
+            key=history_key(at if slot is None else slot, name), at=at, kind=kind, reason=reason, facts=told
+        )
         try:
             self.store.note_history(run_id, entry)
         except AwsError as error:

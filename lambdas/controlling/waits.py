@@ -72,10 +72,10 @@ class Waits:
 
     def _note(self, facts: WaitingFacts, explanation: Explanation, now_ms: int, telemetry: Telemetry) -> None:
         # Of one minute and kind only once, whoever explains: the event of a blocked queue, or the schedule.
-        at = now_ms // 60_000 * 60_000
         self.notes.note(
             RunId(facts.run_id),
-            at=at,
+            at=now_ms,
+            slot=now_ms // 60_000 * 60_000,
             name=f"waiting-{explanation.kind}",
             kind=f"waiting: {explanation.kind}",
             reason=explanation.text,

@@ -11,6 +11,7 @@ from spotproof.leases.model import RunState
 ADDED: Final = "on-demand added"
 PAUSED: Final = "paused"
 BEGINS: Final = "runs by activity"  # the controller's round
+SLOT_MS_MAX: Final = 90_000  # of the slots of time in which two controllers decide one thing once
 
 
 class HistoryCheck(Check):
@@ -62,7 +63,8 @@ class HistoryCheck(Check):
         entry, require = history_from_item(write.new), self.report.require
         require(write.old is None, "history", f"the entry {entry.key} was written twice")
         require(bool(entry.reason.strip()), "history", f"the entry {entry.key} has no reason")
-        require(entry.key.startswith(f"{entry.at:015d}"), "history", f"the entry {entry.key} does not sort by its time")
+        ahead_ms = entry.at - int(entry.key.partition("/")[0])  # keys name the slot of time that deciders share
+        require(0 <= ahead_ms <= SLOT_MS_MAX, "history", f"the entry {entry.key} does not sort by its time {entry.at}")
         self.entries += 1
         cause = entry.facts.get("cause", "")
         self.world.decided(f"{entry.kind}: {cause}" if cause else entry.kind)

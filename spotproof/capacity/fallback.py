@@ -147,13 +147,13 @@ def _keep_or_retire(
 
 
 def _to_keep(situation: CapacitySituation, needs: list[Need], deadline: DeadlineDecision | None) -> int:
-    """On-demand workers that are there and still of use; never more than there is work for."""
+    """On-demand workers that are there and still of use: each need is bounded by the work there is."""
     keep = max((need.workers for need in needs), default=0)
     if deadline is not None:
         keep = max(keep, deadline.on_demand_workers)
     if situation.spot.alive == 0 or _needed_lately(situation):
         keep = max(keep, situation.short)
-    return min(keep, situation.shards_open)
+    return keep
 
 
 def _needed_lately(situation: CapacitySituation) -> bool:

@@ -125,8 +125,8 @@ class RunJobs:
         return None
 
     def waits(self, job_id: str) -> bool:
-        """Whether the job, or the one child of an array that `job_id` names, still waits for a host."""
-        return any(job["status"] in WAITING_STATUSES for job in self._described([job_id]))
+        """Whether the job still waits for a host: the child of an array that `job_id` names, or any child of an array."""
+        return any(_live_job(job, "").waiting > 0 for job in self._described([job_id]))
 
     def cancel(self, job_id: str, *, reason: str) -> None:
         """End what of the job waits for a host; workers that have started stay as they are (needs batch:CancelJob).

@@ -146,6 +146,11 @@ class WorkerTopUp:
             return TopUpOutcome(result=TopUpResult.IN_FLIGHT, job_id=None, reason="another delivery is at it")
         return self._submit(request, search=not mine)
 
+    def job_of(self, run_id: str, key: str) -> str | None:
+        """The job that the key gave; None if it gave none that is known."""
+        marker = self._marker(run_id, key)
+        return None if marker is None or "job_id" not in marker else str(marker["job_id"]["S"])
+
     def submitted(self, run_id: str) -> Iterator[SubmittedWorkers]:
         """What was submitted for the run, whatever became of it; as many reads as markers fill pages of 1 MB."""
         start: dict[str, Any] = {}

@@ -14,6 +14,7 @@ from spotproof.capacity.pool_records import PoolRecords
 from spotproof.capacity.queue_blocks import QueueBlock, QueueBlocks
 from spotproof.capacity.records import Records
 from spotproof.clock import to_epoch_ms
+from spotproof.errors import AwsUnavailableError
 from spotproof.leases.model import HistoryEntry, Ledger, Run, RunId, RunOptions, RunState, Session, StopKind
 from tests.fakes.leases import HOUR, a_run
 from tests.lambdas.batch_world import CAPACITY, BatchWorld, RecordingBus
@@ -222,11 +223,57 @@ def test_when_spot_is_back_waiting_jobs_are_cancelled_and_workers_retire_after_t
     assert tick(account)["on_demand_retired"] == 0  # one that is told to go is not told again
 
 
+def test_with_spot_partly_back_the_surplus_goes_and_the_rest_when_no_cause_has_held_for_half_the_threshold(
+    account: Account, bus: RecordingBus, batch: BatchWorld
+) -> None:
+    run, spot_job, added, rescuer = rescued_run(account, batch)
+    batch.become(added, RUNNING=2)
+    other = on_demand_worker(account, run, f"{added}:1", "another")
+    batch.become(spot_job, RUNNING=1, RUNNABLE=1)
+    back = account.worker("back", run=run, batch_job_id=f"{spot_job}:0")
+
+    account.clock.advance(60)
+    assert tick(account)["on_demand_retired"] == 1
+    batch.become(added, RUNNING=2)
+    account.clock.advance(239)
+    assert tick(account)["on_demand_retired"] == 0
+    account.clock.advance(1)
+
+    assert tick(account)["on_demand_retired"] == 1
+    assert account.session(back).stop is None
+    assert all(account.session(each).stop is not None for each in (rescuer, other))
+
+
+def test_an_addition_whose_answer_was_lost_is_in_the_history_all_the_same(
+    account: Account, bus: RecordingBus, batch: BatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = waiting_run(account, batch)
+    account.clock.advance(601)
+    topup = controller.warm().stuck.topup
+    real = topup.submit_once
+
+    def losing(request: Any) -> Any:
+        real(request)
+        raise AwsUnavailableError("the answer was lost")
+
+    monkeypatch.setattr(topup, "submit_once", losing)
+    assert tick(account)["failures"] == 1
+    assert history(account, run) == []
+    monkeypatch.setattr(topup, "submit_once", real)
+    account.clock.advance(60)
+    tick(account)
+
+    [entry] = history(account, run)
+    assert (entry.kind, entry.facts["workers"]) == ("on-demand added", "4")
+    assert entry.at == to_epoch_ms(account.clock.now()) - 60_000
+    assert len(batch.submitted) == 1
+
+
 def test_on_demand_workers_that_a_person_submitted_are_never_retired(
     account: Account, bus: RecordingBus, batch: BatchWorld
 ) -> None:
     run, spot_job = waiting_run(account, batch, workers=2)
-    theirs = batch.add("starved", queue="on-demand-queue", workers={"RUNNING": 2})
+    theirs = batch.add("starved", queue="on-demand-queue", workers={"RUNNING": 2, "RUNNABLE": 1})
     own = [on_demand_worker(account, run, f"{theirs}:{n}", f"own-{'x' * n}") for n in range(2)]
     batch.become(spot_job, RUNNING=2)
     for number in range(2):

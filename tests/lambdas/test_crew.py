@@ -2,13 +2,16 @@
 
 import random
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from lambdas.controlling import work as work_module
 from lambdas.controlling.crew import Crew
+from lambdas.controlling.look import Look
+from lambdas.controlling.submissions import Submissions
 from lambdas.controlling.work import WorkLeft, WorkReader
-from spotproof.capacity.live_jobs import LiveJob, Submission
+from spotproof.capacity.live_jobs import LiveJob, LiveJobs, RunJobs, Submission
 from spotproof.capacity.situation import Workforce
 from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.model import (
@@ -159,3 +162,29 @@ def test_before_anything_was_done_nobody_knows_how_long_it_takes(store: InMemory
     reader = WorkReader(store)
 
     assert reader.estimate(run, reader.read(run, held=0), now_ms=NOON) is None
+
+
+def look(*jobs: LiveJob) -> Look:
+    live = LiveJobs(jobs=jobs, truncated=frozenset())
+    return Look(now_ms=NOON, live=live, block=None, open_pools=frozenset())
+
+
+class OnlyThePlanner:
+    """Batch knows the job that planned the run, one on-demand worker."""
+
+    def submission_of(self, job_id: str) -> Submission | None:
+        return replace(LIKE, job_queue="arn:aws:batch:r:0:job-queue/on-demand") if job_id == "planner" else None
+
+
+def test_workers_are_copied_from_the_runs_spot_jobs_as_soon_as_there_are_any() -> None:
+    submissions = Submissions(jobs=cast(RunJobs, OnlyThePlanner()), spot_queue="spot")
+    run = a_run(batch_job_id="planner")
+    spot_job = replace(job(waiting=1), run_id=run.run_id)
+
+    first = submissions.of(run, look())
+    assert first is not None
+    assert not submissions.is_spot(first)
+    assert submissions.of(run, look(spot_job)) == LIKE
+    assert submissions.of(run, look()) == LIKE  # remembered when they have ended
+    submissions.forget_all_but(set())
+    assert submissions.of(replace(run, batch_job_id="forgotten"), look()) is None

@@ -65,6 +65,12 @@ def test_a_run_that_has_begun_is_left_to_the_controller(account: Account, batch:
     assert batch.submitted == []
 
 
+def test_a_run_whose_first_worker_is_starting_will_be_planned_by_it(account: Account, batch: BatchWorld) -> None:
+    job_id = batch.add("unborn", workers={"RUNNABLE": 2, "STARTING": 1})
+
+    assert report(account, blocked(account, job_id)) == {"noted": 1, "begun": 0}
+
+
 @pytest.mark.parametrize("options", ["on_demand_share_max=0", "on_demand_workers_max=0"])
 def test_a_run_that_may_not_have_on_demand_workers_gets_none(account: Account, batch: BatchWorld, options: str) -> None:
     job_id = batch.add("unborn", options=options)

@@ -59,7 +59,9 @@ def test_spot_workers_that_only_wait_in_the_queue_fill_no_place() -> None:
 
 
 def test_a_run_at_its_full_width_queues_its_shards_and_buys_nothing() -> None:
-    assert decided(waited_s=5_000, spot=Workforce(alive=10, working=10)).action is FallbackAction.NONE
+    decision = decided(waited_s=5_000, blocked=BLOCKED, spot=Workforce(alive=10, working=10))
+
+    assert (decision.action, decision.needed) == (FallbackAction.NONE, False)
 
 
 def test_no_more_workers_than_there_are_open_shards() -> None:
