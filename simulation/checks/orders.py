@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from simulation.checks.base import Check, TableWrite
-from simulation.checks.parsed import run_from_item
+from simulation.checks.base import Check, Item, TableWrite
+from simulation.checks.parsed import run_from_item, shard_from_item
 from simulation.faults.calls import Call
 from spotproof import contract
-from spotproof.leases.model import Run, RunState
+from spotproof.leases.model import Run, RunState, ShardState
 
 CLAIMS: Final = frozenset({"claim ready", "claim drained", "shard"})  # "shard": the row of one that was never leased
 UNDER_WAY_S: Final = 150.0  # without faults: a round of the controller, a heartbeat, and the requests between
@@ -33,7 +33,7 @@ class OrderCheck(Check):
             return
         if write.sort == contract.RUN_SK and write.partition == contract.run_pk(self.world.run_id):
             self._run(run_from_item(write.new))
-        elif self._paused_at is not None and write.call is not None and write.call.intent in CLAIMS:
+        elif self._paused_at is not None and write.call is not None and self._is_claim(write.new, write.call):
             self._claimed(write.call)
 
     def calling(self, call: Call) -> None:
@@ -45,6 +45,10 @@ class OrderCheck(Check):
             self._knows.discard(call.process.name)
             if call.number in self._asked_paused and self._paused_at is not None:
                 self._knows.add(call.process.name)
+
+    def _is_claim(self, row: Item, call: Call) -> bool:
+        """A hole that a controller fills is leased by nobody."""
+        return call.intent in CLAIMS and shard_from_item(row).state is ShardState.LEASED
 
     def _run(self, run: Run) -> None:
         if run.state is not RunState.PAUSED:

@@ -100,6 +100,14 @@ def test_who_read_the_run_before_the_pause_or_after_its_end_may_lease() -> None:
     assert run.broken == set()
 
 
+def test_a_hole_that_a_controller_fills_is_no_lease() -> None:
+    run = paused_run()
+    run.by("controller")
+    reads_the_run(run)
+    run.write(ready(), "shard")
+    assert run.broken == set()
+
+
 def test_what_a_paused_run_still_saves_and_commits_is_no_lease() -> None:
     run = paused_run()
     reads_the_run(run)
