@@ -371,7 +371,10 @@ class World:
         if not self.report.violations:
             for check in self.checks.values():
                 check.ended()
-        return self.outcome()
+        outcome = self.outcome()
+        for process in self.processes:
+            process.dissolve()
+        return outcome
 
     def _starve(self, starvation: Starvation) -> None:
         """The Spot market dries up."""

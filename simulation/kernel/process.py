@@ -67,6 +67,13 @@ class Process:
         if getattr(greenlet.getcurrent(), "process", None) is self:
             raise ProcessKilled
 
+    def dissolve(self) -> None:
+        """The world is over: nobody is told, and no suspended task keeps all of it in memory."""
+        self.alive = False
+        for task in self._tasks:
+            _unwind(task)
+        self._tasks.clear()
+
     def kill_task(self, name: str) -> bool:
         """One thread dies and the others live on; True if there was one of this name."""
         found = [task for task in self._tasks if task.name == name and not task.dead]

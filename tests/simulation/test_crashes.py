@@ -17,7 +17,8 @@ from simulation.world import run_seed
 from spotproof.clock import SystemClock
 from spotproof.leases import expressions
 
-PAIRS_OF = 300  # every so many-th pair is played here; `make crashes` plays them all
+SINGLES_OF = 4  # every so many-th single fault is played here, others each day; `make crashes` plays them all
+PAIRS_OF = 1000  # and every so many-th pair
 RESULTS = Path(__file__).parents[2] / "bench" / "results" / "crashes.json"
 SEEDS = 40
 # Call sites of the campaign that no small world reaches: what leads there is no fault of a single call.
@@ -25,6 +26,26 @@ NOT_REACHED = {
     "finalizer dynamodb.get_item shard": "a stale read (A7) must hide the last row from the finalizer",
     "finalizer s3.put_object_tagging staging": "S3 must refuse to delete single objects (A11)",
     "instance_state_change dynamodb.put_item shard": "a host must be gone between a hold and its claim, and a read be stale",
+    **dict.fromkeys(
+        (
+            "controller batch.cancel_job",
+            "controller dynamodb.put_item top-up",
+            "controller dynamodb.update_item mark stop",
+            "controller dynamodb.update_item pause run",
+            "controller ec2.describe_spot_price_history",
+            "operator dynamodb.update_item resume run with budget",
+            "queue_blocked batch.describe_jobs",
+            "queue_blocked batch.submit_job",
+            "queue_blocked dynamodb.get_item run",
+            "queue_blocked dynamodb.get_item top-up",
+            "queue_blocked dynamodb.put_item history",
+            "queue_blocked dynamodb.put_item top-up",
+            "queue_blocked dynamodb.transact_write_items",
+            "queue_blocked dynamodb.update_item top-up",
+            "spot_interruption dynamodb.update_item drain to on-demand",
+        ),
+        "no small world runs out of Spot, of money, or of patience with a shard: the campaign plays those",
+    ),
 }
 
 
@@ -52,15 +73,16 @@ def test_a_small_world_is_calm_by_itself_and_plays_its_whole_script(world: str) 
     assert not played.violations
     for cue in small.cues:
         assert played.sites.count(cue.site) >= cue.nth
-    assert len(played.sites) <= 180
+    assert len(played.sites) <= 340
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", SMALL_WORLDS)
-def test_no_single_fault_at_any_call_breaks_a_promise_nor_do_todays_pairs(world: str) -> None:
-    findings = [carry_out(unit) for unit in units(world, Share(part=today() % PAIRS_OF, of=PAIRS_OF))]
+def test_no_single_fault_of_todays_breaks_a_promise_nor_do_todays_pairs(world: str) -> None:
+    every = units(world, Share(part=today() % PAIRS_OF, of=PAIRS_OF))
+    findings = [carry_out(unit) for unit in every[today() % SINGLES_OF :: SINGLES_OF]]
     assert not told(findings)
-    assert len(findings) == sum(len(faults_at(site)) for site in play(SMALL_WORLDS[world], {}).sites)
+    assert len(every) == sum(len(faults_at(site)) for site in play(SMALL_WORLDS[world], {}).sites)
     assert 0.5 < sum(one.pairs for one in findings) * PAIRS_OF / sum(one.pairs_all for one in findings) < 2
 
 
