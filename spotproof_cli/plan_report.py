@@ -110,7 +110,7 @@ def _pool(pool: RankedPool) -> dict[str, Any]:
         "usd_per_worker_hour": round(pool.usd_per_worker_hour, 6),
         "workers_per_host": pool.workers_per_host,
         "interruptions_per_hour": round(pool.rate_per_h, 5),
-        "hours_seen": round(pool.hours_seen, 3),
+        "hours_seen": round(pool.hours_seen, 6),
         "interruptions_seen": pool.interruptions_seen,
         "relative_time": round(pool.relative_time, 3),
         "breaker_open": pool.is_open,

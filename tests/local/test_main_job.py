@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from spotproof import contract
 from tests.local.account import TestAccount, eventually
 from tests.local.product import OBJECTS, Product
 
@@ -40,7 +41,7 @@ def test_an_undisturbed_run_commits_every_shard_once_and_cleans_up(product: Prod
     assert [shard["index"] for shard in manifest["shards"]] == list(range(OBJECTS))
     assert sorted(file["name"] for shard in manifest["shards"] for file in shard["files"]) == sorted(undisturbed)
     left = [one["Key"] for one in work.get("Contents", []) if "undisturbed" in one["Key"]]
-    assert [key for key in left if not key.startswith("runs/")] == []
+    assert [key for key in left if not key.startswith((contract.RUNS_PREFIX, contract.HISTORY_PREFIX))] == []
 
 
 def test_a_host_killed_without_notice_changes_no_byte(product: Product, undisturbed: Undisturbed) -> None:

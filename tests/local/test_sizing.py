@@ -10,6 +10,7 @@ from spotproof import contract
 from tests.local.account import TestAccount
 from tests.local.product import Product
 
+RUN = "too-little-memory"
 TOO_LITTLE_MIB = 48  # less than the interpreter and its libraries take
 
 
@@ -27,22 +28,22 @@ def test_a_worker_that_ran_out_of_memory_gets_a_bigger_successor_and_the_run_lea
     account, batch = product.account, product.account.client("batch")
     input_uri = f"s3://{product.data_bucket}/in/"
     submitted = batch.submit_job(
-        jobName="starved",
+        jobName=RUN,
         jobQueue=account.outputs["Spotproof-Compute.SpotQueueName"],
         jobDefinition="spotproof-flight-delays",
         containerOverrides={"resourceRequirements": [{"type": "MEMORY", "value": str(TOO_LITTLE_MIB)}]},
-        parameters={"run": "starved", "input": input_uri, "shard_by": "objects"},
+        parameters={"run": RUN, "input": input_uri, "shard_by": "objects"},
     )
 
-    product.wait_complete("starved")
+    product.wait_complete(RUN)
 
     first = account.describe(submitted["jobId"])
     assert [attempt["container"]["reason"] for attempt in first["attempts"]] == [
         "OutOfMemoryError: Container killed due to memory usage"
     ]
-    sizes = [memory_mib(account.describe(job_id)) for job_id in workers(product, "starved")]
+    sizes = [memory_mib(account.describe(job_id)) for job_id in workers(product, RUN)]
     assert sorted(sizes)[:2] == [TOO_LITTLE_MIB, 128]
-    told = json.loads(product.command("--json", "history", "starved").stdout)["history"]
+    told = json.loads(product.command("--json", "history", RUN).stdout)["history"]
     assert any("48 MiB was not enough" in entry["reason"] for entry in told)
 
     plan = json.loads(product.command("--json", "plan", "flight-delays", "--input", input_uri).stdout)
@@ -54,7 +55,7 @@ def test_a_worker_that_ran_out_of_memory_gets_a_bigger_successor_and_the_run_lea
     kept = account.client("s3").list_objects_v2(
         Bucket=product.work_bucket, Prefix=contract.history_prefix("flight-delays")
     )
-    assert any(each["Key"].endswith("-starved.json") for each in kept["Contents"])
+    assert any(each["Key"].endswith(f"-{RUN}.json") for each in kept["Contents"])
 
 
 def workers(product: Product, run_id: str) -> list[str]:
