@@ -109,7 +109,7 @@ class Famine:
         match phase:
             case Phase.FAMINE:
                 self.noticed += self.controls.starve()
-                self.say(f"Spot has no capacity any more; notice to all {len(self.noticed)} Spot hosts of the run")
+                self.say(f"Spot has no capacity any more; notice to all {len(self.noticed)} Spot hosts")
             case Phase.RELIEF:
                 self.controls.feed()
                 self.say("Spot has capacity again")

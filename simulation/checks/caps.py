@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
+from lambdas.controlling.additions import SPACING_S_MIN
 from simulation.checks.base import Check
 from simulation.checks.parsed import session_from_item
 from simulation.cloud.batch_job import SimJob
@@ -23,11 +24,14 @@ class CapCheck(Check):
     """Counts, at every submission by a function, the on-demand workers of the run that are there or coming.
 
     SubmitJob has no idempotency token: of jobs of one name only one counts, as in the markers. An invocation that stood
-    still since it looked is judged by nobody: what it adds was allowed then.
+    still since it looked is judged by nobody: what it adds was allowed then. Nor are those whose clocks differ by more
+    than the time that they leave Batch to list a new job (C1): each believes that the other's is long there.
     """
 
     def calling(self, call: Call) -> None:
         if call.operation != "submit_job" or call.process.kind in (PERSON, KIND) or self._is_late(call):
+            return
+        if 2 * self.world.scenario.skew_s > SPACING_S_MIN:
             return
         if (
             call.parameters["jobQueue"].rpartition("/")[2] != self.world.on_demand_queue
