@@ -10,6 +10,8 @@ from spotproof.capacity.topup import ARRAY_MAX, TopUpKind, TopUpOutcome, TopUpRe
 SPACING_S_MAX: Final = 90.0  # longer than Batch takes to list a new job
 SPACING_S_MIN: Final = 15.0
 FIRST_KEY: Final = "fallback-first"  # the same for whoever hears first that a run can't begin
+FIRST_AGAIN_MS: Final = 600_000  # a first worker that came to nothing is followed by another one so much later,
+FIRST_TRIES_MAX: Final = 12  # so often: what ends each before it plans is then not Spot's doing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +48,15 @@ class Additions:
         """The job it gave, if its submission is on record."""
         return self.topup.job_of(addition.request.run_id, addition.request.key)
 
-    def add_first(self, run_id: str, like: Submission) -> TopUpOutcome:
-        """The one worker that plans a run of which none of the Spot workers has started."""
-        return self.topup.submit_once(self._request(run_id, like, key=FIRST_KEY, workers=1, spacing_s=0.0))
+    def add_first(self, run_id: str, like: Submission, *, waited_ms: int) -> TopUpOutcome:
+        """The one worker that plans a run of which none of the Spot workers has started; every ten minutes another.
+
+        Args:
+            waited_ms: since the run's first worker was submitted; 0 where nobody looked whether another one lives.
+        """
+        tries = min(FIRST_TRIES_MAX - 1, max(0, waited_ms) // FIRST_AGAIN_MS)
+        key = f"{FIRST_KEY}-{tries}" if tries else FIRST_KEY
+        return self.topup.submit_once(self._request(run_id, like, key=key, workers=1, spacing_s=0.0))
 
     def _request(self, run_id: str, like: Submission, *, key: str, workers: int, spacing_s: float) -> TopUpRequest:
         return TopUpRequest(

@@ -41,7 +41,13 @@ class Beginnings:
             try:
                 oldest = min(jobs, key=lambda job: job.created_at)
                 if self.begin(
-                    run_id, oldest, jobs, now_ms=look.now_ms, blocked=look.blocked_because, telemetry=telemetry
+                    run_id,
+                    oldest,
+                    jobs,
+                    now_ms=look.now_ms,
+                    blocked=look.blocked_because,
+                    telemetry=telemetry,
+                    again=True,
                 ):
                     done.on_demand_added += 1
             except AwsError as error:
@@ -49,9 +55,12 @@ class Beginnings:
 
     def begin(
         self, run_id: RunId, oldest: LiveJob, jobs: Sequence[LiveJob], *, now_ms: int, blocked: str,
-        telemetry: Telemetry,
+        telemetry: Telemetry, again: bool = False,
     ) -> bool:  # fmt: skip
         """Whether a first worker was submitted now, because the run has no row and its workers wait too long.
+
+        Args:
+            again: none of the run's on-demand workers lives, so one that was submitted before came to nothing.
 
         Raises:
             AwsError: table or Batch refused or stayed unavailable.
@@ -67,7 +76,9 @@ class Beginnings:
         )
         if not decision.due or self.store.get_run(run_id) is not None:
             return False
-        outcome = self.additions.add_first(run_id, oldest.submission)
+        outcome = self.additions.add_first(
+            run_id, oldest.submission, waited_ms=now_ms - oldest.created_at if again else 0
+        )
         self._tell(run_id, decision, outcome, now_ms, telemetry)
         return outcome.result is TopUpResult.SUBMITTED
 
@@ -92,7 +103,9 @@ class Beginnings:
             if job.queue == self.spot_queue and RUN_ID.fullmatch(job.run_id):
                 by_run.setdefault(RunId(job.run_id), []).append(job)
         for run_id, jobs in by_run.items():
-            if any(job.waiting for job in jobs) and not any(job.starting or job.running for job in jobs):
+            on_demand = look.live.of_run(run_id, queue=self.additions.on_demand_queue)
+            begun = any(job.starting or job.running for job in jobs)
+            if any(job.waiting for job in jobs) and not begun and not on_demand:
                 yield run_id, jobs
 
 

@@ -18,12 +18,12 @@ class Pausing:
     run_events: RunEvents
 
     def pause(self, run: Run, look: Look, *, reason: str) -> Run | None:
-        """RUNNING -> PAUSED, and say so on the bus; the paused run, or None if it has ended meanwhile.
+        """RUNNING -> PAUSED, and say so on the bus; the paused run, or None if it has ended or got another budget meanwhile.
 
         Raises:
             AwsError: table, Batch or bus refused; the next round goes on with what is left to do.
         """
-        paused = self.requeuer.pause_run(run.run_id, reason=reason)
+        paused = self.requeuer.pause_run(run.run_id, reason=reason, seen=run)
         if paused is not None:
             self.run_events.announce_paused(run.run_id, reason=reason)
             self._cancel_waiting(run, look)

@@ -44,6 +44,10 @@ class Replacements:
         Raises:
             AwsError: table or Batch refused or stayed unavailable; doing it again is safe.
         """
+        if end.kind is not WorkerEndKind.OUT_OF_MEMORY and run is not None and self._is_steered(job, run_id):
+            return Replaced(
+                topup=None, reason="the controller decides each minute how many on-demand workers there are"
+            )
         memory_mib, reason = job.memory_mib, ""
         if end.kind is WorkerEndKind.OUT_OF_MEMORY:
             decision = decide_memory(memory_mib=job.memory_mib, cap_mib=self.memory_mib_max)
@@ -69,6 +73,12 @@ class Replacements:
         if outcome.result in (TopUpResult.SUBMITTED, TopUpResult.ALREADY):
             self._note(job, run_id, "worker replaced", told, outcome, telemetry)
         return Replaced(topup=outcome, reason="; ".join(part for part in (reason, routed) if part))
+
+    def _is_steered(self, job: JobStateChange, run_id: RunId) -> bool:
+        """Whether a function submitted it on demand: replaced by us and added by the controller it would be two."""
+        if job.job_queue.rpartition("/")[2] != self.on_demand_queue:
+            return False
+        return any(each.job_id == job.parent_job_id for each in self.topup.submitted(run_id))
 
     def _queue(self, job: JobStateChange, end: WorkerEnd, run: Run | None) -> tuple[str, str]:
         """Where it goes, and why; only a worker that Spot let down is sent elsewhere."""

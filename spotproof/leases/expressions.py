@@ -107,6 +107,11 @@ PAUSE_RUN: Final = Statement(
     condition="#state = :running",
     update="SET #state = :paused, #reason = :reason, #paused_at = :now",
 )
+PAUSE_RUN_OF_BUDGET: Final = Statement(  # nobody has given it another budget meanwhile
+    name="pause run of budget",
+    condition="#state = :running AND (attribute_not_exists(#usd_max) OR #usd_max = :usd_max)",
+    update=PAUSE_RUN.update,
+)
 _RESUME: Final = "SET #state = :running"
 RESUME_RUN: Final = Statement(
     name="resume run",
@@ -315,7 +320,7 @@ ON_INSTANCE: Final = Selection(
 RUNS_BY_ACTIVITY: Final = Selection(name="runs by activity", key="#active_pk = :pk", index=contract.ACTIVE_INDEX.name)
 
 STATEMENTS: Final = (
-    CREATE, CANCEL_RUN, PAUSE_RUN, RESUME_RUN, RESUME_RUN_WITH_BUDGET, CLOSE_STRIPE, EXHAUST_STRIPE, TAKE_CARE, TAKE_FINALIZER, END_RUN, MARK_CLEANED,
+    CREATE, CANCEL_RUN, PAUSE_RUN, PAUSE_RUN_OF_BUDGET, RESUME_RUN, RESUME_RUN_WITH_BUDGET, CLOSE_STRIPE, EXHAUST_STRIPE, TAKE_CARE, TAKE_FINALIZER, END_RUN, MARK_CLEANED,
     HOLD, HEARTBEAT, END_SESSION, MARK_STOP, MARK_STOP_WITH_DEADLINE, MARK_RETIRED, MARK_HINT, FENCE, FENCE_EXPIRED,
     TICKET, CLAIM_READY, CLAIM_DRAINED,
     CHECKPOINT, COMMIT, FAIL, FAIL_FOR_GOOD, RELEASE, RELEASE_TO_ON_DEMAND,

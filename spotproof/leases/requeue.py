@@ -123,9 +123,13 @@ class Requeuer:
         self._stop_all(run, StopKind.CANCELLED)
         return run
 
-    def pause_run(self, run_id: RunId, *, reason: str) -> Run | None:
-        """Pause the run and put a PAUSED stop on its sessions; None if it has ended. The first reason stays."""
-        run = self._store.pause_run(run_id, reason=reason)
+    def pause_run(self, run_id: RunId, *, reason: str, seen: Run | None = None) -> Run | None:
+        """Pause the run and put a PAUSED stop on its sessions; None if it has ended. The first reason stays.
+
+        Args:
+            seen: the run for whose budget it is paused; None too if it was resumed with another one since.
+        """
+        run = self._store.pause_run(run_id, reason=reason, seen=seen)
         if run is not None:
             self._stop_all(run, StopKind.PAUSED)
         return run

@@ -71,8 +71,11 @@ class LeaseStore(Protocol):
         """
         ...
 
-    def pause_run(self, run_id: RunId, *, reason: str) -> Run | None:
+    def pause_run(self, run_id: RunId, *, reason: str, seen: Run | None = None) -> Run | None:
         """RUNNING -> PAUSED: nobody leases any more; None if it has ended (pausing twice returns the paused run).
+
+        Args:
+            seen: the run for whose budget it is paused; refused, None, if it was given another one since.
 
         Raises:
             RunNotFoundError: there is no such run.

@@ -43,9 +43,12 @@ class RunTransitions(Transitions):
         stored = run_from_item(_known(outcome.old, run_id))
         return stored if stored.state is RunState.CANCELLED else None
 
-    def pause_run(self, run_id: RunId, *, reason: str) -> Run | None:
+    def pause_run(self, run_id: RunId, *, reason: str, seen: Run | None = None) -> Run | None:
         values: dict[str, Plain] = {":reason": reason, ":now": self._now()}
-        run = self._as_stored(self._table.update(ex.PAUSE_RUN, _run_key(run_id), values), run_id)
+        statement = ex.PAUSE_RUN
+        if seen is not None:  # 0 is nobody's budget
+            statement, values = ex.PAUSE_RUN_OF_BUDGET, {**values, ":usd_max": seen.usd_max or 0}
+        run = self._as_stored(self._table.update(statement, _run_key(run_id), values), run_id)
         return run if run.state is RunState.PAUSED else None
 
     def resume_run(self, run_id: RunId, *, usd_max: float | None) -> Run | None:

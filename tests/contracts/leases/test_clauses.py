@@ -46,6 +46,12 @@ class Case:
 CASES = (
     Case(statement=ex.CANCEL_RUN, item=RUN, values={":reason": "r", ":now": NOW}, clauses=1),
     Case(statement=ex.PAUSE_RUN, item=RUN, values={":reason": "r", ":now": NOW}, clauses=1),
+    Case(
+        statement=ex.PAUSE_RUN_OF_BUDGET,
+        item=RUN | {"usd_max": 2},
+        values={":reason": "r", ":now": NOW, ":usd_max": 2},
+        clauses=2,
+    ),
     Case(statement=ex.RESUME_RUN, item=PAUSED, values={}, clauses=1),
     Case(statement=ex.RESUME_RUN_WITH_BUDGET, item=PAUSED, values={":usd_max": 2.5}, clauses=1),
     Case(statement=ex.CLOSE_STRIPE, item=RUN, values={":stripe": 2, ":stripe_set": frozenset({2})}, clauses=2),
