@@ -398,6 +398,27 @@ def test_workers_that_wait_before_anybody_planned_the_run_get_one_on_demand_work
     assert "nobody has planned the run" in entry.reason
 
 
+def test_a_first_worker_that_died_before_it_planned_has_a_successor_after_ten_minutes(
+    account: Account, bus: RecordingBus, batch: BatchWorld
+) -> None:
+    """Spot was gone for good, and nobody else would have begun the run (seeds 1906, 3324, 3398 of the simulation)."""
+    spot = batch.add("unborn", workers={"RUNNABLE": 3}, options="fallback_after_s=120")
+    account.clock.advance(120)
+    assert tick(account)["on_demand_added"] == 1
+    (first,) = batch.jobs.keys() - {spot}
+    batch.jobs[first]["status"] = "FAILED"
+
+    account.clock.advance(240)
+    too_early = tick(account)["on_demand_added"]
+    account.clock.advance(240)
+    again = tick(account)["on_demand_added"]
+    account.clock.advance(60)
+    no_third = tick(account)["on_demand_added"]
+
+    assert (too_early, again, no_third) == (0, 1, 0)
+    assert [job["parameters"]["run"] for job in batch.submitted] == ["unborn", "unborn"]
+
+
 @pytest.mark.parametrize(
     ("workers", "options"),
     [

@@ -133,6 +133,23 @@ def queue_of(job: dict[str, Any]) -> str:
     return str(job["jobQueue"]).rpartition("/")[2]
 
 
+def test_an_on_demand_worker_of_ours_is_the_controllers_to_follow(account: Account, batch: FakeBatch) -> None:
+    """Replaced here and added there it would be one more than the caps allow (seed 2418 of the simulation)."""
+    account.worker(batch_job_id=JOB_ID)
+    storm(account)
+    report(account, job_event(account))
+    [ours] = batch.jobs
+    assert queue_of(ours) == "on-demand-queue"
+    on_demand = "arn:aws:batch:us-east-1:123456789012:job-queue/on-demand-queue"
+
+    killed = report(account, job_event(account, jobId=ours["jobId"], jobQueue=on_demand, arrayProperties={}))
+    of_a_person = report(account, job_event(account, jobId="another-one", jobQueue=on_demand, arrayProperties={}))
+
+    assert "topup" not in killed
+    assert of_a_person["topup"] == "submitted"
+    assert len(batch.jobs) == 2
+
+
 def test_past_a_pool_that_loses_hosts_the_replacement_goes_to_on_demand(account: Account, batch: FakeBatch) -> None:
     account.worker(batch_job_id=JOB_ID)
     storm(account)

@@ -140,6 +140,21 @@ def test_a_budget_given_at_resume_replaces_the_option(store: LeaseStore) -> None
     assert kept == store.get_run(run.run_id)
 
 
+def test_a_run_is_not_paused_for_a_budget_that_it_has_no_more(store: LeaseStore) -> None:
+    """A controller that was slow, and a person that resumed the run meanwhile (seed 1844 of the simulation)."""
+    planned = store.create_run(a_run(options=RunOptions(usd_max=5.0)))
+    store.pause_run(planned.run_id, reason="spent", seen=planned)
+    resumed = store.resume_run(planned.run_id, usd_max=7.5)
+    assert resumed is not None
+
+    late = store.pause_run(planned.run_id, reason="spent", seen=planned)
+    in_time = store.pause_run(planned.run_id, reason="spent again", seen=resumed)
+
+    assert late is None
+    assert in_time is not None
+    assert (in_time.state, in_time.reason) == (RunState.PAUSED, "spent again")
+
+
 def test_a_run_that_has_ended_is_neither_paused_nor_resumed(store: LeaseStore, run: Run) -> None:
     cancelled = store.cancel_run(run.run_id, reason="enough")
 
