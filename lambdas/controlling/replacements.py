@@ -7,7 +7,15 @@ from lambdas.controlling.routing import Router
 from lambdas.telemetry import Telemetry
 from spotproof.capacity.classify import WorkerEnd, WorkerEndKind
 from spotproof.capacity.memory import decide_memory
-from spotproof.capacity.topup import TopUpKind, TopUpOutcome, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
+from spotproof.capacity.topup import (
+    TopUpKind,
+    TopUpOutcome,
+    TopUpRequest,
+    TopUpResult,
+    WorkerTopUp,
+    is_top_up,
+    worker_parameters,
+)
 from spotproof.clock import to_epoch_ms
 from spotproof.interruptions.eventbridge import JobStateChange
 from spotproof.leases.model import Run, RunId
@@ -44,7 +52,7 @@ class Replacements:
         Raises:
             AwsError: table or Batch refused or stayed unavailable; doing it again is safe.
         """
-        if end.kind is not WorkerEndKind.OUT_OF_MEMORY and run is not None and self._is_steered(job, run_id):
+        if end.kind is not WorkerEndKind.OUT_OF_MEMORY and run is not None and self._is_steered(job):
             return Replaced(
                 topup=None, reason="the controller decides each minute how many on-demand workers there are"
             )
@@ -74,11 +82,9 @@ class Replacements:
             self._note(job, run_id, "worker replaced", told, outcome, telemetry)
         return Replaced(topup=outcome, reason="; ".join(part for part in (reason, routed) if part))
 
-    def _is_steered(self, job: JobStateChange, run_id: RunId) -> bool:
+    def _is_steered(self, job: JobStateChange) -> bool:
         """Whether a function submitted it on demand: replaced by us and added by the controller it would be two."""
-        if job.job_queue.rpartition("/")[2] != self.on_demand_queue:
-            return False
-        return any(each.job_id == job.parent_job_id for each in self.topup.submitted(run_id))
+        return job.job_queue.rpartition("/")[2] == self.on_demand_queue and is_top_up(job.job_name)
 
     def _queue(self, job: JobStateChange, end: WorkerEnd, run: Run | None) -> tuple[str, str]:
         """Where it goes, and why; only a worker that Spot let down is sent elsewhere."""

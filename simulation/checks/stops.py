@@ -46,4 +46,4 @@ class StopCheck(Check):
         if told.let_go_ms is None:
             deadline = told.stop.deadline
             told.let_go_ms = now_ms if deadline is None else deadline - (deadline - now_ms) * RESERVE_SHARE
-        told.last = now_ms >= told.let_go_ms
+        told.last = now_ms > told.let_go_ms  # at the very moment the thread that heard it may not have said so yet

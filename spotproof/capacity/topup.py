@@ -26,6 +26,7 @@ IN_FLIGHT: Final = timedelta(seconds=45)  # longer than a handler lives, shorter
 SUBMIT_TRIES_MAX: Final = 3
 JOB_NAME_MAX: Final = 128  # SubmitJob of the Batch API: letters, digits, hyphens, underscores
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]")
+_OURS: Final = re.compile(r"-[a-z][0-9a-f]{12}")  # how TopUpRequest.job_name ends
 _CANCELLED: Final = "TransactionCanceledException"
 
 
@@ -89,6 +90,11 @@ class Hold:
 
     since: int  # epoch ms
     reason: str
+
+
+def is_top_up(job_name: str) -> bool:
+    """Whether a function submitted the job, by its name: known also where the record of it was lost."""
+    return _OURS.fullmatch(job_name[-14:]) is not None
 
 
 def worker_parameters(parameters: Mapping[str, str], *, run_id: str) -> dict[str, str]:

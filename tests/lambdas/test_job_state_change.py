@@ -142,7 +142,10 @@ def test_an_on_demand_worker_of_ours_is_the_controllers_to_follow(account: Accou
     assert queue_of(ours) == "on-demand-queue"
     on_demand = "arn:aws:batch:us-east-1:123456789012:job-queue/on-demand-queue"
 
-    killed = report(account, job_event(account, jobId=ours["jobId"], jobQueue=on_demand, arrayProperties={}))
+    killed = report(
+        account,
+        job_event(account, jobId="of-ours", jobName=ours["jobName"], jobQueue=on_demand, arrayProperties={}),
+    )
     of_a_person = report(account, job_event(account, jobId="another-one", jobQueue=on_demand, arrayProperties={}))
 
     assert "topup" not in killed
