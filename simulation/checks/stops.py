@@ -16,7 +16,10 @@ class Told:
     """What a process knows of the stop of its session."""
 
     stop: Stop
-    let_go_ms: float | None = None  # by its own clock: a safe point from then on is its last
+    told_ms: (
+        int  # by its own clock, as all that follows; at that very moment the thread that heard it may still be alone
+    )
+    let_go_ms: float | None = None  # a safe point from then on is its last
     last: bool = False  # it has reached that safe point
 
 
@@ -34,16 +37,16 @@ class StopCheck(Check):
         item = self.world.table.item((key["pk"]["S"], key["sk"]["S"]))
         stop = None if item is None else session_from_item(item).stop
         if stop is not None and stop.kind is not StopKind.RETIRED:  # who is retired ends its shard in peace
-            self._told[call.process.name] = Told(stop=stop)
+            now_ms = to_epoch_ms(call.process.clock.now())
+            self._told[call.process.name] = Told(stop=stop, told_ms=now_ms)
 
     def reached_safe_point(self, process: Any) -> None:
-        told = self._told.get(process.name)
-        if told is None:
+        told, now_ms = self._told.get(process.name), to_epoch_ms(process.clock.now())
+        if told is None or now_ms == told.told_ms:
             return
         words = f"{process.name} goes on although it was told of {told.stop}"
         self.report.require(not told.last, "I9", words)
-        now_ms = to_epoch_ms(process.clock.now())
         if told.let_go_ms is None:
             deadline = told.stop.deadline
             told.let_go_ms = now_ms if deadline is None else deadline - (deadline - now_ms) * RESERVE_SHARE
-        told.last = now_ms > told.let_go_ms  # at the very moment the thread that heard it may not have said so yet
+        told.last = now_ms >= told.let_go_ms

@@ -226,7 +226,7 @@ class Checkpointing:
         return decide_on_stop(
             window_s=window_s,
             reserve_s=self._time.reserve_s,
-            remaining_s=self._pace.remaining_s,
+            remaining_s=None if stop.kind is SignalKind.PAUSE else self._pace.remaining_s,  # every second costs
             save_estimate_s=save_s,
             can_save=self._plan.saves and not output_started,
             in_flight_s=self._in_flight_s(),

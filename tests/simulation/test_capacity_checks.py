@@ -28,7 +28,7 @@ class Run(Stand):
     def __init__(self, kind: type[Check], **options: Any) -> None:
         super().__init__(kind)
         self.options = RunOptions(**options)
-        self.scenario = SimpleNamespace(peace_s=0.0, pause_s=0.0, workers=4, on_demand=False)
+        self.scenario = SimpleNamespace(peace_s=0.0, pause_s=0.0, workers=4, on_demand=False, skew_s=0.0)
         self.book.at_peace = True
         self.on_demand_queue = "on-demand"
         self.began = 0

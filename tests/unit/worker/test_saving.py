@@ -11,7 +11,7 @@ import pytest
 from spotproof.checkpoints.workshop import Workshop
 from spotproof.contract import checkpoints_prefix
 from spotproof.errors import LeaseLostError, ScratchFullError
-from spotproof.interruptions.model import Signal
+from spotproof.interruptions.model import Channel, Signal, SignalKind
 from spotproof.leases.model import CheckpointPointer, RequeueCause, ShardState
 from spotproof.worker import checkpointing
 from spotproof.worker.ledger import Spent
@@ -407,4 +407,15 @@ def test_what_a_worker_takes_to_leave_is_no_lost_work() -> None:
         product.removeHandler(slow_lines)
 
     assert outcome is ShardOutcome.RELEASED
+    assert first.ledger.seconds(Spent.REDONE) == 0
+
+
+def test_a_paused_run_is_left_at_once_even_by_a_worker_that_would_soon_be_done() -> None:
+    """Without a deadline everything fits; but the run's money is used up (seeds 5215, 7876 of the simulation)."""
+    world, _ = slow_world(save_s=0.5)
+    first = world.worker(world.job())
+    pause = Signal(kind=SignalKind.PAUSE, channel=Channel.SESSION)
+    first.function = world.job({STEPS - 2: lambda: first.monitor.offer(pause)})
+
+    assert first.execute() is ShardOutcome.RELEASED
     assert first.ledger.seconds(Spent.REDONE) == 0
