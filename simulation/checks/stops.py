@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from simulation.checks.base import Check
+from simulation.checks.base import Check, TableWrite
 from simulation.checks.parsed import session_from_item
 from simulation.faults.calls import Call
 from spotproof.checkpoints.budget import RESERVE_SHARE
@@ -29,12 +29,18 @@ class StopCheck(Check):
     def __init__(self, world: object) -> None:
         super().__init__(world)
         self._told: dict[str, Told] = {}  # process ->
+        self._answers: dict[str, Any] = {}  # process -> the item that its last heartbeat left, and is answered with
+
+    def wrote(self, write: TableWrite) -> None:
+        if write.call is not None and write.call.intent == "heartbeat":
+            self._answers[write.call.process.name] = write.new
 
     def answered_call(self, call: Call) -> None:
+        """What was written between a heartbeat and its answer is in the next one (seed 4486)."""
         if call.intent != "heartbeat" or call.process.name in self._told:
             return
         key = call.parameters["Key"]
-        item = self.world.table.item((key["pk"]["S"], key["sk"]["S"]))
+        item = self._answers.pop(call.process.name, None) or self.world.table.item((key["pk"]["S"], key["sk"]["S"]))
         stop = None if item is None else session_from_item(item).stop
         if stop is not None and stop.kind is not StopKind.RETIRED:  # who is retired ends its shard in peace
             now_ms = to_epoch_ms(call.process.clock.now())
