@@ -16,7 +16,7 @@ DECISIONS: Final = (
 )
 # Calls that only such decisions bring about: a campaign must have made each.
 REACHED: Final = (
-    "controller dynamodb.update_item pause run",
+    "controller dynamodb.update_item pause run of budget",
     "controller dynamodb.update_item mark retired",
     "controller batch.cancel_job",
     "operator dynamodb.update_item resume run with budget",

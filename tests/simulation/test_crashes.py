@@ -31,7 +31,7 @@ NOT_REACHED = {
             "controller batch.cancel_job",
             "controller dynamodb.put_item top-up",
             "controller dynamodb.update_item mark stop",
-            "controller dynamodb.update_item pause run",
+            "controller dynamodb.update_item pause run of budget",
             "controller ec2.describe_spot_price_history",
             "operator dynamodb.update_item resume run with budget",
             "queue_blocked batch.describe_jobs",
