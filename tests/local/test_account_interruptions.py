@@ -62,7 +62,7 @@ def test_an_interruption_is_recommended_noticed_and_carried_out_when_it_said(sma
     small.admin.interrupt(host)
     _, rebalance, _ = _told(small, job_id, "events/recommendations/rebalance")
     _, notice, told_at = _told(small, job_id, "spot/instance-action")
-    killed = small.admin.wait_for_event("instance.killed", since=since)
+    killed = small.admin.wait_for_event("instance.killed", since=since, where=lambda entry: entry["instance"] == host)
 
     due = datetime.fromisoformat(json.loads(notice)["time"]).timestamp()
     assert json.loads(notice)["action"] == "terminate"
