@@ -158,7 +158,7 @@ def test_a_paused_worker_stands_still_until_it_is_resumed(small: TestAccount) ->
     small.admin.resume(job_id)
     count = len(small.lines(job_id))
 
-    eventually(lambda: len(small.lines(job_id)) > count + 3, "more lines")
+    assert eventually(lambda: len(small.lines(job_id)) > count + 3, "more lines")
 
 
 @pytest.mark.parametrize(("mode", "error"), [("refused", "RemoteDisconnected"), ("timeout", "TimeoutError")])
@@ -268,4 +268,4 @@ def test_no_process_of_a_killed_instance_survives(small: TestAccount) -> None:
             return True
         return False
 
-    eventually(is_empty, "an empty process group", timeout_s=3)
+    assert eventually(is_empty, "an empty process group", timeout_s=3)

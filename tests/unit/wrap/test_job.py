@@ -320,6 +320,7 @@ def test_whatever_a_stopped_program_exits_with_is_no_failure(worker: Worker, ans
     worker.shard.stop(window_s=60, spare_s=50)
 
     worker.until(lambda: worker.shard.ready_to_leave, "it has stopped")
+    assert worker.shard.ready_to_leave  # and nothing was raised on the way
 
 
 def test_a_program_that_knows_no_stop_dies_of_it_and_nothing_is_lost(worker: Worker) -> None:
@@ -372,6 +373,7 @@ def test_without_a_deadline_patience_ends_too(worker: Worker, monkeypatch: pytes
     worker.shard.stop()
 
     worker.until(lambda: worker.shard.ready_to_leave, "patience has ended")
+    assert worker.shard.ready_to_leave
 
 
 def test_a_stop_while_the_input_is_fetched_is_obeyed_before_anything_is_started(worker: Worker) -> None:
