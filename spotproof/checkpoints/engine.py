@@ -14,6 +14,7 @@ from spotproof.checkpoints.generations import Generation, candidate_keys
 from spotproof.checkpoints.manifest import Manifest, ManifestId
 from spotproof.checkpoints.metered import MeteredStore, Traffic
 from spotproof.checkpoints.restore import Restorer
+from spotproof.checkpoints.stall import garbage_waits
 from spotproof.checkpoints.state import State
 from spotproof.checkpoints.store import ObjectStore
 from spotproof.checkpoints.workshop import Workshop
@@ -186,7 +187,8 @@ class CheckpointEngine:
             may_rebase=deadline is None,
             all_anew=self._damaged,
         )
-        gathered = gatherer.gather(state, values_on_record=self._values)
+        with garbage_waits():
+            gathered = gatherer.gather(state, values_on_record=self._values)
         if gathered is None:
             return None
         self._seq += 1  # also when writing fails: keys are never used twice
