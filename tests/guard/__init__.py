@@ -1,0 +1,1 @@
+"""The own rules for templates: each has a template that breaks it."""
