@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+VERSION: Final = "0.1.0"  # of the product; pyproject.toml says the same
+
 # --- the table -------------------------------------------------------------------------------------------------
 
 PARTITION_KEY: Final = "pk"
@@ -122,6 +124,7 @@ ENV_DATA_BUCKET: Final = "SPOTPROOF_DATA_BUCKET"
 ENV_STACK: Final = "SPOTPROOF_STACK"
 ENV_SPOT_QUEUE: Final = "SPOTPROOF_SPOT_QUEUE"
 ENV_ON_DEMAND_QUEUE: Final = "SPOTPROOF_ON_DEMAND_QUEUE"
+ENV_FAMILY_QUEUES: Final = "SPOTPROOF_FAMILY_QUEUES"  # of further families: name=spot/on-demand/memory MiB,…
 ENV_EVENT_BUS: Final = "SPOTPROOF_EVENT_BUS"
 ENV_BREAKER: Final = "SPOTPROOF_BREAKER"  # count/window/recovery of a Spot pool's breaker
 ENV_MEMORY: Final = "SPOTPROOF_MEMORY_MIB"  # of the worker's container, set by the job definition
@@ -137,6 +140,16 @@ STOP_GRACE_S: Final = 30.0  # from SIGTERM to SIGKILL: job_timeouts of the Batch
 NOTICE_LEAD_S: Final = 120.0  # spot-instance-termination-notices of the EC2 user guide
 
 # --- Batch -----------------------------------------------------------------------------------------------------
+
+# Memory that a Fargate worker may have, MiB, by its vCPUs (Batch: ResourceRequirement, Fargate resources).
+FARGATE_MEMORY_MIB: Final = {
+    1: range(2048, 8192 + 1, 1024),
+    2: range(4096, 16_384 + 1, 1024),
+    4: range(8192, 30_720 + 1, 1024),
+    8: range(16_384, 61_440 + 1, 4096),
+    16: range(32_768, 122_880 + 1, 8192),
+}
+FAMILY_FARGATE: Final = "fargate"
 
 EXIT_DONE: Final = 0
 EXIT_UNEXPECTED: Final = 1
@@ -155,6 +168,7 @@ JOB_DEFINITION_PREFIX: Final = "spotproof-"
 # Tags as AWS Batch and EC2 both take them (TagResource of either API), as patterns.
 TAG_NAME: Final = r"[A-Za-z0-9 _.:/=+@-]{1,128}"
 TAG_VALUE: Final = r"[A-Za-z0-9 _.:/=+@-]{0,256}"
+SHARE_NAME: Final = r"[A-Za-z0-9]{1,64}"  # of a share of the queues' vCPUs (AWS Batch: shareIdentifier)
 TAG_PREFIXES_TAKEN: Final = ("aws:", "spotproof:")  # in any case of letters
 
 # --- events ----------------------------------------------------------------------------------------------------
@@ -179,10 +193,12 @@ OUTPUT_ON_DEMAND_QUEUE: Final = "OnDemandQueueName"
 OUTPUT_LOG_GROUP: Final = "WorkerLogGroupName"
 OUTPUT_JOB_DEFINITIONS: Final = "JobDefinitionNames"  # comma separated
 OUTPUT_REQUIRED_TAGS: Final = "RequiredTags"  # comma separated; only if there are any
+OUTPUT_VERSION: Final = "SpotproofVersion"  # of the sources that a stack was deployed from
 STACK_STATE: Final = "State"  # suffixes: <stage prefix>-State and so on
 STACK_COMPUTE: Final = "Compute"
 STACK_EVENTS: Final = "Events"
 STACK_BUDGET: Final = "Budget"  # only if there is one
+STACK_MONITORING: Final = "Monitoring"
 DEFAULT_STACK_PREFIX: Final = "Spotproof"
 
 # Tags of the fleet's instances, by which a game day finds them.

@@ -21,6 +21,7 @@ from stacks.instance_types import check_types, memory_mib_most
 from stacks.jobs import JobSpec, check_rows
 from stacks.permissions import Targets, statements
 from stacks.settings import DeploySettings
+from stacks.settings.retention import LOG_RETENTION_DAYS
 from stacks.state import StateStack
 
 PUBLIC_IMAGE = "public.ecr.aws/docker/library/python:{python}-slim"
@@ -36,6 +37,7 @@ WORKER_GRANTS = (
 )
 OUT_OF_MEMORY = "OutOfMemoryError*"  # reason of the container, as ECS writes it
 ATTEMPTS = 10  # the most Batch allows; the job state change handler replaces workers that used theirs up
+RETENTIONS = dict(zip(LOG_RETENTION_DAYS, list(logs.RetentionDays), strict=False))
 NOBODY = "65534:65534"  # the unprivileged user and group of Debian images
 
 
@@ -57,7 +59,7 @@ class ComputeStack(Stack):
         check_rows(jobs)
         self._settings, self._state, self._bundles = settings, state, bundles
         self._bootstrap = bootstrap_text(root / BOOTSTRAP)
-        types = check_types(settings.instance_types, jobs, architecture=settings.architecture)
+        types = check_types(settings.instance_types, jobs)
         self.memory_mib_max = memory_mib_most(types)
         self.fleet = Fleet(self, settings=settings, types=types)
         self._code = assets.Asset(self, "WorkerCode", path=str(bundles.worker.path), asset_hash=bundles.worker.digest)
@@ -204,15 +206,5 @@ def state_targets(state: StateStack, settings: DeploySettings) -> Targets:
 
 
 def log_retention(days: int) -> logs.RetentionDays:
-    return {
-        1: logs.RetentionDays.ONE_DAY,
-        3: logs.RetentionDays.THREE_DAYS,
-        5: logs.RetentionDays.FIVE_DAYS,
-        7: logs.RetentionDays.ONE_WEEK,
-        14: logs.RetentionDays.TWO_WEEKS,
-        30: logs.RetentionDays.ONE_MONTH,
-        60: logs.RetentionDays.TWO_MONTHS,
-        90: logs.RetentionDays.THREE_MONTHS,
-        180: logs.RetentionDays.SIX_MONTHS,
-        365: logs.RetentionDays.ONE_YEAR,
-    }[days]
+    """The CDK's name of a number of days that CloudWatch Logs takes."""
+    return RETENTIONS[days]

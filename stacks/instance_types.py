@@ -13,7 +13,7 @@ GENERATIONS_MIN = 2
 # (AWS Batch user guide, "Compute resource memory management"). A job must leave that room.
 MEMORY_HEADROOM = 1.08
 
-VCPUS_BY_SIZE = {"large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16}
+VCPUS_BY_SIZE = {"large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,8 @@ class Family:
     gib_per_vcpu: int
     generation: int
     architecture: str = "x86_64"
+    gpus: int = 0  # of each of the sizes above
+    smallest: str = "large"
 
 
 FAMILIES = {
@@ -49,6 +51,9 @@ FAMILIES = {
     "m7g": Family(gib_per_vcpu=4, generation=7, architecture="arm64"),
     "r6g": Family(gib_per_vcpu=8, generation=6, architecture="arm64"),
     "r7g": Family(gib_per_vcpu=8, generation=7, architecture="arm64"),
+    "g4dn": Family(gib_per_vcpu=4, generation=4, gpus=1, smallest="xlarge"),  # NVIDIA T4
+    "g5": Family(gib_per_vcpu=4, generation=5, gpus=1, smallest="xlarge"),  # NVIDIA A10G
+    "g6": Family(gib_per_vcpu=4, generation=6, gpus=1, smallest="xlarge"),  # NVIDIA L4
 }
 
 DEFAULT_TYPES = (
@@ -66,6 +71,25 @@ DEFAULT_TYPES = (
     "m5.xlarge",
 )
 
+GRAVITON_TYPES = (
+    "m6g.large",
+    "m7g.large",
+    "r6g.large",
+    "r7g.large",
+    "c6g.xlarge",
+    "c7g.xlarge",
+    "m6g.xlarge",
+    "m7g.xlarge",
+    "r6g.xlarge",
+    "r7g.xlarge",
+    "c6g.2xlarge",
+    "c7g.2xlarge",
+)
+
+GPU_TYPES = tuple(
+    f"{family}.{size}" for family in ("g4dn", "g5", "g6") for size in ("xlarge", "2xlarge", "4xlarge", "8xlarge")
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceType:
@@ -77,6 +101,7 @@ class InstanceType:
     architecture: str
     vcpus: int
     memory_mib: int
+    gpus: int = 0
 
 
 def parse_type(name: str) -> InstanceType:
@@ -87,10 +112,10 @@ def parse_type(name: str) -> InstanceType:
     """
     family_name, _, size = name.partition(".")
     family, vcpus = FAMILIES.get(family_name), VCPUS_BY_SIZE.get(size)
-    if family is None or vcpus is None:
+    if family is None or vcpus is None or vcpus < VCPUS_BY_SIZE[family.smallest]:
         raise ConfigurationError(
             f"unknown instance type {name!r}: use a family of {', '.join(FAMILIES)} in a size of "
-            f"{', '.join(VCPUS_BY_SIZE)}, or add it to stacks/instance_types.py"
+            f"{', '.join(VCPUS_BY_SIZE)} (there is no g*.large), or add it to stacks/instance_types.py"
         )
     return InstanceType(
         name=name,
@@ -99,27 +124,33 @@ def parse_type(name: str) -> InstanceType:
         architecture=family.architecture,
         vcpus=vcpus,
         memory_mib=vcpus * family.gib_per_vcpu * 1024,
+        gpus=family.gpus,
     )
 
 
 def check_types(
-    names: Sequence[str], jobs: Iterable[JobSpec], *, architecture: str = "x86_64"
+    names: Sequence[str], jobs: Iterable[JobSpec], *, architecture: str = "x86_64", setting: str = "instance_types"
 ) -> tuple[InstanceType, ...]:
-    """The parsed types, once they are known to work for every job. `architecture` is the worker bundle's.
+    """The parsed types, once they are known to work for every job.
+
+    Args:
+        architecture: of the worker bundle.
+        setting: the context value that the names are from.
 
     Raises:
         ConfigurationError: if they mix architectures (Batch refuses that only at deploy time), are too few or too much
             alike to survive a shortage, or if one can't hold a job.
     """
-    types = tuple(parse_type(name) for name in dict.fromkeys(names))
+    types = tuple(_of_setting(name, setting) for name in dict.fromkeys(names))
     architectures = sorted({each.architecture for each in types})
     if architectures != [architecture]:
         raise ConfigurationError(
-            f"instance types must all be {architecture}, as the worker bundle is; these are {' and '.join(architectures)}"
+            f"context value {setting}: the types must all be {architecture}, as the worker bundle is; "
+            f"these are {' and '.join(architectures)}"
         )
-    _require(len(types), TYPES_MIN, "instance types")
-    _require(len({each.family for each in types}), FAMILIES_MIN, "instance families")
-    _require(len({each.generation for each in types}), GENERATIONS_MIN, "instance generations")
+    _require(len(types), TYPES_MIN, "instance types", setting)
+    _require(len({each.family for each in types}), FAMILIES_MIN, "instance families", setting)
+    _require(len({each.generation for each in types}), GENERATIONS_MIN, "instance generations", setting)
     for job in jobs:
         for each in types:
             _require_fit(job, each)
@@ -131,14 +162,25 @@ def memory_mib_most(types: Iterable[InstanceType]) -> int:
     return max(int(each.memory_mib / MEMORY_HEADROOM) for each in types)
 
 
-def _require(count: int, least: int, what: str) -> None:
+def _of_setting(name: str, setting: str) -> InstanceType:
+    try:
+        return parse_type(name)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"context value {setting}: {error}") from None
+
+
+def _require(count: int, least: int, what: str, setting: str) -> None:
     if count < least:
-        raise ConfigurationError(f"spot needs at least {least} {what} to find capacity, got {count}")
+        raise ConfigurationError(
+            f"context value {setting}: spot needs at least {least} {what} to find capacity, got {count}"
+        )
 
 
 def _require_fit(job: JobSpec, host: InstanceType) -> None:
     if job.vcpus > host.vcpus:
         raise ConfigurationError(f"job {job.name!r} needs {job.vcpus} vCPUs, {host.name} has {host.vcpus}")
+    if job.gpus > host.gpus:
+        raise ConfigurationError(f"job {job.name!r} needs {job.gpus} GPUs, {host.name} has {host.gpus}")
     if job.memory_mib * MEMORY_HEADROOM > host.memory_mib:
         most_mib = int(host.memory_mib / MEMORY_HEADROOM)
         raise ConfigurationError(

@@ -1,11 +1,12 @@
 """The declared jobs: one row makes one Batch job definition."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from spotproof import contract
 from spotproof.errors import ConfigurationError
+from stacks.families import FAMILIES, FAMILY_NAMES, FamilyName
 
 TIMEOUT_S_MIN = 60  # AWS Batch: attemptDurationSeconds >= 60
 MEMORY_MIB_MIN = 4  # AWS Batch: the smallest memory of a container
@@ -25,6 +26,8 @@ class JobSpec:
     vcpus: int = 1
     memory_mib: int = 1800
     timeout_s: int = 12 * 3600  # of one attempt; the next one resumes from the last checkpoint
+    family: FamilyName = "x86_64"  # kind of hosts, one of -c families
+    gpus: int = 0  # of family gpu, at least one
 
     def check(self) -> None:
         """Nothing, if Batch and the worker take the row.
@@ -32,7 +35,7 @@ class JobSpec:
         Raises:
             ConfigurationError: they don't; the text says what to change.
         """
-        flaw = self._flaw_in_needs() or self._flaw_in_work()
+        flaw = self._flaw_in_needs() or self._flaw_in_family() or self._flaw_in_work()
         if flaw is not None:
             raise ConfigurationError(f"job {self.name!r} in stacks/jobs.py {flaw}")
 
@@ -49,6 +52,25 @@ class JobSpec:
             f"needs vcpus >= 1, memory_mib >= {MEMORY_MIB_MIN} and timeout_s >= {TIMEOUT_S_MIN}, "
             f"got {self.vcpus}, {self.memory_mib} and {self.timeout_s}"
         )
+
+    def _flaw_in_family(self) -> str | None:
+        """Why no host of the family takes the worker; whether its instance types do is known only at synthesis."""
+        if self.family not in FAMILY_NAMES:
+            return f"needs a family of {', '.join(FAMILY_NAMES)}, got {self.family!r}"
+        if (self.gpus >= 1) != FAMILIES[self.family].has_gpus or self.gpus < 0:
+            return f'needs gpus >= 1 with family="gpu" and 0 with any other, got {self.gpus} with {self.family!r}'
+        if FAMILIES[self.family].has_hosts:
+            return None
+        sizes = contract.FARGATE_MEMORY_MIB.get(self.vcpus)
+        if sizes is None:
+            known = ", ".join(map(str, contract.FARGATE_MEMORY_MIB))
+            return f"needs vcpus of {known} on Fargate, got {self.vcpus}"
+        if self.memory_mib not in sizes:
+            return (
+                f"needs memory_mib from {sizes[0]} to {sizes[-1]} in steps of {sizes.step} with {self.vcpus} vCPUs on "
+                f"Fargate, got {self.memory_mib}"
+            )
+        return None
 
     def _flaw_in_work(self) -> str | None:
         """Why nothing could run; None if something can."""
@@ -78,8 +100,11 @@ class JobSpec:
         return f"{prefix.lower()}-{self.name}"
 
 
-def check_rows(jobs: Sequence[JobSpec]) -> None:
+def check_rows(jobs: Sequence[JobSpec], *, families: Collection[str] = FAMILY_NAMES) -> None:
     """Nothing, if every row can be deployed. Not done by the rows themselves: a wrong one shall be a line, no traceback.
+
+    Args:
+        families: that the deployment has.
 
     Raises:
         ConfigurationError: one can't, or two have the same name.
@@ -89,6 +114,11 @@ def check_rows(jobs: Sequence[JobSpec]) -> None:
         job.check()
         if job.name in names:
             raise ConfigurationError(f"job {job.name!r} is twice in stacks/jobs.py")
+        if job.family not in families:
+            raise ConfigurationError(
+                f"job {job.name!r} in stacks/jobs.py is of family {job.family}: deploy it with "
+                f"-c families={','.join([*families, job.family])}"
+            )
         names.add(job.name)
 
 

@@ -1,0 +1,75 @@
+"""What a deployment can choose: the context values of the CDK app (`cdk deploy -c name=value`)."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from spotproof.errors import ConfigurationError
+from stacks.settings.combinations import flaw_in
+from stacks.settings.declaration import Refusal, Setting, declared, shown
+from stacks.settings.families import FamilySettings
+from stacks.settings.fleet import FleetSettings
+from stacks.settings.network import NetworkSettings
+from stacks.settings.retention import RetentionSettings
+from stacks.settings.sharing import SharingSettings
+from stacks.settings.watching import WatchingSettings
+from stacks.settings.workers import WorkerSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploySettings(
+    WatchingSettings,
+    RetentionSettings,
+    SharingSettings,
+    FamilySettings,
+    WorkerSettings,
+    FleetSettings,
+    NetworkSettings,
+):
+    """The context values, checked. Field names are the context names; each is declared in its own section's module."""
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, object]) -> Self:
+        """Settings from the app's whole context; names with "@" or ":" belong to the CDK and are left alone.
+
+        Raises:
+            ConfigurationError: naming the value that is unknown or wrong, and what would be right; one line.
+        """
+        given = {name: value for name, value in context.items() if not re.search("[@:]", name)}
+        for name in given:
+            if name not in DECLARED:
+                raise ConfigurationError(_unknown(name))
+        try:
+            chosen: dict[str, Any] = {name: DECLARED[name].parse(value) for name, value in given.items()}
+        except Refusal as refusal:
+            raise ConfigurationError(str(refusal)) from None
+        settings = cls(**chosen)
+        flaw = flaw_in(settings, defaults=cls())
+        if flaw is not None:
+            raise ConfigurationError(flaw)
+        return settings
+
+
+def _declarations() -> dict[str, Setting]:
+    """Every context value by name, in the order of the sections."""
+    found: dict[str, Setting] = {}
+    for section in reversed(DeploySettings.__mro__[1:-1]):
+        title = (section.__doc__ or "").strip()
+        own = set(section.__annotations__)
+        found |= {each.name: declared(title, each) for each in fields(section) if each.name in own}
+    return found
+
+
+DECLARED: Mapping[str, Setting] = _declarations()
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, DECLARED, n=1)
+    hint = (
+        f"did you mean {near[0]}? docs/configuration.md has them all"
+        if near
+        else f"this app knows {', '.join(DECLARED)}"
+    )
+    return f"unknown context value {shown(name)}: {hint}"
