@@ -30,6 +30,7 @@ class InstanceView:
     vcpus_used: int
     state: str  # pending, running, shutting-down, terminated
     draining: bool
+    outdated: bool  # its environment was updated since; it ends when it is idle
     launched_at: float
     running_at: float | None
     ended_at: float | None
@@ -158,6 +159,11 @@ class LocalCloud:
         """By caller (role name, or `root`): `requests` by operation, `write_units`, `read_units` of DynamoDB."""
         callers: dict[str, dict[str, Any]] = self._call("usage", reset=reset)["callers"]
         return callers
+
+    def calls(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        """By role: `grants` (each an action on a resource of its policies) and `refused`, with their `calls`."""
+        roles: dict[str, dict[str, list[dict[str, Any]]]] = self._call("calls")["roles"]
+        return roles
 
     def job_log(self, job_id: str) -> list[dict[str, Any]]:
         """`{"stream", "lines"}` of each attempt of a job."""

@@ -1,6 +1,7 @@
 """The fleet's instances in the emulator's EC2 store, so that describe calls show them."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from localcloud.instance import STATE_CODES, Instance, State
@@ -35,6 +36,7 @@ class Ec2Records:
     def set_state(self, instance: Instance) -> None:
         """Copy the instance's state into its record."""
         instance.record["State"] = {"Code": STATE_CODES[instance.state], "Name": str(instance.state)}
+        instance.record["_state_reason"] = instance.state_reason
         if instance.state is State.TERMINATED:
             instance.record["_terminated_at"] = time.time()
 
@@ -47,6 +49,22 @@ class Ec2Records:
         """Those of `subnets` that the account doesn't have."""
         known = self._seams.ec2._subnets
         return [subnet for subnet in subnets if known.get_scoped(account, region, subnet) is None]
+
+    def template_version(self, *, account: str, region: str, template: Mapping[str, Any]) -> str | None:
+        """The version number that a launch template specification of Batch means now; None without a template."""
+        named = str(template.get("launchTemplateId") or template.get("launchTemplateName") or "")
+        with self._seams.scope(account, region):
+            known = list(self._seams.ec2._launch_templates.values())
+        found = next((one for one in known if named in (one["LaunchTemplateId"], one["LaunchTemplateName"])), None)
+        if found is None:
+            return None
+        match str(template.get("version") or "$Default"):
+            case "$Latest":
+                return str(found["LatestVersionNumber"])
+            case "$Default":
+                return str(found["DefaultVersionNumber"])
+            case number:
+                return number
 
     def role_of_profile(self, *, account: str, region: str, profile: str | None) -> str | None:
         """The role inside an instance profile given by name or ARN."""

@@ -12,13 +12,14 @@ from localcloud.ec2_records import Ec2Records
 from localcloud.errors import UsageError
 from localcloud.event_bus import EventBus, ServiceEvent
 from localcloud.executor import Executor, Task, TaskExit, TaskSpec
-from localcloud.instance import Instance, LaunchRequest, State, new_instance_id
+from localcloud.instance import Instance, LaunchRequest, State, new_instance_id, reason_code
 from localcloud.journal import Journal
 from localcloud.reactor import Reactor
 
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_S = 10.0  # from `shutting-down` to `terminated`
+REPLACED = "compute environment updated"
 INTERRUPTION_WARNING = "EC2 Spot Instance Interruption Warning"
 REBALANCE_RECOMMENDATION = "EC2 Instance Rebalance Recommendation"
 STATE_CHANGE = "EC2 Instance State-change Notification"
@@ -106,11 +107,16 @@ class Fleet:
 
     def watch_idle(self, instance: Instance) -> None:
         """End the instance once it has been idle long enough and its environment can do without it."""
-        self._reactor.after(self._clock.real(self._idle_s) + 0.01, partial(self._scale_in, instance))
+        wait = 0.0 if instance.outdated else self._clock.real(self._idle_s) + 0.01
+        self._reactor.after(wait, partial(self._scale_in, instance))
 
     def _scale_in(self, instance: Instance) -> None:
-        idle_for = self._clock.now() - instance.idle_since
-        if instance.state is not State.RUNNING or instance.vcpus_used or idle_for < self._clock.real(self._idle_s):
+        if instance.state is not State.RUNNING or instance.vcpus_used:
+            return
+        if instance.outdated:
+            self.terminate(instance, why=REPLACED)
+            return
+        if self._clock.now() - instance.idle_since < self._clock.real(self._idle_s):
             return
         environment = instance.request.environment
         others = sum(
@@ -166,6 +172,7 @@ class Fleet:
         for task in instance.tasks.values():
             task.host_lost = True
             self._executor.send(task, signal.SIGKILL)
+        instance.state_reason = reason_code(why)
         self._journal.note(
             "instance.killed", instance=instance.id, why=why, jobs=[task.job_id for task in instance.tasks.values()]
         )
@@ -176,6 +183,7 @@ class Fleet:
         if not instance.is_live:
             return
         instance.draining = True
+        instance.state_reason = reason_code(why)
         self._journal.note("instance.terminate", instance=instance.id, why=why)
         if not instance.tasks:
             self._leave(instance)
@@ -190,6 +198,17 @@ class Fleet:
             task.host_lost = True
             self._executor.send(task, signal.SIGKILL)
         self._gone(instance)
+
+    def replace(self, instance: Instance, *, within_s: float) -> None:
+        """Its environment was updated: no new job, the end as soon as it is idle or, at the latest, after `within_s`."""
+        if not instance.is_live:
+            return
+        instance.draining = instance.outdated = True
+        self._journal.note("instance.outdated", instance=instance.id, within_s=within_s)
+        if within_s and instance.vcpus_used:
+            self._reactor.after(self._clock.real(within_s), partial(self.terminate, instance, why=REPLACED))
+        else:
+            self.terminate(instance, why=REPLACED)
 
     def _leave(self, instance: Instance) -> None:
         self._enter(instance, State.SHUTTING_DOWN)

@@ -40,6 +40,15 @@ class MetadataMode(StrEnum):
     TIMEOUT = "timeout"  # connections hang
 
 
+# By what the fleet did to an instance: the code of StateReason in EC2's Instance type.
+_REASON_CODES = {"reclaimed": "Server.SpotInstanceTermination", "killed": "Server.InternalError"}
+
+
+def reason_code(why: str) -> str:
+    """EC2's code for why an instance is gone: taken back, lost, or else terminated by Batch or by a person."""
+    return _REASON_CODES.get(why, "Client.UserInitiatedShutdown")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchRequest:
     """What a compute environment asks the fleet for."""
@@ -71,10 +80,12 @@ class Instance:
     running_at: float | None = None
     ended_at: float | None = None
     draining: bool = False
+    outdated: bool = False  # its environment was updated: it goes as soon as it is idle
     rebalance_at: float | None = None
     reclaim_at: float | None = None  # set by the notice
     metadata: MetadataMode = MetadataMode.OK
     idle_since: float = 0.0
+    state_reason: str = ""  # EC2's code; empty while it lives
     vcpus_used: int = 0
     memory_used_mib: int = 0
     tasks: dict[str, "Task"] = field(default_factory=dict)
@@ -137,6 +148,7 @@ class Instance:
             "vcpus_used": self.vcpus_used,
             "state": str(self.state),
             "draining": self.draining,
+            "outdated": self.outdated,
             "launched_at": self.launched_at,
             "running_at": self.running_at,
             "ended_at": self.ended_at,

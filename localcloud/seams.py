@@ -32,6 +32,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "_REPLACING_PROPERTIES",
         "_physical_name",
     ),
+    "ministack.services.cloudformation.stacks": ("_runs_on_worker_thread",),
     "ministack.services.eventbridge": (
         "_put_events",
         "_dispatch_event",
@@ -68,8 +69,8 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ministack.services.ecs": ("_ACTION_MAP",),
     "ministack.services.iam": ("_roles", "_instance_profiles"),
     "ministack.services.sts": ("_sessions", "register_session"),
-    "ministack.services.s3": ("_put_bucket_lifecycle", "_bucket_lifecycle"),
-    "ministack.services.dynamodb": ("_update_table", "_update_ttl", "_update_continuous_backups"),
+    "ministack.services.s3": ("_put_bucket_lifecycle", "_bucket_lifecycle", "_buckets", "_bucket_has_versions"),
+    "ministack.services.dynamodb": ("_tables", "_update_table", "_update_ttl", "_update_continuous_backups"),
     "ministack.services.cloudwatch": (
         "_alarms",
         "_calc_stats",
@@ -86,7 +87,10 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "_conditions_met",
         "_gather_role_policies",
         "_service_principal_matches",
+        "enforce",
         "evaluate",
+        "fnmatch_iam",
+        "fnmatch_iam_cs",
     ),
     "ministack.services.cloudwatch_logs": ("_append_log_events",),
 }
@@ -137,6 +141,7 @@ class Seams:
         self.router = _module("ministack.core.router")
         self.lambda_runtime = _module("ministack.core.lambda_runtime")
         self.provisioners = _module("ministack.services.cloudformation.provisioners")
+        self.stacks = _module("ministack.services.cloudformation.stacks")
         self.eventbridge = _module("ministack.services.eventbridge")
         self.lambda_svc = _module("ministack.services.lambda_svc")
         self.ec2 = _module("ministack.services.ec2")

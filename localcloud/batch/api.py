@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from localcloud.batch.operations import JobOperations
 from localcloud.batch.parameters import ClientException, checked, operations_by_path
 from localcloud.batch.resources import Resources
-from localcloud.batch.store import BatchStore
+from localcloud.batch.store import BatchStore, name_of
 from localcloud.reactor import Reactor
 from localcloud.seams import Response, Seams
 
@@ -36,7 +36,7 @@ class BatchApi:
         self._store_for = store_for
         self._operations: dict[str, Operation] = {
             **_public_methods(resources),
-            **_public_methods(jobs, without=("stop_everything",)),
+            **_public_methods(jobs, without=("stop_everything", "stop_queue")),
         }
 
     def call(self, operation: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -51,6 +51,12 @@ class BatchApi:
         parameters = checked(operation, given)
         with self._reactor.changing():
             return run(self._store_for(*self._seams.current()), parameters)
+
+    def wait_until_deleted(self, queue_arn: str, *, timeout_s: float) -> bool:
+        """Wait for the jobs of a queue that is being deleted; must not run on the event loop. False: time is over."""
+        with self._reactor.reading():
+            queue = self._store_for(*self._seams.current()).queues.get(name_of(queue_arn))
+        return queue is None or queue.gone.wait(timeout_s)
 
     async def handle(
         self, method: str, path: str, _headers: dict[str, str], body: bytes, query: dict[str, Any]

@@ -7,7 +7,7 @@ from localcloud.batch.attempts import Attempts
 from localcloud.batch.job import Job, Status
 from localcloud.batch.parameters import ClientException
 from localcloud.batch.scheduler import Scheduler
-from localcloud.batch.store import BatchStore, name_of
+from localcloud.batch.store import BatchStore, JobQueue, name_of
 from localcloud.batch.submission import new_jobs
 from localcloud.batch.transitions import Transitions
 from localcloud.clock import Clock
@@ -95,6 +95,11 @@ class JobOperations:
             self._stop_one(job, reason, running=True)
             self._attempts.kill(job)
         return len(live)
+
+    def stop_queue(self, store: BatchStore, queue: JobQueue, reason: str) -> None:
+        """Terminate every job of a queue, as TerminateJob would."""
+        for job in self._selected(store, {"jobQueue": queue.name}):
+            self._stop(store, job.id, reason, running=True)
 
     def _stop_many(self, store: BatchStore, given: dict[str, Any], *, running: bool) -> dict[str, Any]:
         if len(given["jobs"]) > BULK_MAX:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from localcloud.batch.infrastructure import SERVICE_LINKED_ROLE, replacing_changes, require_updatable
 from localcloud.batch.parameters import ClientException, require_name, require_retry_strategy, require_timeout
 from localcloud.batch.store import BatchStore, ComputeEnvironment, JobQueue, name_of
 from localcloud.catalog import expand
@@ -31,10 +32,16 @@ class Resources:
         *,
         records: Ec2Records,
         retire: Callable[[ComputeEnvironment], None],
+        renew: Callable[[ComputeEnvironment], None],
+        is_renewing: Callable[[ComputeEnvironment], bool],
+        end_jobs: Callable[[BatchStore, JobQueue], None],
         desired_vcpus: Callable[[ComputeEnvironment], int],
     ) -> None:
         self._records = records
         self._retire = retire
+        self._renew = renew
+        self._is_renewing = is_renewing
+        self._end_jobs = end_jobs
         self._desired_vcpus = desired_vcpus
 
     # Compute environments.
@@ -63,7 +70,12 @@ class Resources:
             "tags": given.get("tags") or {},
         }
         store.environments[name] = ComputeEnvironment(
-            name=name, account=store.account, region=store.region, cluster=cluster, document=document
+            name=name,
+            account=store.account,
+            region=store.region,
+            cluster=cluster,
+            document=document,
+            template_version=self._template_version(store, resources),
         )
         return {"computeEnvironmentName": name, "computeEnvironmentArn": arn}
 
@@ -72,12 +84,23 @@ class Resources:
         changes = dict(given.get("computeResources") or {})
         merged = {**environment.resources, **changes, "type": environment.resources["type"]}
         self._require_resources(store, "MANAGED", merged)
+        changed = replacing_changes(environment.resources, merged)
+        role = str(given.get("serviceRole") or environment.document["serviceRole"])
+        if changed:
+            require_updatable(merged, service_role=role, changed=changed)
         environment.document["computeResources"] = merged
         environment.document |= VALID  # an update looks at everything anew
         for field in ("state", "serviceRole", "updatePolicy"):
             if field in given:
                 environment.document[field] = given[field]
+        if changed:
+            environment.template_version = self._template_version(store, merged)
+            self._renew(environment)
         return {"computeEnvironmentName": environment.name, "computeEnvironmentArn": environment.arn}
+
+    def _template_version(self, store: BatchStore, resources: dict[str, Any]) -> str | None:
+        place = {"account": store.account, "region": store.region}
+        return self._records.template_version(**place, template=resources.get("launchTemplate") or {})
 
     def delete_compute_environment(self, store: BatchStore, given: dict[str, Any]) -> dict[str, Any]:
         environment = store.environments.get(name_of(given["computeEnvironment"]))
@@ -98,7 +121,8 @@ class Resources:
 
     def _described(self, environment: ComputeEnvironment) -> dict[str, Any]:
         resources = environment.resources | {"desiredvCpus": self._desired_vcpus(environment)}
-        return environment.document | {"computeResources": resources}
+        status = {"status": "UPDATING"} if environment.is_valid and self._is_renewing(environment) else {}
+        return environment.document | {"computeResources": resources} | status
 
     def _require_resources(self, store: BatchStore, kind: str, resources: dict[str, Any]) -> None:
         if kind != "MANAGED" or resources["type"] not in ("EC2", "SPOT"):
@@ -155,7 +179,8 @@ class Resources:
             return {}
         if queue.is_enabled:
             raise ClientException("Cannot delete, state must be DISABLED")
-        del store.queues[queue.name]
+        queue.document["status"] = "DELETING"
+        self._end_jobs(store, queue)
         return {}
 
     def describe_job_queues(self, store: BatchStore, given: dict[str, Any]) -> dict[str, Any]:
@@ -240,4 +265,4 @@ class Resources:
 
 
 def _service_linked_role(store: BatchStore) -> str:
-    return f"arn:aws:iam::{store.account}:role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
+    return f"arn:aws:iam::{store.account}:role/aws-service-role/batch.amazonaws.com/{SERVICE_LINKED_ROLE}"

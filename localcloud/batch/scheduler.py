@@ -18,6 +18,8 @@ from localcloud.outages import Outages
 from localcloud.quotas import Quotas
 from localcloud.reactor import Reactor
 
+TEMPLATE_VERSION_TAG = "aws:ec2launchtemplate:version"
+
 
 class Scheduler:
     """Places jobs whenever something changed. Every method expects the reactor's state to be held."""
@@ -214,6 +216,7 @@ class Scheduler:
                 **(environment.resources.get("tags") or {}),
                 "AWSBatchServiceTag": "batch",
                 GROUP_TAG: group_of(environment),
+                **_template_tag(environment),
             },
         )
 
@@ -242,6 +245,11 @@ class Scheduler:
             queue.blocked = None
             job.is_cancelled = True
             self._transitions.enter(job, Status.FAILED, f"Canceled by JobStateTimeLimit action due to reason: {reason}")
+
+
+def _template_tag(environment: ComputeEnvironment) -> dict[str, str]:
+    """As EC2 tags instances; on AWS the version is that of Batch's own copy of the template."""
+    return {} if environment.template_version is None else {TEMPLATE_VERSION_TAG: environment.template_version}
 
 
 def _priority(store: BatchStore, job: Job) -> int:

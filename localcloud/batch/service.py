@@ -3,6 +3,7 @@
 from localcloud.batch.afflictions import afflict, condition_of
 from localcloud.batch.api import BatchApi
 from localcloud.batch.attempts import Attempts
+from localcloud.batch.infrastructure import job_time_left_s
 from localcloud.batch.job import Job
 from localcloud.batch.operations import JobOperations
 from localcloud.batch.resources import Resources
@@ -25,6 +26,8 @@ from localcloud.outages import Outages
 from localcloud.quotas import Quotas
 from localcloud.reactor import Reactor
 from localcloud.seams import Seams
+
+QUEUE_DELETED = "Job queue deleted"
 
 
 class BatchService:
@@ -84,13 +87,21 @@ class BatchService:
             seams=seams,
             reactor=reactor,
             store_for=self.store,
-            resources=Resources(records=records, retire=self._retire, desired_vcpus=self._live_vcpus),
+            resources=Resources(
+                records=records,
+                retire=self._retire,
+                renew=self._renew,
+                is_renewing=self._is_renewing,
+                end_jobs=lambda store, queue: self.jobs.stop_queue(store, queue, QUEUE_DELETED),
+                desired_vcpus=self._live_vcpus,
+            ),
             jobs=self.jobs,
         )
         fleet.on_running = scheduler.instance_running
         fleet.on_leaving = scheduler.instance_leaving
         fleet.min_vcpus_of = self._min_vcpus
         reactor.on_change(scheduler.settle)
+        reactor.on_change(self._forget_deleted_queues)
 
     def store(self, account: str, region: str) -> BatchStore:
         """What this account holds in this region."""
@@ -133,18 +144,32 @@ class BatchService:
     def _environments(self) -> list[ComputeEnvironment]:
         return [one for store in self.stores.values() for one in store.environments.values()]
 
+    def _forget_deleted_queues(self) -> None:
+        """A deleted queue is there until the last of its jobs has ended."""
+        for store in self.stores.values():
+            for queue in [one for one in store.queues.values() if one.is_deleting]:
+                if all(job.ended for job in store.jobs.values() if job.queue_arn == queue.arn):
+                    del store.queues[queue.name]
+                    queue.gone.set()
+
+    def _hosts(self, environment: ComputeEnvironment) -> list[Instance]:
+        return [one for one in self._fleet.instances.values() if one.request.cluster == environment.cluster]
+
     def _retire(self, environment: ComputeEnvironment) -> None:
-        for instance in list(self._fleet.instances.values()):
-            if instance.request.cluster == environment.cluster:
-                self._fleet.terminate(instance, why="compute environment deleted")
+        for instance in self._hosts(environment):
+            self._fleet.terminate(instance, why="compute environment deleted")
+
+    def _renew(self, environment: ComputeEnvironment) -> None:
+        within_s = job_time_left_s(environment.document["updatePolicy"])
+        for instance in self._hosts(environment):
+            self._fleet.replace(instance, within_s=within_s)
+
+    def _is_renewing(self, environment: ComputeEnvironment) -> bool:
+        return any(one.outdated and one.is_live for one in self._hosts(environment))
 
     def _live_vcpus(self, environment: ComputeEnvironment) -> int:
         """What the environment's instances add up to; here an instance is wanted exactly when it is launched."""
-        return sum(
-            one.type.vcpus
-            for one in self._fleet.instances.values()
-            if one.is_live and one.request.cluster == environment.cluster
-        )
+        return sum(one.type.vcpus for one in self._hosts(environment) if one.is_live)
 
     def _min_vcpus(self, instance: Instance) -> int:
         store = self.store(instance.request.account, instance.request.region)

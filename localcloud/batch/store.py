@@ -1,5 +1,6 @@
 """What one account and region holds in AWS Batch."""
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ class ComputeEnvironment:
     cluster: str
     document: dict[str, Any]
     fault: Refusal | None = None  # what every launch for it fails with
+    template_version: str | None = None  # of its launch template; looked up when made and with each new set of hosts
 
     @property
     def arn(self) -> str:
@@ -82,6 +84,11 @@ class JobQueue:
     name: str
     document: dict[str, Any]
     blocked: QueueBlocked | None = None  # what a Queue Blocked event was sent for
+    gone: threading.Event = field(default_factory=threading.Event)  # set once it was deleted and its jobs have ended
+
+    @property
+    def is_deleting(self) -> bool:
+        return bool(self.document["status"] == "DELETING")
 
     @property
     def arn(self) -> str:

@@ -32,7 +32,10 @@ class BatchType:
     ignored: tuple[str, ...] = ()  # CloudFormation's own properties
     update_only: tuple[tuple[str, ...], ...] = ()  # paths of properties that only the update operation takes
     disable_before_delete: bool = False
+    jobs_end_first: bool = False  # it is deleted once its jobs have ended
 
+
+DELETE_TIMEOUT_S = 120.0
 
 TYPES = (
     BatchType(
@@ -60,6 +63,7 @@ TYPES = (
         attribute="JobQueueArn",
         replacing=("JobQueueName", "JobQueueType"),
         disable_before_delete=True,
+        jobs_end_first=True,
     ),
     BatchType(
         name="AWS::Batch::JobDefinition",
@@ -87,7 +91,10 @@ TYPES = (
 
 
 def register_batch_types(seams: Seams, api: BatchApi) -> None:
-    """Teach CloudFormation the Batch types."""
+    """Teach CloudFormation the Batch types; those that take time to delete are handled off the event loop."""
+    waiting = {kind.name for kind in TYPES if kind.jobs_end_first}
+    usual = seams.stacks._runs_on_worker_thread
+    seams.stacks._runs_on_worker_thread = lambda name: name in waiting or usual(name)
     for kind in TYPES:
         handler = _Handler(seams, api, kind)
         seams.provisioners._RESOURCE_HANDLERS[kind.name] = {
@@ -135,6 +142,8 @@ class _Handler:
         except ClientException as error:
             if not str(error).startswith(("Object does not exist", "JobDefinition not found")):
                 raise ValueError(f'Resource handler returned message: "{error}"') from error
+        if kind.jobs_end_first and not self._api.wait_until_deleted(physical_id, timeout_s=DELETE_TIMEOUT_S):
+            raise ValueError(f"{physical_id} did not stabilize: its jobs have not ended")
 
     def _new_revision(self, physical_id: str, new: Properties, stack: str, logical_id: str | None) -> Created:
         """Register the next revision; CloudFormation then deletes the one it replaces."""

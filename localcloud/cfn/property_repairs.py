@@ -26,6 +26,36 @@ def install_property_repairs(seams: Seams, *, on_function: Callable[[str], None]
     handlers = seams.provisioners._RESOURCE_HANDLERS
     for kind, repair in repairs.items():
         handlers[kind] = _repaired(handlers[kind], repair)
+    for kind, require in _deletable(seams).items():
+        handlers[kind] = {**handlers[kind], "delete": _after(require, handlers[kind]["delete"])}
+
+
+def _deletable(seams: Seams) -> dict[str, Callable[[str], None]]:
+    """What must hold before a resource can be deleted; the emulator deletes it whatever is in it."""
+
+    def require_empty(bucket: str) -> None:
+        if bucket in seams.s3._buckets and (
+            seams.s3._buckets[bucket]["objects"] or seams.s3._bucket_has_versions(bucket)
+        ):
+            raise ValueError(f"The bucket you tried to delete is not empty: {bucket}")
+
+    def require_unprotected(table: str) -> None:
+        if (seams.dynamodb._tables.get(table) or {}).get("DeletionProtectionEnabled"):
+            raise ValueError(f"Resource cannot be deleted as it is currently protected against deletion: {table}")
+
+    return {
+        "AWS::S3::Bucket": require_empty,
+        "AWS::DynamoDB::Table": require_unprotected,
+        "AWS::DynamoDB::GlobalTable": require_unprotected,
+    }
+
+
+def _after(require: Callable[[str], None], delete: Callable[[str, Properties], None]) -> Any:
+    def delete_if_allowed(physical_id: str, properties: Properties) -> None:
+        require(physical_id)
+        delete(physical_id, properties)
+
+    return delete_if_allowed
 
 
 def _repaired(handler: Mapping[str, Any], repair: Repair) -> dict[str, Any]:
