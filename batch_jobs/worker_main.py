@@ -28,6 +28,7 @@ from spotproof.errors import (
 from spotproof.ids import SystemIds
 from spotproof.interruptions.imds import HttpMetadataTransport, InstanceMetadata
 from spotproof.interruptions.sigterm import SigtermSource
+from spotproof.metrics import WorkerMetrics
 from spotproof.retries import Retrier
 from spotproof.settings import WorkerSettings, environment
 from spotproof.worker.assembly import WorkerAssembly
@@ -174,7 +175,7 @@ def _configure_logs(settings: WorkerSettings, arguments: argparse.Namespace) -> 
         "array_index": batch.array_index,
     }
     try:
-        return json_logs.configure(level=settings.log_level, bound=bound)
+        return json_logs.configure(level=settings.log_level, bound=bound, metrics=WorkerMetrics(stack=settings.stack))
     except ValueError as error:
         raise ConfigurationError(f"environment variable {contract.ENV_LOG_LEVEL}: {error}") from error
 

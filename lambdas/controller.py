@@ -68,6 +68,9 @@ def _count(done: Round, telemetry: Telemetry) -> None:
     telemetry.count(events.METRIC_WORKERS_WAITING, done.waiting)
     telemetry.count(events.METRIC_POOLS_OPEN, done.pools_open)
     telemetry.count(events.METRIC_CONTROLLER_FAILURES, len(done.failures))
+    telemetry.count(events.METRIC_SHARDS_QUARANTINED, done.quarantined)
+    if done.looked:
+        done.gauges.count(telemetry)
 
 
 powertools = PowertoolsTelemetry.of(SERVICE)

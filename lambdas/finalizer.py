@@ -10,7 +10,7 @@ from spotproof.checkpoints.garbage_deletion import BulkDeletion
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.commits.buckets import DEFAULT_SIZES, PartSizes, S3OutputBuckets
 from spotproof.commits.cleanup import RunCleanup, S3DoneTags
-from spotproof.commits.finalizer import Finalizer, FinalizeResult
+from spotproof.commits.finalizer import Finalized, Finalizer, FinalizeResult
 from spotproof.costs.prices import EC2SpotPrices, load_on_demand_prices
 from spotproof.errors import RunNotFoundError
 from spotproof.interruptions.eventbridge import parse_run_finished
@@ -59,9 +59,7 @@ def handle(
     ended = done.result is FinalizeResult.FINALIZED
     telemetry.count(events.METRIC_RUNS_FINISHED, 1 if ended else 0)
     if ended:
-        telemetry.count(events.METRIC_SHARDS_QUARANTINED, done.quarantined)
-        if done.cost is not None:
-            telemetry.usd(events.METRIC_RUN_COST_USD, float(done.cost.total_usd))
+        _measure(done, telemetry)
     telemetry.info(
         events.RUN_FINISHED,
         run_id=finished.run_id,
@@ -71,6 +69,18 @@ def handle(
         reason=done.reason,
     )
     return {"result": done.result, "state": done.state}
+
+
+def _measure(done: Finalized, telemetry: Telemetry) -> None:
+    telemetry.seconds(events.METRIC_RUN_S, done.duration_s)
+    if done.cost is None:
+        return
+    telemetry.number(events.METRIC_RUN_COST_USD, float(done.cost.total_usd))
+    telemetry.number(events.METRIC_RUN_SAVED_USD, float(done.cost.saved_usd))
+    telemetry.seconds(events.METRIC_USEFUL_VCPU_S, float(done.cost.useful_vcpu_s))
+    telemetry.seconds(events.METRIC_PAID_VCPU_S, float(done.cost.paid_vcpu_s))
+    if done.cost.efficiency is not None:
+        telemetry.number(events.METRIC_EFFICIENCY, float(done.cost.efficiency))
 
 
 powertools = PowertoolsTelemetry.of(SERVICE)

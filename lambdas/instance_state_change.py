@@ -11,7 +11,7 @@ from lambdas.wiring import Wiring, wire
 from spotproof import events
 from spotproof.clock import Clock, to_epoch_ms
 from spotproof.interruptions.eventbridge import InstanceState, InstanceStateChange, parse_instance_state
-from spotproof.leases.requeue import Requeuer, Takings
+from spotproof.leases.requeue import Requeuer, Taken, Takings
 from spotproof.leases.store import LeaseStore
 
 SERVICE = "instance_state_change"
@@ -81,6 +81,7 @@ def handle(
         telemetry.info(events.EVENT_IGNORED, instance_id=change.instance_id, state=change.state, reason=gone.reason)
         return {"ignored": 1}
     telemetry.count(events.METRIC_SHARDS_REQUEUED, gone.takings.shards)
+    telemetry.count(events.METRIC_SHARDS_QUARANTINED, gone.takings.count(Taken.QUARANTINED))
     telemetry.info(
         events.SHARDS_REQUEUED,
         instance_id=change.instance_id,

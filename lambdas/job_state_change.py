@@ -120,6 +120,7 @@ def handle(
     ended = flow.take(job, telemetry)
     submitted = ended.topup is not None and ended.topup.result is TopUpResult.SUBMITTED
     telemetry.count(events.METRIC_WORKERS_REPLACED, 1 if submitted else 0)
+    telemetry.count(events.METRIC_WORKERS_FAILED, 1 if ended.end is not None and ended.end.kind.needs_a_person else 0)
     if ended.end is None:
         telemetry.info(events.EVENT_IGNORED, batch_job_id=job.job_id, reason=ended.reason)
         return {"ignored": 1}

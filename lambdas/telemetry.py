@@ -47,12 +47,14 @@ class Telemetry(Protocol):
 
     def latency_ms(self, metric: str, value: float) -> None: ...
 
-    def usd(self, metric: str, value: float) -> None: ...
+    def seconds(self, metric: str, value: float) -> None: ...
+
+    def number(self, metric: str, value: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowertoolsTelemetry:
-    """JSON lines and EMF on standard output, metrics in our namespace, by stack and function."""
+    """JSON lines and EMF on standard output, metrics in our namespace, by stack alone: one value for one alarm."""
 
     logger: Logger
     metrics: Metrics
@@ -60,7 +62,8 @@ class PowertoolsTelemetry:
     @classmethod
     def of(cls, service: str) -> "PowertoolsTelemetry":
         """As the environment says; without variables at level INFO and stack "unknown"."""
-        metrics = Metrics(namespace=contract.METRIC_NAMESPACE, service=service)
+        # Named, a service would be a dimension: the function is told by the log group.
+        metrics = Metrics(namespace=contract.METRIC_NAMESPACE, service="")
         metrics.set_default_dimensions(**{STACK_DIMENSION: environment().get(contract.ENV_STACK, "") or "unknown"})
         level = environment().get(contract.ENV_LOG_LEVEL, "INFO") or "INFO"
         return cls(logger=Logger(service=service, level=level), metrics=metrics)
@@ -87,8 +90,11 @@ class PowertoolsTelemetry:
     def latency_ms(self, metric: str, value: float) -> None:
         self.metrics.add_metric(name=metric, unit=MetricUnit.Milliseconds, value=value)
 
-    def usd(self, metric: str, value: float) -> None:
-        """CloudWatch knows no currencies."""
+    def seconds(self, metric: str, value: float) -> None:
+        self.metrics.add_metric(name=metric, unit=MetricUnit.Seconds, value=value)
+
+    def number(self, metric: str, value: float) -> None:
+        """Dollars, of which CloudWatch knows nothing, and shares."""
         self.metrics.add_metric(name=metric, unit="None", value=value)
 
 

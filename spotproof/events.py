@@ -88,3 +88,33 @@ METRIC_RUNS_PAUSED: Final = "RunsPaused"
 METRIC_WORKERS_WAITING: Final = "WorkersWaiting"  # for a host, in our queues
 METRIC_POOLS_OPEN: Final = "PoolsOpen"
 METRIC_QUEUES_BLOCKED: Final = "QueuesBlocked"
+METRIC_WORKERS_FAILED: Final = "WorkersFailed"  # not by Spot's hand and not by a person's
+
+# Of all runs that go on, each minute.
+METRIC_RUNS_ACTIVE: Final = "RunsActive"
+METRIC_SHARDS_CLAIMABLE: Final = "ShardsClaimable"
+METRIC_SHARDS_LEASED: Final = "ShardsLeased"
+METRIC_SHARDS_DONE: Final = "ShardsDone"  # or quarantined
+METRIC_OLDEST_CLAIMABLE_S: Final = "OldestClaimableAge"  # how long the shard waits that waits longest
+METRIC_SPOT_WORKERS: Final = "SpotWorkers"
+METRIC_ON_DEMAND_WORKERS: Final = "OnDemandWorkers"
+
+# Of a run that has ended.
+METRIC_RUN_S: Final = "RunDuration"
+METRIC_USEFUL_VCPU_S: Final = "UsefulVcpuSeconds"
+METRIC_PAID_VCPU_S: Final = "PaidVcpuSeconds"
+METRIC_EFFICIENCY: Final = "Efficiency"  # useful of paid
+METRIC_RUN_SAVED_USD: Final = "RunSavings"  # against the same seconds on demand
+
+# Of workers: numbers of their log events, see spotproof/metrics.py.
+METRIC_SHARDS_COMMITTED: Final = "ShardsCommitted"
+METRIC_RECORDS_COMMITTED: Final = "RecordsCommitted"
+METRIC_SHARDS_FAILED: Final = "ShardsFailed"
+METRIC_LEASES_LOST: Final = "LeasesLost"
+METRIC_CHECKPOINT_MS: Final = "CheckpointDuration"
+METRIC_CHECKPOINT_BYTES: Final = "CheckpointBytes"
+METRIC_CHECKPOINT_STALL_MS: Final = "CheckpointStall"
+METRIC_CHECKPOINT_FAILURES: Final = "CheckpointFailures"
+METRIC_WORK_LOST_MS: Final = "WorkLost"  # work since the last durable checkpoint, when a shard was let go
+METRIC_RESUME_MS: Final = "ResumeDuration"
+METRIC_NOTICE_LEFT_MS: Final = "NoticeTimeLeft"  # of a notice, when the shard was handed back

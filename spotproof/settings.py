@@ -1,14 +1,18 @@
 """Environment variables: the one place that reads them."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from spotproof import contract
 from spotproof.errors import ConfigurationError
+
+
+NUMBER_MAX: Final = 1e9  # of seconds, MiB or processors: more is a slip of the hand
 
 
 def environment() -> Mapping[str, str]:
@@ -29,7 +33,7 @@ def required(env: Mapping[str, str], name: str) -> str:
 
 
 def positive_float(env: Mapping[str, str], name: str, default: float) -> float:
-    """The variable as a number above zero.
+    """The variable as a number above zero and up to NUMBER_MAX.
 
     Raises:
         ConfigurationError: if it is not one.
@@ -41,14 +45,42 @@ def positive_float(env: Mapping[str, str], name: str, default: float) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 < value < float("inf"):
-        raise ConfigurationError(f"environment variable {name} must be a number above 0, got {text!r}")
+    if not 0 < value <= NUMBER_MAX:
+        raise ConfigurationError(
+            f"environment variable {name} must be a number above 0 and at most {NUMBER_MAX:g}, got {text!r}"
+        )
     return value
+
+
+def whole_number(env: Mapping[str, str], name: str, default: int, *, least: int) -> int:
+    """The variable as a whole number from `least` to NUMBER_MAX.
+
+    Raises:
+        ConfigurationError: if it is not one.
+    """
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= NUMBER_MAX):
+        raise ConfigurationError(
+            f"environment variable {name} must be a whole number from {least} to {NUMBER_MAX:g}, got {text!r}"
+        )
+    return int(text)
 
 
 def notice_lead_s(env: Mapping[str, str]) -> float:
     """Seconds between a spot notice and the reclaim: 120 on EC2; an accelerated local account sets its own."""
     return positive_float(env, contract.ENV_NOTICE_LEAD, contract.NOTICE_LEAD_S)
+
+
+def is_endpoint(url: str) -> bool:
+    """Whether the text is an address that AWS's APIs could have: http or https, a host, plain characters."""
+    try:
+        parts = urlsplit(url)
+        well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or broken brackets
+        return False
+    return well_formed and re.fullmatch(r"[!-~]+", url) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +101,15 @@ class AwsSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "AwsSettings":
+        """Raises ConfigurationError: the endpoint is no URL."""
+        endpoint_url = env.get("AWS_ENDPOINT_URL") or None
+        if endpoint_url is not None and not is_endpoint(endpoint_url):
+            raise ConfigurationError(
+                f"AWS_ENDPOINT_URL must be a URL such as http://127.0.0.1:4566, got {endpoint_url!r}"
+            )
         return cls(
             region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or None,
-            endpoint_url=env.get("AWS_ENDPOINT_URL") or None,
+            endpoint_url=endpoint_url,
             ca_bundle=env.get("AWS_CA_BUNDLE") or None,
         )
 
@@ -121,13 +159,13 @@ class BatchSettings:
     def from_env(cls, env: Mapping[str, str]) -> "BatchSettings":
         return cls(
             job_id=env.get("AWS_BATCH_JOB_ID", ""),
-            attempt=int(positive_float(env, "AWS_BATCH_JOB_ATTEMPT", 1)),
-            array_index=int(env.get("AWS_BATCH_JOB_ARRAY_INDEX", "0") or 0),
+            attempt=whole_number(env, "AWS_BATCH_JOB_ATTEMPT", 1, least=1),
+            array_index=whole_number(env, "AWS_BATCH_JOB_ARRAY_INDEX", 0, least=0),
             queue=env.get("AWS_BATCH_JQ_NAME", ""),
             compute_environment=env.get("AWS_BATCH_CE_NAME", ""),
             vcpus=positive_float(env, "SPOTPROOF_VCPUS", 1.0),
             memory_mib=int(positive_float(env, contract.ENV_MEMORY, 0)),
-            array_size=int(positive_float(env, "AWS_BATCH_JOB_ARRAY_SIZE", 1)),
+            array_size=whole_number(env, "AWS_BATCH_JOB_ARRAY_SIZE", 1, least=1),
         )
 
 
@@ -148,6 +186,7 @@ class WorkerSettings:
     job_definition: str
     tracker: Tracker = "auto"  # how changed pages of arrays are found
     transport: Transport | None = None  # None: obstore if it can be imported, else boto3
+    stack: str = "unknown"  # prefix of the deployment's stacks; a dimension of the metrics
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "WorkerSettings":
@@ -166,6 +205,7 @@ class WorkerSettings:
             job_definition=env.get("SPOTPROOF_JOB_DEFINITION", ""),
             tracker=_tracker(env),
             transport=Transport.from_env(env),
+            stack=env.get(contract.ENV_STACK, "").strip() or "unknown",
         )
 
 

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from spotproof.clock import Clock, from_epoch_ms
 from spotproof.leases.model import RunId
+from spotproof.metrics import MEMBERS
 from spotproof.retries import Retrier, as_aws_error
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class LogLine:
         fields = self.fields
         where = " ".join(f"{name}={fields[name]}" for name in ("shard", "instance_id") if fields.get(name) is not None)
         rest = " ".join(
-            f"{name}={value}" for name, value in fields.items() if name not in _SHOWN_APART | _OF_THE_WORKER
+            f"{name}={value}" for name, value in fields.items() if name not in _SHOWN_APART | _OF_THE_WORKER | MEMBERS
         )
         moment = from_epoch_ms(self.at_ms).strftime("%H:%M:%S.%f")[:-3]
         words = (
@@ -143,6 +144,6 @@ def parse_line(event: Mapping[str, Any]) -> LogLine | None:
     """The worker's JSON line in a log event; None for anything else, such as a print of the user's code."""
     try:
         fields = json.loads(event["message"])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return LogLine(at_ms=int(event["timestamp"]), fields=fields) if isinstance(fields, dict) else None

@@ -149,7 +149,7 @@ class GameDaysStack(Stack):
         controller = cloudwatch.Metric(
             namespace=contract.METRIC_NAMESPACE,
             metric_name=events.METRIC_CONTROLLER_FAILURES,
-            dimensions_map={"Stack": self._settings.prefix, "service": "controller"},
+            dimensions_map={"Stack": self._settings.prefix},
             period=Duration.minutes(1),
             statistic="Sum",
         )

@@ -58,10 +58,12 @@ class Capacity:
         case = _Case(run=run, sessions=sessions, look=look, done=done, telemetry=telemetry)
         if submission is None or not self.submissions.is_spot(submission):
             # Started by hand, forgotten by Batch, or meant for on-demand: no Spot to fall back from. Budgets still hold.
+            self.situations.count_unsteered(run, sessions, look, done.gauges)
             self._pause_at_budget(case)
             return
         last = self.last_cause.setdefault(run.run_id, look.now_ms)
         situation = self.situations.of(run, sessions, submission, look, last_cause_ms=last)
+        done.gauges.add(run, situation)
         decision = decide_fallback(situation)
         if decision.needed:
             self.last_cause[run.run_id] = look.now_ms

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from lambdas.controlling.gauges import Gauges
 from spotproof.leases.model import Run
 
 RESERVE_S: Final = 8.0  # of the invocation's time: nothing new is begun with less left
@@ -25,6 +26,9 @@ class Round:
     paused: int = 0
     waiting: int = 0  # workers that wait for a host, of all runs
     pools_open: int = 0  # Spot pools whose breaker is not closed
+    quarantined: int = 0  # shards that lost too many workers
+    looked: bool = False  # at Batch: without it, the gauges say nothing
+    gauges: Gauges = field(default_factory=Gauges)
     going_on: list[Run] = field(default_factory=list)  # runs that were tended and have not ended
     failures: list[str] = field(default_factory=list)
 

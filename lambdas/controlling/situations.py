@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lambdas.controlling.crew import Crew
+from lambdas.controlling.gauges import Gauges
 from lambdas.controlling.limits import limits_of
 from lambdas.controlling.look import Look
 from lambdas.controlling.money import Till
@@ -63,6 +64,22 @@ class Situations:
             usd_per_hour=money.usd_per_hour,
             on_demand_usd_per_hour=money.on_demand_usd_per_hour,
             deadline=self._deadline(facts, spot_alive=spot.alive, on_demand=on_demand.total),
+        )
+
+    def count_unsteered(self, run: Run, sessions: Sequence[Session], look: Look, gauges: Gauges) -> None:
+        """Count a run whose workers are not ours to add or retire.
+
+        Raises:
+            AwsError: the table refused or stayed unavailable.
+        """
+        crew = Crew(sessions=sessions, now_ms=look.now_ms)
+        work = self.reader.read(run, held=crew.held)
+        gauges.add_unsteered(
+            run,
+            work,
+            waited_s=_waited_s(run, crew, work, look.now_ms),
+            spot=len(crew.alive(on_demand=False)),
+            on_demand=len(crew.alive(on_demand=True)),
         )
 
     def _deadline(self, parts: "_DeadlineParts", *, spot_alive: int, on_demand: int) -> DeadlineFacts | None:

@@ -16,7 +16,7 @@ from spotproof.clock import Clock, to_epoch_ms
 from spotproof.errors import SpotproofError
 from spotproof.leases.closing import Closing, StripeCloser
 from spotproof.leases.model import Run, RunId, Session
-from spotproof.leases.requeue import Requeuer
+from spotproof.leases.requeue import Requeuer, Taken
 from spotproof.leases.store import LeaseStore
 
 HOLE_PAUSE_S: Final = 1.0  # a claim under way takes milliseconds
@@ -67,10 +67,12 @@ class Controller:
         if self.steering is None or deadline - self.clock.monotonic() < RESERVE_S:
             return None
         try:
-            return self.steering.lookout.look(done, telemetry)
+            look = self.steering.lookout.look(done, telemetry)
         except SpotproofError as error:
             done.failures.append(f"capacity: {error}")
             return None
+        done.looked = True
+        return look
 
     def _rotated(self, run_ids: list[RunId]) -> list[RunId]:
         """Another one first every minute, so that no run starves when time is short."""
@@ -87,6 +89,7 @@ class Controller:
         takings = self.requeuer.rescue_expired(run, to_epoch_ms(self.clock.now()))
         done.rescued += takings.sessions
         done.requeued += takings.shards
+        done.quarantined += takings.count(Taken.QUARANTINED)
         closing = self._close(run, done, deadline)
         if closing.complete:
             self._announce_complete(closing.run, done)

@@ -34,7 +34,10 @@ class CountingTelemetry:
     def latency_ms(self, metric: str, value: float) -> None:
         """Latencies do not add up."""
 
-    def usd(self, metric: str, value: float) -> None:
+    def seconds(self, metric: str, value: float) -> None:
+        """Neither do ages."""
+
+    def number(self, metric: str, value: float) -> None:
         """The manifest says what a run cost."""
 
 

@@ -26,6 +26,17 @@ class WorkerEndKind(StrEnum):
         return self in (WorkerEndKind.HOST_RECLAIMED, WorkerEndKind.INTERRUPTED, WorkerEndKind.KILLED)
 
     @property
+    def needs_a_person(self) -> bool:
+        """Whether something is wrong that neither Spot nor a person did, and that we don't mend by ourselves."""
+        return self in (
+            WorkerEndKind.IMAGE_PULL,
+            WorkerEndKind.TIMEOUT,
+            WorkerEndKind.INPUT_ERROR,
+            WorkerEndKind.CONFIGURATION_ERROR,
+            WorkerEndKind.UNKNOWN,
+        )
+
+    @property
     def holds_replacements(self) -> bool:
         """Whether new workers would be against a person's will, or bound to end the same way."""
         return self in (

@@ -66,6 +66,7 @@ class Finalized:
     quarantined: int = 0
     reason: str = ""
     cost: RunCost | None = None  # set when this call ended the run
+    duration_s: float = 0.0  # from the run's creation to its end, when this call ended it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +171,7 @@ class Finalizer:
         return Finalized(
             result=FinalizeResult.FINALIZED, state=verdict.state, quarantined=quarantined,
             reason=verdict.reason or "", cost=cost,
+            duration_s=max(0, to_epoch_ms(self._clock.now()) - run.created_at) / 1000,
         )  # fmt: skip
 
     def _final_rows(self, run: Run, deadline: float) -> list[Shard]:

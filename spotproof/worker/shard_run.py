@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import GeneratorType
 from typing import Any, Protocol, TypeVar
 
@@ -69,11 +69,13 @@ class LetGoError(Exception):
 
     Attributes:
         interrupted: the host is going; else the run was paused, which says nothing about the shard or its host.
+        deadline: when the host goes, where that is known.
     """
 
     def __init__(self, stop: Signal) -> None:
         super().__init__(f"{stop.kind} by {stop.channel}")
         self.interrupted = stop.kind is not SignalKind.PAUSE
+        self.deadline = stop.deadline
 
 
 @dataclass
@@ -109,7 +111,7 @@ class ShardRun:
         try:
             return self._attempt()
         except LetGoError as stop:
-            return self._release(interrupted=stop.interrupted, reason=str(stop))
+            return self._release(interrupted=stop.interrupted, reason=str(stop), deadline=stop.deadline)
         except UserCodeError as error:
             return self._fail(classify_failure(error.__cause__ or error))
         except (ScratchFullError, MemoryError) as error:  # as early as when the saved state is too big for this host
@@ -220,7 +222,7 @@ class ShardRun:
             logger.warning(events.PUBLISH_FAILED, extra={"shard": self.lease.index, "error": str(error)})
         return ShardOutcome.COMMITTED
 
-    def _release(self, *, interrupted: bool, reason: str) -> ShardOutcome:
+    def _release(self, *, interrupted: bool, reason: str, deadline: datetime | None = None) -> ShardOutcome:
         self.checkpointing.part()
         lost_s = self.checkpointing.at_risk_s
         self.ledger.move(lost_s, source=Spent.WORK, target=Spent.REDONE)
@@ -232,7 +234,14 @@ class ShardRun:
             self.session.abandon()  # its expiry frees the shard instead
             self._log(events.LEASE_LOST, error=str(error), lost_ms=round(lost_s * 1000))
             return ShardOutcome.LOST
-        self._log(events.SHARD_RELEASED, reason=reason, interrupted=interrupted, lost_ms=round(lost_s * 1000))
+        left_ms = None if deadline is None else round((deadline - self.clock.now()).total_seconds() * 1000)
+        self._log(
+            events.SHARD_RELEASED,
+            reason=reason,
+            interrupted=interrupted,
+            lost_ms=round(lost_s * 1000),
+            left_ms=left_ms,
+        )
         return ShardOutcome.RELEASED
 
     def _fail(self, failure: Failure) -> ShardOutcome:

@@ -197,7 +197,7 @@ def metrics(capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[str, float]
             document = json.loads(line)
             for directive in document.get("_aws", {}).get("CloudWatchMetrics", []):
                 assert directive["Namespace"] == contract.METRIC_NAMESPACE
-                assert directive["Dimensions"] == [["Stack", "service"]]
+                assert directive["Dimensions"] == [["Stack"]]
                 for metric in directive["Metrics"]:
                     found[metric["Name"]] = sum(document[metric["Name"]])
         return found

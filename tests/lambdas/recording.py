@@ -25,7 +25,10 @@ class RecordingTelemetry:
     def latency_ms(self, metric: str, value: float) -> None:
         self._add(metric, value)
 
-    def usd(self, metric: str, value: float) -> None:
+    def seconds(self, metric: str, value: float) -> None:
+        self._add(metric, value)
+
+    def number(self, metric: str, value: float) -> None:
         self._add(metric, value)
 
     def _add(self, metric: str, value: float) -> None:

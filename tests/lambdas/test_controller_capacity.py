@@ -16,7 +16,7 @@ from spotproof.capacity.records import Records
 from spotproof.clock import to_epoch_ms
 from spotproof.errors import AwsUnavailableError
 from spotproof.leases.model import HistoryEntry, Ledger, Run, RunId, RunOptions, RunState, Session, StopKind
-from tests.fakes.leases import HOUR, a_run
+from tests.fakes.leases import HOUR, a_run, leased
 from tests.lambdas.batch_world import CAPACITY, BatchWorld, RecordingBus
 from tests.lambdas.conftest import Account
 
@@ -62,6 +62,19 @@ def block_queue(account: Account, job_id: str) -> None:
     QueueBlocks(records).note(QueueBlock(queue="spot-queue", since=since, job_id=job_id, reason=CAPACITY))
 
 
+def test_a_shard_that_lost_too_many_workers_is_counted_as_quarantined_at_once(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics
+) -> None:
+    run, job_id = waiting_run(account, batch, losses_max=1)
+    leased(account.store, run, account.worker("first", run=run, batch_job_id=f"{job_id}:0"), 0)
+    account.clock.advance(2 * 3600)
+    metrics()
+
+    tick(account)
+
+    assert metrics()[events.METRIC_SHARDS_QUARANTINED] == 1
+
+
 # --- coming ------------------------------------------------------------------------------------------------------
 
 
@@ -87,6 +100,71 @@ def test_a_run_that_waits_for_spot_gets_on_demand_workers_at_the_threshold_once(
     [entry] = history(account, run)
     assert (entry.kind, entry.facts["workers"], entry.facts["cause"]) == ("on-demand added", "4", "waited")
     assert "threshold 300 s" in entry.reason
+
+
+# --- what is seen of all runs ------------------------------------------------------------------------------------
+
+
+def test_the_work_and_the_workers_of_all_runs_are_measured_each_round(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics
+) -> None:
+    run, job_id = waiting_run(account, batch, fallback_after_s=3600)
+    worker = account.worker("first", run=run, batch_job_id=f"{job_id}:0")
+    account.store.take_ticket(run, run.stripe_of(0))
+    leased(account.store, run, worker, 0)
+    account.clock.advance(300)
+    beat(account, worker)
+    metrics()
+
+    tick(account)
+
+    emitted = metrics()
+    assert emitted[events.METRIC_RUNS_ACTIVE] == 1
+    assert (emitted[events.METRIC_SHARDS_LEASED], emitted[events.METRIC_SHARDS_DONE]) == (1, 0)
+    assert emitted[events.METRIC_SHARDS_CLAIMABLE] == 5
+    assert (emitted[events.METRIC_SPOT_WORKERS], emitted[events.METRIC_ON_DEMAND_WORKERS]) == (1, 0)
+    assert emitted[events.METRIC_OLDEST_CLAIMABLE_S] == 0  # a worker takes one after the other
+
+
+def test_the_longest_wait_is_that_of_the_run_on_which_nobody_works(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics
+) -> None:
+    waiting_run(account, batch, fallback_after_s=3600)
+    account.clock.advance(900)
+    metrics()
+
+    tick(account)
+
+    assert metrics()[events.METRIC_OLDEST_CLAIMABLE_S] == 900
+
+
+def test_a_run_that_nobody_may_add_workers_to_is_measured_too(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics
+) -> None:
+    account.worker("by-hand", batch_job_id="")
+    metrics()
+
+    tick(account)
+
+    emitted = metrics()
+    assert (emitted[events.METRIC_RUNS_ACTIVE], emitted[events.METRIC_SHARDS_CLAIMABLE]) == (1, account.run.shards)
+    assert emitted[events.METRIC_SPOT_WORKERS] == 1
+
+
+def test_without_a_look_at_batch_nothing_is_said_about_the_runs(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> Any:
+        raise AwsUnavailableError("Batch does not answer")
+
+    monkeypatch.setattr("lambdas.controlling.look.Lookout.look", refuse)
+    metrics()
+
+    tick(account)
+
+    emitted = metrics()
+    assert emitted[events.METRIC_CONTROLLER_FAILURES] == 1
+    assert events.METRIC_SHARDS_CLAIMABLE not in emitted  # nought would say that all is done
 
 
 def test_two_controllers_at_once_add_the_workers_once(account: Account, bus: RecordingBus, batch: BatchWorld) -> None:

@@ -9,6 +9,7 @@ import pytest
 from lambdas import finalizer
 from spotproof import contract, events
 from spotproof.checkpoints.s3 import S3ObjectStore
+from spotproof.clock import to_epoch_ms
 from spotproof.commits.staged_file import StagedFile
 from spotproof.commits.staging import stage
 from spotproof.interruptions.eventbridge import run_finished_detail
@@ -70,6 +71,11 @@ def test_a_finished_run_is_published_and_nothing_is_left_behind(finished: Accoun
     emitted = metrics()
     assert emitted[events.METRIC_RUNS_FINISHED] == 1
     assert emitted[events.METRIC_RUN_COST_USD] > 0
+    assert emitted[events.METRIC_RUN_S] == (to_epoch_ms(finished.clock.now()) - finished.run.created_at) / 1000
+    assert 0 == emitted[events.METRIC_USEFUL_VCPU_S] < emitted[events.METRIC_PAID_VCPU_S]  # its workers only waited
+    saved = float(manifest["cost"]["on_demand_usd"]) - float(manifest["cost"]["usd"])
+    assert emitted[events.METRIC_RUN_SAVED_USD] == pytest.approx(saved, abs=1e-6)
+    assert emitted[events.METRIC_EFFICIENCY] == float(manifest["cost"]["efficiency"])
 
 
 def but_for_marks(items: dict[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:

@@ -48,7 +48,8 @@ def test_a_worker_that_used_up_its_attempts_on_reclaimed_hosts_is_replaced_once(
     event = job_event(account)
 
     first = report(account, event)
-    assert metrics()[events.METRIC_WORKERS_REPLACED] == 1
+    emitted = metrics()
+    assert (emitted[events.METRIC_WORKERS_REPLACED], emitted[events.METRIC_WORKERS_FAILED]) == (1, 0)
     account.clock.advance(6 * 3600)
     again = report(account, event)
 
@@ -71,11 +72,12 @@ def test_a_worker_that_let_go_in_time_every_time_is_replaced_too(account: Accoun
 
 
 def test_a_worker_that_failed_by_its_own_fault_is_classified_and_not_replaced(
-    account: Account, batch: FakeBatch
+    account: Account, batch: FakeBatch, metrics: Metrics
 ) -> None:
     answer = report(account, job_event(account, "batch_job_state_change.failed_app_error.synth"))
 
     assert answer == {"classified": "unknown"}
+    assert metrics()[events.METRIC_WORKERS_FAILED] == 1
     assert batch.jobs == []
 
 

@@ -152,7 +152,8 @@ def test_a_host_that_ends_gives_back_what_it_held_at_once(account: Account, stat
     assert shard is not None
     assert (shard.state, shard.fencing_token, shard.interruptions, shard.losses) == (ShardState.READY, 2, 1, 0)
     assert account.session(session).state is SessionState.DEAD
-    assert metrics()[events.METRIC_SHARDS_REQUEUED] == 1
+    emitted = metrics()
+    assert (emitted[events.METRIC_SHARDS_REQUEUED], emitted[events.METRIC_SHARDS_QUARANTINED]) == (1, 0)
     with pytest.raises(LeaseLostError):  # "shutting-down" leaves it half a minute to try
         account.store.commit(lease, an_output(lease))
 

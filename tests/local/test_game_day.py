@@ -65,7 +65,7 @@ def test_while_nothing_can_be_had_the_run_goes_on_with_what_it_has(product: Prod
 
 def test_an_experiment_that_a_stop_condition_ends_proves_nothing(product: Product, tmp_path: Path) -> None:
     cloudwatch = product.account.client("cloudwatch")
-    dimensions = [{"Name": "Stack", "Value": "Spotproof"}, {"Name": "service", "Value": "controller"}]
+    dimensions = [{"Name": "Stack", "Value": "Spotproof"}]
     failures = {"MetricName": "ControllerFailures", "Dimensions": dimensions, "Value": 1.0}
     product.submit("halted", workers=2)
     product.wait_for(f"{product_job(product, 'halted')}:0", "shard_leased")

@@ -91,21 +91,19 @@ def test_every_experiment_ends_when_spotproof_itself_fails(assembly: Assembly, s
         by_metric = {each["Properties"]["MetricName"]: each["Properties"] for each in alarms.values()}
         assert set(by_metric) == {events.METRIC_CONTROLLER_FAILURES, "ApproximateNumberOfMessagesVisible"}
         dimensions = by_metric[events.METRIC_CONTROLLER_FAILURES]["Dimensions"]
-        assert {each["Name"]: each["Value"] for each in dimensions} == {"Stack": prefix, "service": "controller"}
+        assert {each["Name"]: each["Value"] for each in dimensions} == {"Stack": prefix}
         queue = json.dumps(by_metric["ApproximateNumberOfMessagesVisible"]["Dimensions"])
         assert "FailedEvents" in queue
         assert {each["TreatMissingData"] for each in by_metric.values()} == {"notBreaching"}
 
 
 def test_the_alarm_asks_for_the_metric_as_the_controller_gives_it(assembly: Assembly) -> None:
-    """The dimensions are those of lambdas.telemetry: the stack, and the function's service."""
-    from lambdas import controller
+    """The dimension is that of lambdas.telemetry."""
     from lambdas.telemetry import STACK_DIMENSION
 
     (alarm,) = [each for each in assembly.properties(ALARM) if each["Namespace"] == contract.METRIC_NAMESPACE]
 
-    assert {each["Name"] for each in alarm["Dimensions"]} == {STACK_DIMENSION, "service"}
-    assert controller.SERVICE in {each["Value"] for each in alarm["Dimensions"]}
+    assert {each["Name"] for each in alarm["Dimensions"]} == {STACK_DIMENSION}
 
 
 def test_only_experiments_of_this_account_take_the_role(assembly: Assembly) -> None:

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import pytest
 
+from spotproof import events
 from spotproof.checkpoints.engine import CheckpointEngine
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.checkpoints.workshop import Workshop
@@ -258,6 +259,19 @@ def test_a_notice_saves_releases_and_the_next_worker_goes_on_where_it_stopped(wo
     assert second.execute() is ShardOutcome.COMMITTED
     assert second.ledger.seconds(Spent.WORK) == STEPS - 5
     assert world.output.published == [str(TOTAL)]
+
+
+def test_a_shard_that_was_handed_back_tells_how_much_of_the_notice_was_left(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="spotproof")
+    worker = world.worker(world.job())
+    worker.function = world.job({5: lambda: worker.monitor.offer(notice(world, in_s=4))})
+
+    worker.execute()
+
+    [released] = [record for record in caplog.records if record.message == events.SHARD_RELEASED]
+    assert 0 < vars(released)["left_ms"] <= 4000
 
 
 def test_a_shard_that_fits_into_the_window_is_finished(world: World) -> None:
