@@ -43,6 +43,7 @@ from localcloud.repairs.scaling_activities import install_scaling_activities
 from localcloud.repairs.scaling_group_reads import ScalingGroupReads
 from localcloud.repairs.schedules import Schedules
 from localcloud.seams import Seams
+from localcloud.service_quotas import ServiceQuotasApi
 from localcloud.sessions import Sessions
 from localcloud.settings import ROOT_SECRET, Settings
 from localcloud.state_dir import StateDir
@@ -153,6 +154,7 @@ class Account:
         self.schedules.install()
         seams.serve("batch", self.batch.api.handle)
         seams.serve("fis", self.fis.handle)
+        seams.serve("servicequotas", ServiceQuotasApi(self.quotas).handle)
         self.usage.install()
         self.reactor.start()
         self.warm_up.start()

@@ -1,4 +1,4 @@
-"""What `cdk bootstrap` leaves in an account, made without the CDK CLI."""
+"""What `cdk bootstrap` leaves in an account, made without the CDK CLI, and what the first Spot instance leaves."""
 
 import contextlib
 import json
@@ -7,6 +7,8 @@ from typing import Any
 
 QUALIFIER = "hnb659fds"
 VERSION = "32"  # of the bootstrap template that CDK CLI 2.1148 knows
+SPOT_SERVICE = "spot.amazonaws.com"
+SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 ROLES = ("deploy-role", "file-publishing-role", "image-publishing-role", "lookup-role", "cfn-exec-role")
 
 
@@ -28,6 +30,7 @@ def bootstrap(client: Callable[[str], Any], *, account: str, region: str) -> Non
     iam = client("iam")
     for role in ROLES:
         _make_role(iam, f"cdk-{QUALIFIER}-{role}-{account}-{region}", account)
+    _make_spot_role(iam)
 
 
 def _make_role(iam: Any, name: str, account: str) -> None:
@@ -38,3 +41,18 @@ def _make_role(iam: Any, name: str, account: str) -> None:
     with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
     iam.put_role_policy(RoleName=name, PolicyName="everything", PolicyDocument=json.dumps(everything))
+
+
+def _make_spot_role(iam: Any) -> None:
+    """EC2's service-linked role; CreateServiceLinkedRole of the emulator would give it another name."""
+    principal = {"Service": SPOT_SERVICE}
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}],
+    }
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(
+            RoleName=SPOT_ROLE,
+            Path=f"/aws-service-role/{SPOT_SERVICE}/",
+            AssumeRolePolicyDocument=json.dumps(trust),
+        )

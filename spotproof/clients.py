@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sts import STSClient
     from obstore.store import S3Credential, S3Store
 
@@ -196,9 +198,35 @@ class Clients:
         return client
 
     @cached_property
+    def lambda_(self) -> "LambdaClient":
+        client: LambdaClient = self._make("lambda")
+        return client
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        client: SQSClient = self._make("sqs")
+        return client
+
+    @cached_property
     def fis(self) -> Any:
-        """The Fault Injection Service; no type stubs of it are installed."""
+        """The Fault Injection Service; no type stubs of it are installed, nor of those below."""
         return self._make("fis")
+
+    @cached_property
+    def cloudwatch(self) -> Any:
+        return self._make("cloudwatch")
+
+    @cached_property
+    def iam(self) -> Any:
+        return self._make("iam")
+
+    @cached_property
+    def service_quotas(self) -> Any:
+        return self._make("service-quotas")
+
+    @cached_property
+    def ssm(self) -> Any:
+        return self._make("ssm")
 
 
 class SessionCredentials:

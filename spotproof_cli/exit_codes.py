@@ -7,6 +7,7 @@ from spotproof.leases.model import RunState
 
 OK: Final = 0
 UNEXPECTED: Final = 1
+FAULT_FOUND: Final = 1  # by `doctor`
 USAGE: Final = 2  # also an input that can't be processed
 CONFIGURATION: Final = 3  # a setting, a credential or the local account is missing
 AWS: Final = 4  # refused, throttled, or not deployed

@@ -113,7 +113,8 @@ main = SpotproofGroup(
     entries=COMMANDS,
     help="Data pipelines on AWS Batch Spot that survive any interruption without changing a byte.",
     epilog=(
-        "Exit codes: 0 done, 1 unexpected, 2 usage or input, 3 configuration or credentials, 4 AWS refused, 5 conflict, "
+        "Exit codes: 0 done, 1 unexpected or a fault that doctor found, 2 usage or input, 3 configuration or credentials, "
+        "4 AWS refused, 5 conflict, "
         "100 run failed, 101 not finished, 102 not found, 103 cancelled, 104 game day broke the promise, "
         "124 wait timed out, 130 interrupted."
     ),

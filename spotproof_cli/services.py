@@ -17,6 +17,7 @@ from spotproof_cli.output import Output, standard_output
 from spotproof_cli.target import Target, resolve_target
 
 if TYPE_CHECKING:
+    from spotproof.clients import Clients
     from spotproof_cli.deployment import Deployment
 
 
@@ -29,6 +30,12 @@ def _connect(target: Target, clock: Clock) -> "Deployment":
     return connect(target, clock)
 
 
+def _clients(target: Target) -> "Clients":
+    from spotproof.clients import Clients
+
+    return Clients(target.aws)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """Seams of the command line; a test hands its own to click as `obj`."""
@@ -37,6 +44,7 @@ class Services:
     ids: IdSource = field(default_factory=SystemIds)
     env: Mapping[str, str] = field(default_factory=environment)
     connect: "Connect" = _connect
+    clients: Callable[[Target], "Clients"] = _clients  # for commands that must not need a deployment
 
 
 class Invocation:

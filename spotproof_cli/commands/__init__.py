@@ -6,6 +6,11 @@ from spotproof_cli.lazy_group import CommandEntry
 
 COMMANDS: Final = (
     CommandEntry(
+        name="doctor",
+        module="spotproof_cli.commands.doctor",
+        summary="Check the account and the deployment; every fault comes with what mends it.",
+    ),
+    CommandEntry(
         name="plan",
         module="spotproof_cli.commands.plan",
         summary="Recommend sizes for a run, and say what it will take; changes nothing.",
