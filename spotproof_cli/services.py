@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spotproof.clock import Clock, SystemClock
+from spotproof.concurrency import ThreadSpawner, Waiter
 from spotproof.ids import IdSource, SystemIds
 from spotproof.settings import environment
 from spotproof_cli.global_options import GlobalOptions
@@ -45,6 +46,9 @@ class Services:
     env: Mapping[str, str] = field(default_factory=environment)
     connect: "Connect" = _connect
     clients: Callable[[Target], "Clients"] = _clients  # for commands that must not need a deployment
+    stop_flag: Callable[[], Waiter] = field(
+        default=lambda: ThreadSpawner().flag()
+    )  # ends what runs until it is told to
 
 
 class Invocation:

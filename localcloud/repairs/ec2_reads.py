@@ -26,13 +26,15 @@ def install_ec2_reads(*, seams: Seams, fleet: Fleet, market: Market, reactor: Re
     """Register the calls."""
     instance_xml: Callable[[dict[str, Any]], str] = seams.ec2._instance_xml
 
-    def with_lifecycle(record: dict[str, Any]) -> str:
-        xml = instance_xml(record)
-        if record.get("_lifecycle") != "spot":
-            return xml
-        return xml.replace("<amiLaunchIndex>", "<instanceLifecycle>spot</instanceLifecycle><amiLaunchIndex>", 1)
+    def with_facts(record: dict[str, Any]) -> str:
+        facts = "<instanceLifecycle>spot</instanceLifecycle>" if record.get("_lifecycle") == "spot" else ""
+        if reason := record.get("_state_reason"):
+            facts += (
+                f"<stateReason><code>{reason}</code><message>{reason}: the instance is gone</message></stateReason>"
+            )
+        return instance_xml(record).replace("<amiLaunchIndex>", f"{facts}<amiLaunchIndex>", 1)
 
-    seams.ec2._instance_xml = with_lifecycle
+    seams.ec2._instance_xml = with_facts
     actions = seams.ec2._ACTION_MAP
     actions["DescribeInstanceTypes"] = partial(_instance_types, seams)
     actions["DescribeSpotPriceHistory"] = partial(_price_history, seams, market)

@@ -66,6 +66,11 @@ COMMANDS: Final = (
         summary="Rehearse interruptions of a run with an experiment, and check its promise.",
     ),
     CommandEntry(
+        name="exporter",
+        module="spotproof_cli.commands.exporter",
+        summary="Show runs, workers, instances and costs to Prometheus, until it is stopped.",
+    ),
+    CommandEntry(
         name="wrap",
         module="spotproof_cli.commands.wrap",
         summary="Run any program as a worker's job, here: spotproof wrap … -- CMD…",

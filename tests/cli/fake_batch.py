@@ -77,7 +77,12 @@ class FakeBatch:
         assert 0 < len(jobs) <= 100
         children = {child["jobId"]: child for each in self.children.values() for child in each}
         known = {**children, **self.jobs}
-        defaults = {"createdAt": self.created_at, "container": {}, "jobQueue": "spot-queue"}
+        defaults = {
+            "createdAt": self.created_at,
+            "container": {},
+            "jobQueue": "spot-queue",
+            "jobDefinition": "spotproof-flight-delays:1",
+        }
         return {"jobs": [{**defaults, **known[job_id]} for job_id in jobs if job_id in known]}
 
     def get_job_queue_snapshot(self, *, jobQueue: str) -> dict[str, Any]:  # noqa: N803 - Batch's name

@@ -13,7 +13,13 @@ class FakeScaling:
     def describe_scaling_activities(self, **_: Any) -> dict[str, Any]:
         return {
             "Activities": [
-                {"AutoScalingGroupName": "Env-asg-1", "StartTime": at, "StatusCode": "Failed", "StatusMessage": said}
-                for at, said in self.failures
+                {
+                    "ActivityId": f"activity-{number}",
+                    "AutoScalingGroupName": "Env-asg-1",
+                    "StartTime": at,
+                    "StatusCode": "Failed",
+                    "StatusMessage": said,
+                }
+                for number, (at, said) in enumerate(self.failures)
             ]
         }

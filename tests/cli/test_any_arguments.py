@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spotproof.clients import Clients
 from spotproof.clock import Clock
+from spotproof.concurrency import ThreadSpawner, Waiter
 from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.retries import Retrier
 from spotproof_cli import exit_codes
@@ -54,7 +55,7 @@ WORDS = st.sampled_from(
         "--wait", "--timeout", "5", "--limit", "--exit-code", "--shard", "--instance", "--event", "--since", "--follow",
         "--download", "/nonexistent/\udcff", "\0", "--reason", "--count", "--no-notice", "--rebalance", "--json", "--plain",
         "--profile", "--region", "eu-central-1", "--endpoint-url", "http://[", "http://127.0.0.1:1", "--local", "--prefix",
-        "--max-usd", "$5", "--deadline", "--tag", "team=a", "--shards", "-q", "-v", "--no-color", "-y", "--version", "--help", "--", "", "-", "\x1b[2J", "\u202e", "é" * 400,
+        "--max-usd", "$5", "--deadline", "--tag", "team=a", "--shards", "--listen", "127.0.0.1:0", "--textfile", "--interval", "--once", "-q", "-v", "--no-color", "-y", "--version", "--help", "--", "", "-", "\x1b[2J", "\u202e", "é" * 400,
     ]
 )  # fmt: skip
 
@@ -82,7 +83,14 @@ def services() -> Services:
         return dataclasses.replace(find_deployment(clients, prefix=target.prefix, clock=clock), store=store)
 
     env = {"AWS_REGION": "eu-central-1", "SPOTPROOF_LOCALCLOUD_DIR": "/nonexistent"}
-    return Services(clock=clock, ids=CountingIds(), env=env, connect=connect, clients=healthy)
+    return Services(clock=clock, ids=CountingIds(), env=env, connect=connect, clients=healthy, stop_flag=told_to_stop)
+
+
+def told_to_stop() -> Waiter:
+    """What runs until it is told to stop does one round."""
+    flag = ThreadSpawner().flag()
+    flag.set()
+    return flag
 
 
 def healthy(_target: Target) -> Clients:
@@ -94,7 +102,7 @@ STARTS = st.sampled_from(
     [
         (), ("doctor",), ("status",), ("status", "run-1"), ("status", "run-1", "--wait"), ("logs", "run-1"), ("logs", "run-1", "--follow"),
         ("results", "run-1"), ("cancel", "run-1"), ("interrupt", "run-1"),
-        ("plan", "flight-delays", "--input", "s3://data-bucket/in"), ("submit", "flight-delays", "--input", "s3://data-bucket/in"), ("submit", "flight-delays", "--run", "run-1", "--wait"),
+        ("exporter", "--once"), ("plan", "flight-delays", "--input", "s3://data-bucket/in"), ("submit", "flight-delays", "--input", "s3://data-bucket/in"), ("submit", "flight-delays", "--run", "run-1", "--wait"),
     ]
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -269,3 +270,22 @@ def test_no_process_of_a_killed_instance_survives(small: TestAccount) -> None:
         return False
 
     assert eventually(is_empty, "an empty process group", timeout_s=3)
+
+
+def test_ec2_tells_why_an_instance_is_gone(small: TestAccount) -> None:
+    def gone(strike: Callable[[str], object]) -> str:
+        job_id = small.submit(SLEEP)
+        small.wait_for_line(job_id, "up")
+        host, since = small.host_of(job_id), small.last_event()
+        strike(host)
+        small.admin.wait_for_event("instance.terminated", since=since, where=lambda entry: entry["instance"] == host)
+        described = small.client("ec2").describe_instances(InstanceIds=[host])["Reservations"][0]["Instances"][0]
+        return str(described["StateReason"]["Code"])
+
+    ended = [
+        gone(small.admin.notice),
+        gone(small.admin.kill),
+        gone(lambda host: small.client("ec2").terminate_instances(InstanceIds=[host])),
+    ]
+
+    assert ended == ["Server.SpotInstanceTermination", "Server.InternalError", "Client.UserInitiatedShutdown"]
