@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import App, Tags
+from aws_cdk import App, CfnOutput, Stack, Tags
 
+from spotproof import contract
 from spotproof.errors import SpotproofError
 from stacks.budget import BudgetStack
 from stacks.bundle import Bundles, build_bundles
+from stacks.compliance import RulePacks
 from stacks.compute import ComputeStack
 from stacks.events import EventsStack
 from stacks.game_days import GameDaysStack
@@ -38,6 +40,9 @@ def build(app: App, *, settings: DeploySettings, bundles: Bundles) -> None:
     GameDaysStack(app, settings=settings, failed_events=events.failed)
     if settings.monthly_budget_usd:
         BudgetStack(app, settings=settings)
+    for stack in app.node.children:
+        if isinstance(stack, Stack):
+            CfnOutput(stack, contract.OUTPUT_VERSION, value=contract.VERSION)
     for name, value in settings.tags:
         Tags.of(app).add(name, value)
 
@@ -57,11 +62,24 @@ def main() -> int:
     app = App(context=cdk_flags(), outdir=os.environ.get("CDK_OUTDIR") or str(ROOT / "cdk.out"))
     try:
         settings = DeploySettings.from_context(app.node.get_all_context())
-        build(app, settings=settings, bundles=build_bundles(ROOT, worker_platform=settings.worker_platform))
+        build(
+            app,
+            settings=settings,
+            bundles=build_bundles(
+                ROOT, worker_platform=settings.worker_platform, arm64_platform=settings.arm64_platform
+            ),
+        )
     except SpotproofError as error:
         sys.stderr.write(f"spotproof: {error}\n")
         return 3
-    app.synth()
+    packs = RulePacks(app, settings=settings)
+    try:
+        app.synth()
+    except RuntimeError:
+        if not packs.findings:
+            raise
+        sys.stderr.writelines(f"spotproof: {finding}\n" for finding in packs.findings)
+        return 1
     return 0
 
 

@@ -125,6 +125,7 @@ ENV_STACK: Final = "SPOTPROOF_STACK"
 ENV_SPOT_QUEUE: Final = "SPOTPROOF_SPOT_QUEUE"
 ENV_ON_DEMAND_QUEUE: Final = "SPOTPROOF_ON_DEMAND_QUEUE"
 ENV_FAMILY_QUEUES: Final = "SPOTPROOF_FAMILY_QUEUES"  # of further families: name=spot/on-demand/memory MiB,…
+ENV_FARGATE_SPOT_QUEUE: Final = "SPOTPROOF_FARGATE_SPOT_QUEUE"  # tells a worker that it has no host of its own
 ENV_EVENT_BUS: Final = "SPOTPROOF_EVENT_BUS"
 ENV_BREAKER: Final = "SPOTPROOF_BREAKER"  # count/window/recovery of a Spot pool's breaker
 ENV_MEMORY: Final = "SPOTPROOF_MEMORY_MIB"  # of the worker's container, set by the job definition
@@ -192,6 +193,9 @@ OUTPUT_SPOT_QUEUE: Final = "SpotQueueName"
 OUTPUT_ON_DEMAND_QUEUE: Final = "OnDemandQueueName"
 OUTPUT_LOG_GROUP: Final = "WorkerLogGroupName"
 OUTPUT_JOB_DEFINITIONS: Final = "JobDefinitionNames"  # comma separated
+OUTPUT_FAMILY_QUEUES: Final = "FamilyQueueNames"  # family=spot/on-demand,… of all families but the first
+OUTPUT_JOB_FAMILIES: Final = "JobFamilies"  # job=family,… of jobs of those families
+OUTPUT_SHARES: Final = "FairShares"  # comma separated; only if the queues are shared
 OUTPUT_REQUIRED_TAGS: Final = "RequiredTags"  # comma separated; only if there are any
 OUTPUT_VERSION: Final = "SpotproofVersion"  # of the sources that a stack was deployed from
 STACK_STATE: Final = "State"  # suffixes: <stage prefix>-State and so on

@@ -45,11 +45,18 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundles:
-    """Both bundles of the app, and the Python version that the worker's wheels were chosen for."""
+    """The bundles of the app, and the Python version that the worker's wheels were chosen for."""
 
     worker: Bundle
     functions: Bundle
     worker_python: str
+    worker_arm64: Bundle | None = None  # the same for hosts of the other architecture, where there are any
+
+    def worker_for(self, architecture: str) -> Bundle:
+        """The worker's bundle for hosts of an architecture (EC2's name)."""
+        bundle = self.worker_arm64 if architecture == "arm64" else self.worker
+        assert bundle is not None, f"no worker bundle was built for {architecture}"
+        return bundle
 
 
 WORKER = BundleSpec(
@@ -62,8 +69,12 @@ WORKER = BundleSpec(
 FUNCTIONS = BundleSpec(name="functions", packages=("spotproof", "lambdas"), lock="lambdas/requirements.txt")
 
 
-def build_bundles(root: Path, *, worker_platform: str) -> Bundles:
-    """Both bundles, from the cache where nothing changed.
+def build_bundles(root: Path, *, worker_platform: str, arm64_platform: str = "") -> Bundles:
+    """The bundles, from the cache where nothing changed.
+
+    Args:
+        worker_platform: of the worker's wheels.
+        arm64_platform: of those for hosts of family graviton; empty: there are none.
 
     Raises:
         ConfigurationError: if dependencies can't be installed.
@@ -72,7 +83,12 @@ def build_bundles(root: Path, *, worker_platform: str) -> Bundles:
     worker = build_bundle(WORKER, root=root, platform=Platform(python=python, tag=worker_platform))
     # Pure Python: installed for this machine, runs on any.
     functions = build_bundle(FUNCTIONS, root=root, platform=Platform(python=python, tag=vendoring.HOST))
-    return Bundles(worker=worker, functions=functions, worker_python=python)
+    arm64 = (
+        build_bundle(WORKER, root=root, platform=Platform(python=python, tag=arm64_platform))
+        if arm64_platform
+        else None
+    )
+    return Bundles(worker=worker, functions=functions, worker_python=python, worker_arm64=arm64)
 
 
 def build_bundle(spec: BundleSpec, *, root: Path, platform: Platform) -> Bundle:

@@ -1,4 +1,4 @@
-"""Events stack: the route table made real. Per route a rule, a function, and a queue for what could not be delivered."""
+"""Events stack: the route table made real. Per route a rule, a function with a role of its own, and its log."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,6 +6,7 @@ from dataclasses import replace
 from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as event_targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
@@ -16,13 +17,13 @@ from spotproof import contract
 from stacks.bundle import Bundle
 from stacks.compute import ComputeStack, log_retention, state_targets
 from stacks.jobs import JobSpec
-from stacks.permissions import Targets, statements
+from stacks.permissions import Targets, allow, statements
+from stacks.roles import service_role
 from stacks.routes import LAMBDA_AGE_S_MAX, EventRoute
 from stacks.settings import DeploySettings
 from stacks.state import StateStack
 
 RUNTIME = lambda_.Runtime.PYTHON_3_14
-DEAD_LETTER_DAYS = 14  # the longest SQS keeps a message
 
 
 class EventsStack(Stack):
@@ -42,15 +43,19 @@ class EventsStack(Stack):
         name = settings.stack_name(contract.STACK_EVENTS)
         super().__init__(scope, name, stack_name=name, description="Spotproof: events and their handlers")
         self._settings = settings
-        self._queues = (compute.fleet.spot_queue, compute.fleet.on_demand_queue)
+        self._queues = compute.fleet.queues
         self._targets = self._all_targets(state, jobs)
         self._environment = self._function_environment(state, compute)
         self._code = lambda_.Code.from_asset(str(code.path), asset_hash=code.digest)
-        # Delivered but failed to the end: another thing than never delivered, which each rule's own queue holds.
+        # Delivered but failed to the end: another thing than never delivered, whose messages name their rule.
         self.failed = self._dead_letters("FailedEvents")
+        self.undelivered = self._dead_letters("Undelivered")
+        self.log_groups = {route.name: self._logs(route) for route in routes}
+        self.functions = {route.name: self._function(route) for route in routes}
         for route in routes:
-            self._route(route)
+            self._rule(route)
         CfnOutput(self, "FailedEventsQueueUrl", value=self.failed.queue_url)
+        CfnOutput(self, "UndeliveredQueueUrl", value=self.undelivered.queue_url)
 
     def _all_targets(self, state: StateStack, jobs: Sequence[JobSpec]) -> Targets:
         arn = f"arn:{Aws.PARTITION}:batch:{Aws.REGION}:{Aws.ACCOUNT_ID}:"
@@ -63,8 +68,10 @@ class EventsStack(Stack):
         )
 
     def _function_environment(self, state: StateStack, compute: ComputeStack) -> dict[str, str]:
-        spot, on_demand = self._queues
+        spot, on_demand, *_ = self._queues
+        further = {contract.ENV_FAMILY_QUEUES: compute.family_queues} if compute.family_queues else {}
         return {
+            **further,
             contract.ENV_TABLE: state.table.table_name,
             contract.ENV_WORK_BUCKET: state.work_bucket.bucket_name,
             contract.ENV_DATA_BUCKET: state.data_bucket.bucket_name,
@@ -79,8 +86,7 @@ class EventsStack(Stack):
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
 
-    def _route(self, route: EventRoute) -> None:
-        function = self._function(route)
+    def _rule(self, route: EventRoute) -> None:
         events.Rule(
             self,
             f"{route.name}Rule",
@@ -88,8 +94,8 @@ class EventsStack(Stack):
             schedule=events.Schedule.rate(Duration.minutes(route.every_minutes)) if route.every_minutes else None,
             targets=[
                 event_targets.LambdaFunction(
-                    function,
-                    dead_letter_queue=self._dead_letters(f"{route.name}Undelivered"),
+                    self.functions[route.name],
+                    dead_letter_queue=self.undelivered,
                     max_event_age=Duration.seconds(route.age_s_max),
                     retry_attempts=route.deliveries,
                 )
@@ -101,7 +107,7 @@ class EventsStack(Stack):
         return events.EventPattern(source=[route.source], detail_type=[route.detail_type], detail=detail or None)
 
     def _function(self, route: EventRoute) -> lambda_.Function:
-        function = lambda_.Function(
+        return lambda_.Function(
             self,
             route.name,
             description=f"Spotproof: {route.detail_type or 'scheduled controller'}",
@@ -116,16 +122,32 @@ class EventsStack(Stack):
             max_event_age=Duration.seconds(min(route.age_s_max, LAMBDA_AGE_S_MAX)),
             retry_attempts=route.retries,
             on_failure=destinations.SqsDestination(self.failed),
-            log_group=self._logs(route),
+            tracing=lambda_.Tracing.ACTIVE,
+            role=self._role(route),
+            log_group=self.log_groups[route.name],
         )
-        for grant in route.grants:
-            for statement in statements(grant, self._targets):
-                function.add_to_role_policy(statement)
-        return function
+
+    def _role(self, route: EventRoute) -> iam.IRole:
+        own = [
+            allow(["logs:CreateLogStream", "logs:PutLogEvents"], [self.log_groups[route.name].log_group_arn]),
+            allow(["sqs:SendMessage"], [self.failed.queue_arn]),
+            allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], ["*"]),  # X-Ray knows no narrower resource
+        ]
+        granted = [statement for grant in route.grants for statement in statements(grant, self._targets)]
+        return service_role(
+            self,
+            f"{route.name}Role",
+            service="lambda.amazonaws.com",
+            description=f"What the function {route.name} of Spotproof may do",
+            statements=[*own, *granted],
+        )
 
     def _logs(self, route: EventRoute) -> logs.LogGroup:
         retention = log_retention(self._settings.log_retention_days)
         return logs.LogGroup(self, f"{route.name}Logs", retention=retention, removal_policy=RemovalPolicy.DESTROY)
 
     def _dead_letters(self, name: str) -> sqs.Queue:
-        return sqs.Queue(self, name, enforce_ssl=True, retention_period=Duration.days(DEAD_LETTER_DAYS))
+        days = Duration.days(self._settings.dead_letter_days)
+        return sqs.Queue(
+            self, name, enforce_ssl=True, encryption=sqs.QueueEncryption.SQS_MANAGED, retention_period=days
+        )

@@ -1,41 +1,65 @@
-"""The machines: network, launch template and the two compute environments with a queue each."""
+"""The machines: for each family a Spot and an on-demand environment with a queue each."""
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
 
-from aws_cdk import CfnResource, Duration, Fn, Tags
+from aws_cdk import Fn
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from spotproof import contract
+from stacks.environments import Capacity, Environment, Place, fargate_environment, host_environment
+from stacks.families import FAMILIES, FamilyName
+from stacks.hosts import launch_template
 from stacks.instance_types import InstanceType
+from stacks.queues import QueuePair, job_queue, share_policy
 from stacks.settings import DeploySettings
-
-ROOT_DEVICE = "/dev/xvda"  # of the ECS-optimized Amazon Linux 2023 image
-ROOT_GIB = 50  # image, containers, scratch of all workers on the host
-UPDATE_TIMEOUT = Duration.hours(2)  # an update of the fleet waits this long for running workers
-STUCK_AFTER = Duration.minutes(10)
-
-# A notice drains the host, so no new worker lands on a dying machine; and a stopped worker has nearly the whole
-# two minutes to save (ECS agent, environment variables of the container agent).
-AGENT_CONFIG = ("ECS_ENABLE_SPOT_INSTANCE_DRAINING=true", "ECS_CONTAINER_STOP_TIMEOUT=110s")
 
 
 class Fleet(Construct):
     """Spot and on-demand: separate environments and queues, because who falls back is our decision, not Batch's."""
 
-    def __init__(self, scope: Construct, *, settings: DeploySettings, types: Sequence[InstanceType]) -> None:
+    def __init__(
+        self, scope: Construct, *, settings: DeploySettings, types: Mapping[FamilyName, Sequence[InstanceType]]
+    ) -> None:
+        """`types`: of the families that have hosts."""
         super().__init__(scope, "Fleet")
-        self._prefix = settings.prefix
-        self._types = [ec2.InstanceType(each.name) for each in types]
-        self.vpc = self._network(zones=settings.zones)
-        self._security_group = ec2.SecurityGroup(
-            self, "Workers", vpc=self.vpc, description="Spotproof workers: nothing comes in"
+        self._settings, self._types = settings, types
+        self.network = vpc = self._network(zones=settings.zones)
+        group = ec2.SecurityGroup(self, "Workers", vpc=vpc, description="Spotproof workers: nothing comes in")
+        self._place = Place(
+            vpc=vpc, subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC), security_group=group
         )
-        self._template = self._launch_template()
-        self.spot_queue = self._queue("Spot", vcpus_max=settings.spot_vcpus_max)
-        self.on_demand_queue = self._queue("OnDemand", vcpus_max=settings.on_demand_vcpus_max)
+        self._template = launch_template(self, disk_gib=settings.disk_gib) if types else None
+        self._policy = share_policy(self, settings)
+        self.pairs = tuple(self._pair(family) for family in settings.families)
+
+    @property
+    def queues(self) -> tuple[batch.JobQueue, ...]:
+        """Every queue: Spot and on demand of the first family, then those of the others."""
+        return tuple(queue for pair in self.pairs for queue in (pair.spot, pair.on_demand))
+
+    def pair(self, family: FamilyName) -> QueuePair:
+        """The queues of a deployed family."""
+        return next(pair for pair in self.pairs if pair.family == family)
+
+    def _pair(self, family: FamilyName) -> QueuePair:
+        spot, on_demand = (
+            job_queue(self, self._environment(family, spot=spot), policy=self._policy) for spot in (True, False)
+        )
+        return QueuePair(family=family, spot=spot, on_demand=on_demand)
+
+    def _environment(self, name: FamilyName, *, spot: bool) -> Environment:
+        settings, family = self._settings, FAMILIES[name]
+        capacity = Capacity(
+            family=family,
+            spot=spot,
+            vcpus_max=settings.vcpus_max(name, spot=spot),
+            vcpus_min=settings.vcpus_min(name, spot=spot),
+            types=[each.name for each in self._types.get(name, ())],
+        )
+        if self._template is None or not family.has_hosts:
+            return fargate_environment(self, capacity, self._place)
+        return host_environment(self, capacity, self._place, template=self._template, deployment=settings.prefix)
 
     def _network(self, *, zones: int) -> ec2.Vpc:
         """Public subnets only: no NAT to pay for, S3 and DynamoDB through free gateway endpoints.
@@ -59,65 +83,3 @@ class Fleet(Construct):
                 "DynamoDB": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.DYNAMODB),
             },
         )
-
-    def _launch_template(self) -> ec2.LaunchTemplate:
-        """User data must be MIME multipart for Batch; two hops, or a container's token request to IMDS hangs."""
-        script = ec2.UserData.for_linux()
-        script.add_commands(*(f"echo {line} >> /etc/ecs/ecs.config" for line in AGENT_CONFIG))
-        user_data = ec2.MultipartUserData()
-        user_data.add_part(ec2.MultipartBody.from_user_data(script))
-        volume = ec2.BlockDeviceVolume.ebs(ROOT_GIB, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3)
-        return ec2.LaunchTemplate(
-            self,
-            "Host",
-            user_data=user_data,
-            http_tokens=ec2.LaunchTemplateHttpTokens.REQUIRED,
-            http_put_response_hop_limit=2,
-            block_devices=[ec2.BlockDevice(device_name=ROOT_DEVICE, volume=volume)],
-        )
-
-    def _queue(self, capacity: str, *, vcpus_max: int) -> batch.JobQueue:
-        environment = self._environment(capacity, spot=capacity == "Spot", vcpus_max=vcpus_max)
-        reasons = batch.JobStateTimeLimitActionsReason
-        return batch.JobQueue(
-            self,
-            f"{capacity}Queue",
-            priority=10,
-            compute_environments=[batch.OrderedComputeEnvironment(compute_environment=environment, order=1)],
-            # A job that can never fit is cancelled. One that waits for capacity is not: the controller helps it out.
-            job_state_time_limit_actions=[
-                batch.JobStateTimeLimitAction(max_time=STUCK_AFTER, reason=reason)
-                for reason in (reasons.JOB_RESOURCE_REQUIREMENT, reasons.COMPUTE_ENVIRONMENT_MAX_RESOURCE)
-            ],
-        )
-
-    def _environment(self, capacity: str, *, spot: bool, vcpus_max: int) -> batch.ManagedEc2EcsComputeEnvironment:
-        strategies = batch.AllocationStrategy
-        environment = batch.ManagedEc2EcsComputeEnvironment(
-            self,
-            capacity,
-            vpc=self.vpc,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
-            security_groups=[self._security_group],
-            spot=spot,
-            allocation_strategy=strategies.SPOT_PRICE_CAPACITY_OPTIMIZED if spot else strategies.BEST_FIT_PROGRESSIVE,
-            minv_cpus=0,
-            maxv_cpus=vcpus_max,
-            instance_types=self._types,
-            use_optimal_instance_classes=False,  # or Batch adds types of its own to the list
-            images=[batch.EcsMachineImage(image_type=batch.EcsMachineImageType.ECS_AL2023)],
-            launch_template=self._template,
-            replace_compute_environment=False,
-            terminate_on_update=False,
-            update_timeout=UPDATE_TIMEOUT,
-            update_to_latest_image_version=True,
-        )
-        # Batch reads $Default once and never again; a version that moves makes it update the fleet.
-        cast("CfnResource", environment.node.default_child).add_property_override(
-            "ComputeResources.LaunchTemplate.Version", self._template.latest_version_number
-        )
-        # Tags on the environment reach the instances; tags of the stack do not.
-        lifecycle = contract.LIFECYCLE_SPOT if spot else contract.LIFECYCLE_ON_DEMAND
-        Tags.of(environment).add(contract.TAG_LIFECYCLE, lifecycle)
-        Tags.of(environment).add(contract.TAG_DEPLOYMENT, self._prefix)
-        return environment

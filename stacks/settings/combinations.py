@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stacks.families import FamilyName
     from stacks.settings.deploy_settings import DeploySettings
 
 # Values that mean something only beside another one: what must be chosen, and whether it is.
@@ -43,6 +44,15 @@ NEEDS: "tuple[tuple[tuple[str, ...], str, Callable[[DeploySettings], bool]], ...
 )
 
 
+# Which image a family's workers run in.
+IMAGE_SETTINGS: "dict[FamilyName, str]" = {
+    "x86_64": "worker_image",
+    "graviton": "worker_image_arm64",
+    "gpu": "worker_image_gpu",
+    "fargate": "worker_image",
+}
+
+
 def flaw_in(chosen: "DeploySettings", *, defaults: "DeploySettings") -> str | None:
     """The first wrong combination, in one line that says what would be right; None if there is none."""
     return next(_flaws(chosen, defaults), None)
@@ -59,12 +69,25 @@ def _flaws(chosen: "DeploySettings", defaults: "DeploySettings") -> Iterator[str
             yield (
                 f"context value {least} must be at most {most}={getattr(chosen, most)}, got {getattr(chosen, least)}"
             )
-    for name in ("worker_image", "worker_image_arm64", "worker_image_gpu"):
-        image: str = getattr(chosen, name)
-        if chosen.strict and image and "@sha256:" not in image:
-            yield f"context value {name} must be an image with @sha256: and its digest where compliance is strict, got {image!r}"
+    yield from _image_flaws(chosen)
     if chosen.monthly_budget_usd and not chosen.budget_email:
         yield "context value budget_email must be an address such as team@example.com for monthly_budget_usd, got ''"
+
+
+def _image_flaws(chosen: "DeploySettings") -> Iterator[str]:
+    """A private network reaches no public registry, and strict deployments pin what they run."""
+    for name in dict.fromkeys(IMAGE_SETTINGS[family] for family in chosen.families):
+        image: str = getattr(chosen, name)
+        if chosen.network_kind == "private" and not image:
+            yield (
+                f"context value {name} must be an image that a private network reaches, such as "
+                "123456789012.dkr.ecr.eu-west-1.amazonaws.com/worker@sha256:…, got ''"
+            )
+        if chosen.strict and image and "@sha256:" not in image:
+            yield (
+                f"context value {name} must be an image with @sha256: and its digest where compliance is strict, "
+                f"got {image!r}"
+            )
 
 
 def _network_flaws(chosen: "DeploySettings") -> Iterator[str]:

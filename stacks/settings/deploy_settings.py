@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from spotproof.errors import ConfigurationError
+from stacks.families import FamilyName
 from stacks.settings.combinations import flaw_in
 from stacks.settings.declaration import Refusal, Setting, declared, shown
 from stacks.settings.families import FamilySettings
@@ -29,6 +30,17 @@ class DeploySettings(
     NetworkSettings,
 ):
     """The context values, checked. Field names are the context names; each is declared in its own section's module."""
+
+    def vcpus_min(self, family: FamilyName, *, spot: bool) -> int:
+        """What of the family's environment runs also without work."""
+        if family != "x86_64":
+            return 0
+        return self.spot_vcpus_min if spot else self.on_demand_vcpus_min
+
+    @property
+    def arm64_platform(self) -> str:
+        """Of the wheels for Graviton; empty if no family needs them."""
+        return self.wheel_platform("arm64") if "graviton" in self.families else ""
 
     @classmethod
     def from_context(cls, context: Mapping[str, object]) -> Self:

@@ -31,12 +31,12 @@ def synthesise(directory: Path, **context: str) -> "Assembly":
 
 def tiny_bundles(directory: Path) -> Bundles:
     made = []
-    for name in ("worker", "functions"):
+    for name in ("worker", "functions", "worker-arm64"):
         path = directory / f"{name}.zip"
         with zipfile.ZipFile(path, "w") as bundle:
             bundle.writestr("nothing.py", "")
         made.append(Bundle(path=path, digest=f"{name}-digest"))
-    return Bundles(worker=made[0], functions=made[1], worker_python=PYTHON)
+    return Bundles(worker=made[0], functions=made[1], worker_python=PYTHON, worker_arm64=made[2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,6 +140,11 @@ NETWORK = {
             "network must be auto, private or existing where compliance is",
         ),
         ({"worker_image": "a/b:1", "compliance": "strict"}, "worker_image must be an image with @sha256:"),
+        ({"network": "private"}, "worker_image must be an image that a private network reaches, such as"),
+        (
+            {"network": "private", "worker_image": "a", "families": "fargate,graviton"},
+            "value worker_image_arm64 must be",
+        ),
         ({"spot_vcpus_min": 9, "spot_vcpus_max": 8}, "spot_vcpus_min must be at most spot_vcpus_max=8, got 9"),
         ({"on_demand_vcpus_min": 65}, "on_demand_vcpus_min must be at most on_demand_vcpus_max=64, got 65"),
         ({"graviton_types": "m6g.large"}, "graviton_types means nothing without families with graviton in it"),
@@ -161,7 +166,13 @@ def test_values_that_are_wrong_together_are_refused_in_one_line(context: dict[st
 
 @pytest.mark.parametrize(
     ("context", "kind"),
-    [({}, "public"), ({"compliance": "strict"}, "private"), (NETWORK, "existing"), ({"network": "private"}, "private")],
+    [
+        ({}, "public"),
+        ({"compliance": "strict", "worker_image": f"a@sha256:{'0' * 64}"}, "private"),
+        (NETWORK, "existing"),
+        ({**NETWORK, "compliance": "strict"}, "existing"),
+        ({"network": "private", "worker_image": "a"}, "private"),
+    ],
 )
 def test_the_network_follows_from_what_is_asked_for(context: dict[str, object], kind: str) -> None:
     assert DeploySettings.from_context(context).network_kind == kind

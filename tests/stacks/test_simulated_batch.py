@@ -5,7 +5,7 @@ from typing import Any
 from simulation.cloud.batch import AGENT_STOP_GRACE_S
 from simulation.cloud.batch_job import SimJobDefinition
 from spotproof import contract
-from stacks.fleet import AGENT_CONFIG
+from stacks.hosts import AGENT_CONFIG
 from tests.stacks.assembly import Assembly
 
 
