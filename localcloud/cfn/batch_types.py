@@ -75,6 +75,7 @@ TYPES = (
         arn_field="jobDefinitionArn",
         attribute="JobDefinitionArn",
         replacing=("JobDefinitionName",),
+        ignored=("ResourceRetentionPolicy",),
     ),
     BatchType(
         name="AWS::Batch::SchedulingPolicy",
@@ -111,6 +112,7 @@ class _Handler:
         self._seams = seams
         self._api = api
         self._kind = kind
+        self._spared: dict[str, str] = {}  # revision that an update leaves active -> the one that follows it
 
     def create(self, logical_id: str, properties: Properties, stack: str) -> Created:
         kind = self._kind
@@ -135,6 +137,9 @@ class _Handler:
 
     def delete(self, physical_id: str, _properties: Properties) -> None:
         kind = self._kind
+        if self._spared.pop(physical_id, None) is not None:
+            return
+        self._spared = {old: new for old, new in self._spared.items() if new != physical_id}  # it is rolled back
         try:
             if kind.disable_before_delete and kind.update is not None:
                 self._api.call(kind.update, {kind.reference: physical_id, "state": "DISABLED"})
@@ -146,9 +151,12 @@ class _Handler:
             raise ValueError(f"{physical_id} did not stabilize: its jobs have not ended")
 
     def _new_revision(self, physical_id: str, new: Properties, stack: str, logical_id: str | None) -> Created:
-        """Register the next revision; CloudFormation then deletes the one it replaces."""
+        """Register the next revision; CloudFormation then deletes the one it replaces, unless that is to be spared."""
         name = physical_id.rpartition("/")[2].partition(":")[0]
-        return self.create(logical_id or name, {**new, "JobDefinitionName": name}, stack)
+        created = self.create(logical_id or name, {**new, "JobDefinitionName": name}, stack)
+        if str((new.get("ResourceRetentionPolicy") or {}).get("SkipDeregisterOnUpdate")).lower() == "true":
+            self._spared[physical_id] = created[0]
+        return created
 
     def _require_known(self, properties: Properties) -> None:
         """Refuse what not even the create operation knows; the update operation just takes fewer."""

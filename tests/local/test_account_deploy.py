@@ -65,6 +65,26 @@ def test_a_changed_job_definition_becomes_a_new_revision_and_the_old_one_inactiv
     assert [one["timeout"]["attemptDurationSeconds"] for one in active] == [600]
 
 
+def test_a_revision_that_is_not_to_be_deregistered_takes_jobs_after_the_update(
+    fresh: tuple[TestAccount, Path], tmp_path: Path
+) -> None:
+    account, assembly = fresh
+    batch = account.client("batch")
+    old = deploy(account.running, assembly)[1].outputs["Definition"]
+
+    def longer(resources: Template) -> None:
+        resources["Definition"]["Properties"]["Timeout"] = {"AttemptDurationSeconds": 900}
+        resources["Definition"]["Properties"]["ResourceRetentionPolicy"] = {"SkipDeregisterOnUpdate": True}
+
+    new = deploy(account.running, _changed(assembly, tmp_path, longer))[1].outputs["Definition"]
+    after_update = batch.describe_job_definitions(jobDefinitions=[old, new])["jobDefinitions"]
+    deploy(account.running, assembly)  # which keeps no revision
+    at_last = batch.describe_job_definitions(jobDefinitions=[old, new])["jobDefinitions"]
+
+    assert {one["jobDefinitionArn"]: one["status"] for one in after_update} == {old: "ACTIVE", new: "ACTIVE"}
+    assert {one["jobDefinitionArn"]: one["status"] for one in at_last} == {old: "ACTIVE", new: "INACTIVE"}
+
+
 def test_an_environment_is_updated_in_place_and_a_renamed_one_replaced(
     fresh: tuple[TestAccount, Path], tmp_path: Path
 ) -> None:
