@@ -6,8 +6,13 @@ from enum import StrEnum, auto
 class Grant(StrEnum):
     """Something a function or a worker may do."""
 
-    SHARDS_READ = auto()
-    SHARDS_WRITE = auto()
+    SHARDS_READ = auto()  # one row by its key
+    SHARDS_LIST = auto()  # the rows of a partition
+    SHARDS_WRITE = auto()  # change a row
+    ROWS_ADD = auto()  # shards, sessions, notes, pools
+    CLAIMABLE_FIND = auto()  # shards nobody holds
+    HOSTS_FIND = auto()  # sessions on an instance
+    RUNS_FIND = auto()  # runs that go on, or are to be cleaned up after
     STOP_FILES_WRITE = auto()
     SHARD_WORK = auto()  # plan, read input, checkpoint, stage and publish output: a worker's objects
     CHECKPOINTS_SWEEP = auto()  # find and delete what dead epochs left

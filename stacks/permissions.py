@@ -9,6 +9,11 @@ from stacks.grants import Grant
 
 CONTROL, RUNS = contract.CONTROL_PREFIX, contract.RUNS_PREFIX
 CHECKPOINTS, STAGING = contract.CHECKPOINTS_PREFIX, contract.STAGING_PREFIX
+_INDEXES = {
+    Grant.CLAIMABLE_FIND: contract.CLAIMABLE_INDEX,
+    Grant.HOSTS_FIND: contract.INSTANCE_INDEX,
+    Grant.RUNS_FIND: contract.ACTIVE_INDEX,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +28,9 @@ class Targets:
     job_definitions: tuple[str, ...] = ()  # without revision
     jobs: str = ""
 
+    def index(self, spec: contract.IndexSpec) -> str:
+        return f"{self.table}/index/{spec.name}"
+
     def work_objects(self, *prefixes: str) -> list[str]:
         return [f"{self.work_bucket}/{prefix}*" for prefix in prefixes]
 
@@ -32,23 +40,28 @@ class Targets:
 
 def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
     """IAM statements that allow exactly the grant."""
-    table = [targets.table, f"{targets.table}/index/*"]
     match grant:
         case Grant.SHARDS_READ:
-            return [_allow(["dynamodb:GetItem", "dynamodb:Query"], table)]
+            return [allow(["dynamodb:GetItem"], [targets.table])]
+        case Grant.SHARDS_LIST:
+            return [allow(["dynamodb:Query"], [targets.table])]
         case Grant.SHARDS_WRITE:
-            return [_allow(["dynamodb:PutItem", "dynamodb:UpdateItem"], [targets.table])]
+            return [allow(["dynamodb:UpdateItem"], [targets.table])]
+        case Grant.ROWS_ADD:
+            return [allow(["dynamodb:PutItem"], [targets.table])]
+        case Grant.CLAIMABLE_FIND | Grant.HOSTS_FIND | Grant.RUNS_FIND:
+            return [allow(["dynamodb:Query"], [targets.index(_INDEXES[grant])])]
         case Grant.STOP_FILES_WRITE:
             # Reading decides what may be overwritten.
             return [
-                _allow(["s3:PutObject", "s3:GetObject"], targets.work_objects(CONTROL)),
+                allow(["s3:PutObject", "s3:GetObject"], targets.work_objects(CONTROL)),
                 _list([targets.work_bucket]),
             ]
         case Grant.SHARD_WORK:
             return _shard_work(targets)
         case Grant.CHECKPOINTS_SWEEP:
             return [
-                _allow(["s3:GetObject", "s3:DeleteObject"], targets.work_objects(CHECKPOINTS)),
+                allow(["s3:GetObject", "s3:DeleteObject"], targets.work_objects(CHECKPOINTS)),
                 _list([targets.work_bucket]),
             ]
         case Grant.OUTPUT_PUBLISH:
@@ -58,54 +71,55 @@ def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
         case Grant.QUEUES_READ:
             return _queues_read(targets)
         case Grant.BATCH_CANCEL:
-            return [_allow(["batch:CancelJob"], [targets.jobs])]
+            return [allow(["batch:CancelJob"], [targets.jobs])]
         case Grant.EC2_PRICES:
-            return [_allow(["ec2:DescribeSpotPriceHistory"], ["*"])]  # EC2 knows no narrower resource for it
+            return [allow(["ec2:DescribeSpotPriceHistory"], ["*"])]  # EC2 knows no narrower resource for it
         case Grant.EVENTS_PUT:
             return [_events_put(targets)]
 
 
-def _allow(actions: list[str], resources: list[str]) -> iam.PolicyStatement:
+def allow(actions: list[str], resources: list[str]) -> iam.PolicyStatement:
+    """A statement that allows these actions on these resources."""
     return iam.PolicyStatement(actions=actions, resources=resources)
 
 
 def _list(buckets: list[str]) -> iam.PolicyStatement:
     """Listing; without it S3 answers 403 instead of 404 for a key that does not exist."""
-    return _allow(["s3:ListBucket", "s3:GetBucketLocation"], buckets)
+    return allow(["s3:ListBucket"], buckets)
 
 
 def _shard_work(targets: Targets) -> list[iam.PolicyStatement]:
     return [
-        _allow(["s3:GetObject"], targets.work_objects(RUNS, CHECKPOINTS, STAGING, CONTROL) + targets.data_objects()),
-        _allow(
+        allow(["s3:GetObject"], targets.work_objects(RUNS, CHECKPOINTS, STAGING, CONTROL) + targets.data_objects()),
+        allow(
             ["s3:PutObject", "s3:AbortMultipartUpload"],
             targets.work_objects(RUNS, CHECKPOINTS, STAGING) + targets.data_objects(),
         ),
-        _allow(["s3:DeleteObject", "s3:PutObjectTagging"], targets.work_objects(CHECKPOINTS, STAGING)),
-        _allow(["s3:GetObjectTagging"], targets.work_objects(STAGING)),  # CopyObject reads the source's tags
+        allow(["s3:DeleteObject"], targets.work_objects(CHECKPOINTS)),
+        allow(["s3:GetObjectTagging"], targets.work_objects(STAGING)),  # CopyObject reads the source's tags
         _list([targets.work_bucket, *targets.data_buckets]),
     ]
 
 
 def _output_publish(targets: Targets) -> list[iam.PolicyStatement]:
     return [
-        _allow(["s3:GetObject"], targets.work_objects(RUNS, CHECKPOINTS, STAGING) + targets.data_objects()),
-        _allow(["s3:PutObject", "s3:AbortMultipartUpload"], targets.work_objects(RUNS) + targets.data_objects()),
-        _allow(["s3:PutObject"], targets.work_objects(contract.HISTORY_PREFIX)),  # the run's record for later sizing
-        _allow(
-            ["s3:DeleteObject", "s3:GetObjectTagging", "s3:PutObjectTagging"],
-            targets.work_objects(CHECKPOINTS, STAGING),
-        ),
+        allow(["s3:GetObject"], targets.work_objects(STAGING) + targets.data_objects()),
+        allow(["s3:PutObject", "s3:AbortMultipartUpload"], targets.data_objects()),
+        allow(["s3:PutObject"], targets.work_objects(contract.HISTORY_PREFIX)),  # the run's record for later sizing
+        allow(["s3:DeleteObject", "s3:PutObjectTagging"], targets.work_objects(CHECKPOINTS, STAGING)),
+        allow(["s3:GetObjectTagging"], targets.work_objects(STAGING)),  # CopyObject reads the source's tags
         _list([targets.work_bucket, *targets.data_buckets]),
     ]
 
 
 def _batch_submit(targets: Targets) -> list[iam.PolicyStatement]:
-    definitions = [arn + revision for arn in targets.job_definitions for revision in ("", ":*")]
+    """Jobs of ours like one that ran: its definition is named with its revision."""
+    definitions = [f"{arn}:*" for arn in targets.job_definitions]
     return [
-        _allow(["batch:SubmitJob"], [*targets.queues, *definitions]),
-        _allow(["batch:TagResource"], [targets.jobs]),
-        _allow(["batch:DescribeJobs", "batch:ListJobs"], ["*"]),  # Batch knows no narrower resource for these
+        allow(["batch:SubmitJob"], [*targets.queues, *definitions]),
+        allow(["batch:TagResource"], [targets.jobs]),
+        # Whether a submission whose reply was lost gave a job; Batch knows no narrower resource for it.
+        allow(["batch:ListJobs"], ["*"]),
     ]
 
 
@@ -113,8 +127,8 @@ def _queues_read(targets: Targets) -> list[iam.PolicyStatement]:
     reads = ["batch:DescribeJobQueues", "batch:DescribeComputeEnvironments", "batch:DescribeJobs"]
     others = ["autoscaling:DescribeScalingActivities", "ec2:DescribeInstanceTypes"]
     return [
-        _allow(["batch:GetJobQueueSnapshot"], list(targets.queues)),
-        _allow([*reads, *others], ["*"]),  # AWS knows no narrower resource for these
+        allow(["batch:GetJobQueueSnapshot"], list(targets.queues)),
+        allow([*reads, *others], ["*"]),  # AWS knows no narrower resource for these
     ]
 
 

@@ -11,6 +11,7 @@ HINT_S = 20 * 60  # a rebalance recommendation expires
 HOUR_S = 3600
 DAY_S = 86_400  # the longest EventBridge keeps trying
 LAMBDA_AGE_S_MAX = 21_600  # the longest Lambda keeps an event
+HOST_GRANTS = (Grant.HOSTS_FIND, Grant.SHARDS_READ, Grant.SHARDS_WRITE)  # the sessions on a host, and what they hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ EVENT_ROUTES = (
         source="aws.ec2",
         detail_type=contract.DETAIL_SPOT_WARNING,
         handler="lambdas.spot_interruption.handler",
-        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.STOP_FILES_WRITE),
+        grants=(*HOST_GRANTS, Grant.ROWS_ADD, Grant.STOP_FILES_WRITE),
         age_s_max=NOTICE_S,
         deliveries=10,
         memory_mib=512,  # more memory is more CPU: two minutes are running
@@ -60,7 +61,7 @@ EVENT_ROUTES = (
         source="aws.ec2",
         detail_type=contract.DETAIL_REBALANCE,
         handler="lambdas.rebalance_recommendation.handler",
-        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.STOP_FILES_WRITE),
+        grants=(*HOST_GRANTS, Grant.STOP_FILES_WRITE),
         age_s_max=HINT_S,
         deliveries=10,
     ),
@@ -70,7 +71,7 @@ EVENT_ROUTES = (
         detail_type=contract.DETAIL_INSTANCE_STATE,
         states=("shutting-down", "terminated", "stopping", "stopped"),
         handler="lambdas.instance_state_change.handler",
-        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE),
+        grants=(*HOST_GRANTS, Grant.ROWS_ADD),
         age_s_max=DAY_S,
         deliveries=185,
     ),
@@ -80,7 +81,14 @@ EVENT_ROUTES = (
         detail_type=contract.DETAIL_BATCH_JOB_STATE,
         job_statuses=("FAILED",),  # success tells nothing: only counted shards end a run
         handler="lambdas.job_state_change.handler",
-        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.BATCH_SUBMIT, Grant.EC2_PRICES),
+        grants=(
+            Grant.SHARDS_READ,
+            Grant.SHARDS_LIST,
+            Grant.SHARDS_WRITE,
+            Grant.ROWS_ADD,
+            Grant.BATCH_SUBMIT,
+            Grant.EC2_PRICES,
+        ),
         age_s_max=DAY_S,
         deliveries=185,
     ),
@@ -90,7 +98,7 @@ EVENT_ROUTES = (
         detail_type=contract.DETAIL_QUEUE_BLOCKED,
         our_queues=True,
         handler="lambdas.queue_blocked.handler",
-        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.BATCH_SUBMIT, Grant.QUEUES_READ),
+        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.ROWS_ADD, Grant.BATCH_SUBMIT, Grant.QUEUES_READ),
         age_s_max=HOUR_S,  # the controller finds by itself what waits for so long
         deliveries=185,
     ),
@@ -99,7 +107,7 @@ EVENT_ROUTES = (
         source=contract.EVENT_SOURCE,
         detail_type=contract.DETAIL_RUN_FINISHED,
         handler="lambdas.finalizer.handler",
-        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.OUTPUT_PUBLISH, Grant.EC2_PRICES),
+        grants=(*HOST_GRANTS, Grant.SHARDS_LIST, Grant.OUTPUT_PUBLISH, Grant.EC2_PRICES),
         age_s_max=DAY_S,
         deliveries=185,
         timeout_s=900,
@@ -111,7 +119,11 @@ EVENT_ROUTES = (
         handler="lambdas.controller.handler",
         grants=(
             Grant.SHARDS_READ,
+            Grant.SHARDS_LIST,
             Grant.SHARDS_WRITE,
+            Grant.ROWS_ADD,
+            Grant.RUNS_FIND,
+            Grant.CLAIMABLE_FIND,
             Grant.BATCH_SUBMIT,
             Grant.BATCH_CANCEL,
             Grant.QUEUES_READ,
