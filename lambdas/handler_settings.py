@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from lambdas.queue_pairs import QueuePair, QueuePairs, parse_further
 from spotproof import contract
 from spotproof.capacity.breaker import BreakerSettings, parse_breaker
 from spotproof.errors import ConfigurationError
@@ -22,8 +23,8 @@ class HandlerSettings:
     spot_queue: str = ""  # these three only for functions that submit workers or announce runs
     on_demand_queue: str = ""
     event_bus: str = ""
-    memory_mib_max: int = 0  # that one worker can have on the deployment's instance types; 0: unknown
-
+    memory_mib_max: int = 0  # that one worker can have on the instance types of the first family; 0: unknown
+    further_queues: tuple[QueuePair, ...] = ()  # of other families of hosts
     breaker: BreakerSettings = field(default_factory=BreakerSettings)  # of Spot pools
 
     @classmethod
@@ -39,21 +40,23 @@ class HandlerSettings:
             on_demand_queue=_text(env, contract.ENV_ON_DEMAND_QUEUE),
             event_bus=_text(env, contract.ENV_EVENT_BUS),
             breaker=_breaker(env),
+            further_queues=parse_further(_text(env, contract.ENV_FAMILY_QUEUES)),
             memory_mib_max=int(positive_float(env, contract.ENV_MEMORY_MAX, 0.0)),
         )
 
-    def worker_queues(self) -> tuple[str, str]:
-        """Names of the spot and the on-demand queue; raises ConfigurationError, naming the variable, without them."""
-        return (
-            _set(self.spot_queue, contract.ENV_SPOT_QUEUE),
-            _set(self.on_demand_queue, contract.ENV_ON_DEMAND_QUEUE),
+    def worker_queues(self) -> QueuePairs:
+        """The queues of every family; raises ConfigurationError, naming the variable, without the first ones."""
+        first = QueuePair(
+            spot=_set(self.spot_queue, contract.ENV_SPOT_QUEUE),
+            on_demand=_set(self.on_demand_queue, contract.ENV_ON_DEMAND_QUEUE),
+            memory_mib_max=self.memory_mib_max,
         )
+        return QueuePairs(pairs=(first, *self.further_queues))
 
-    def worker_memory_mib_max(self) -> int:
-        """The cap of a worker's memory, MiB; raises ConfigurationError, naming the variable, without it."""
+    def check_memory(self) -> None:
+        """Raises ConfigurationError, naming the variable, if the cap of a worker's memory is not known."""
         if self.memory_mib_max < 1:
             _set("", contract.ENV_MEMORY_MAX)
-        return self.memory_mib_max
 
     def own_bus(self) -> str:
         """Name of the bus for our own events; raises ConfigurationError, naming the variable, without it."""

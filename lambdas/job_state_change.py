@@ -107,7 +107,7 @@ class WorkerEndFlow:
 
 def build(wiring: Wiring) -> WorkerEndFlow:
     parts = Parts(wiring)
-    return WorkerEndFlow(store=wiring.store, replacements=parts.replacements, queues=parts.queues)
+    return WorkerEndFlow(store=wiring.store, replacements=parts.replacements, queues=parts.queues.names)
 
 
 def handle(

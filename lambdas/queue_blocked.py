@@ -4,7 +4,6 @@ Capacity is never a reason to cancel: Spot workers stay queued, and on-demand on
 cancelled by the queue itself after its time limit (stacks/fleet.py); on-demand workers would share it.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from lambdas.controlling.beginnings import Beginnings
 from lambdas.controlling.parts import Parts
 from lambdas.controlling.waits import Waits
+from lambdas.queue_pairs import QueuePairs
 from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
 from lambdas.wiring import Wiring, wire
 from spotproof import events
@@ -42,8 +42,7 @@ class BlockedFlow:
     jobs: RunJobs
     beginnings: Beginnings
     waits: Waits
-    queues: Collection[str]
-    spot_queue: str
+    queues: QueuePairs
     clock: Clock
 
     def take(self, event: JobQueueBlocked, telemetry: Telemetry) -> Blocked:
@@ -55,7 +54,7 @@ class BlockedFlow:
         block = QueueBlock(
             queue=event.queue_name, since=to_epoch_ms(event.time), job_id=event.job_id, reason=event.reason
         )
-        if event.queue_name not in self.queues:
+        if event.queue_name not in self.queues.names:
             return Blocked(noted=None, for_capacity=block.for_capacity, begun=False, reason="another queue")
         if not self.jobs.waits(event.job_id):
             return Blocked(noted=False, for_capacity=block.for_capacity, begun=False, reason="the job waits no more")
@@ -68,7 +67,7 @@ class BlockedFlow:
 
     def _begin(self, block: QueueBlock, telemetry: Telemetry) -> bool:
         """The controller does the same for others in the queue, and for runs that have begun."""
-        if not block.for_capacity or block.queue != self.spot_queue:
+        if not block.for_capacity or not self.queues.is_spot(block.queue):
             return False
         job = self.jobs.live_job(block.job_id)
         if job is None or not RUN_ID.fullmatch(job.run_id):
@@ -87,7 +86,6 @@ def build(wiring: Wiring) -> BlockedFlow:
         beginnings=parts.beginnings,
         waits=parts.waits,
         queues=parts.queues,
-        spot_queue=parts.queues[0],
         clock=wiring.clock,
     )
 

@@ -13,6 +13,7 @@ from lambdas.controlling.notes import Notes
 from lambdas.controlling.routing import Router
 from lambdas.controlling.stuck import StuckRuns
 from lambdas.controlling.tending import ANNOUNCE_EVERY_S, Controller
+from lambdas.queue_pairs import QueuePair, QueuePairs
 from lambdas.run_events import RunEvents
 from lambdas.wiring import PATIENCE_S
 from simulation.kernel.process import Process
@@ -99,7 +100,7 @@ class Events:
                     jobs=cast(RunJobs, _Jobs(self._fleet)),
                     topup=cast(WorkerTopUp, _TopUp(self._fleet)),
                     router=cast(Router, _Routes()),
-                    on_demand_queue="on-demand",
+                    queues=QueuePairs(pairs=(QueuePair(spot="spot", on_demand="on-demand"),)),
                     notes=Notes(store=store),
                 ),
                 run_events=cast(RunEvents, SimpleNamespace(announce_finished=lambda _: self.announce())),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lambdas.controlling.look import Look
+from lambdas.queue_pairs import QueuePairs
 from spotproof.capacity.live_jobs import Submission
 from spotproof.capacity.topup import ARRAY_MAX, TopUpKind, TopUpOutcome, TopUpRequest, WorkerTopUp, worker_parameters
 
@@ -24,10 +25,10 @@ class Addition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Additions:
-    """Submits to the on-demand queue what the run's own submission describes."""
+    """Submits to the on-demand queue of its family what the run's own submission describes."""
 
     topup: WorkerTopUp
-    on_demand_queue: str
+    queues: QueuePairs
 
     def plan(self, run_id: str, like: Submission, *, workers: int, fallback_after_s: float, look: Look) -> Addition:
         """As many workers, unless some are added just before."""
@@ -63,12 +64,13 @@ class Additions:
             run_id=run_id,
             key=key,
             kind=TopUpKind.FALLBACK,
-            job_queue=self.on_demand_queue,
+            job_queue=self.queues.on_demand_for(like.job_queue),
             job_definition=like.job_definition,
             parameters=worker_parameters(like.parameters, run_id=run_id),
             base_name=like.job_name,
             workers=min(workers, ARRAY_MAX),
             tags=like.tags,
             memory_mib=like.memory_mib,
+            share=like.share,
             spacing_s=spacing_s,
         )

@@ -8,6 +8,7 @@ from lambdas.controlling.additions import FIRST_KEY, Additions
 from lambdas.controlling.look import Look
 from lambdas.controlling.notes import Notes
 from lambdas.controlling.round import RESERVE_S, Round
+from lambdas.queue_pairs import QueuePairs
 from lambdas.telemetry import Telemetry
 from spotproof import events
 from spotproof.capacity.early import FirstWorkerDecision, decide_first_worker
@@ -30,7 +31,7 @@ class Beginnings:
     store: LeaseStore
     additions: Additions
     notes: Notes
-    spot_queue: str
+    queues: QueuePairs
     clock: Clock
 
     def tend_all(self, look: Look, done: Round, *, deadline: float, telemetry: Telemetry) -> None:
@@ -45,7 +46,7 @@ class Beginnings:
                     oldest,
                     jobs,
                     now_ms=look.now_ms,
-                    blocked=look.blocked_because,
+                    blocked=look.blocked_because(oldest.queue),
                     telemetry=telemetry,
                     again=True,
                 ):
@@ -100,10 +101,10 @@ class Beginnings:
     def _unplanned(self, look: Look) -> Iterator[tuple[RunId, list[LiveJob]]]:
         by_run: dict[RunId, list[LiveJob]] = {}
         for job in sorted(look.live.jobs, key=lambda job: job.created_at):
-            if job.queue == self.spot_queue and RUN_ID.fullmatch(job.run_id):
+            if self.queues.is_spot(job.queue) and RUN_ID.fullmatch(job.run_id):
                 by_run.setdefault(RunId(job.run_id), []).append(job)
         for run_id, jobs in by_run.items():
-            on_demand = look.live.of_run(run_id, queue=self.additions.on_demand_queue)
+            on_demand = [job for job in look.live.of_run(run_id) if self.queues.is_on_demand(job.queue)]
             begun = any(job.starting or job.running for job in jobs)
             if any(job.waiting for job in jobs) and not begun and not on_demand:
                 yield run_id, jobs

@@ -107,7 +107,7 @@ class Capacity:
         )
 
     def _add(self, case: "_Case", like: Submission, decision: FallbackDecision) -> None:
-        if self.situations.on_demand_queue in case.look.live.truncated:
+        if self.situations.queues.on_demand_for(like.job_queue) in case.look.live.truncated:
             case.done.failures.append(f"{case.run.run_id}: too many on-demand jobs to tell whether it needs more")
             return
         run = case.run

@@ -1,8 +1,10 @@
 """One look at Batch and at the pools, shared by all runs of a round."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lambdas.controlling.round import Round
+from lambdas.queue_pairs import QueuePairs
 from lambdas.telemetry import Telemetry
 from spotproof import events
 from spotproof.capacity.breaker import BreakerSettings, BreakerState, judge_pool
@@ -18,17 +20,21 @@ class Look:
 
     now_ms: int
     live: LiveJobs
-    block: QueueBlock | None  # of the Spot queue, for capacity, while its job still waits
+    blocks: Mapping[str, QueueBlock]  # of Spot queues by name, for capacity, while the job that is held up still waits
     open_pools: frozenset[str]
 
-    @property
-    def blocked_because(self) -> str:
-        return "" if self.block is None else self.block.reason
+    def block_of(self, queue: str) -> QueueBlock | None:
+        """What holds up the queue, given by name or ARN."""
+        return self.blocks.get(queue.rpartition("/")[2])
+
+    def blocked_because(self, queue: str) -> str:
+        block = self.block_of(queue)
+        return "" if block is None else block.reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookout:
-    """Takes the look: 10 ListJobs, a DescribeJobs per 100 jobs, one query and one read of the table.
+    """Takes the look: 10 ListJobs and one read of the table a family, a DescribeJobs per 100 jobs, and one query.
 
     While a queue is blocked, one DescribeJobs more: of the job that is held up.
     """
@@ -37,7 +43,7 @@ class Lookout:
     pools: PoolRecords
     blocks: QueueBlocks
     breaker: BreakerSettings
-    spot_queue: str
+    queues: QueuePairs
     clock: Clock
     # Verdicts of the last round in this execution environment: only changes are told.
     seen: dict[str, BreakerState] = field(default_factory=dict)
@@ -50,13 +56,17 @@ class Lookout:
         return Look(
             now_ms=now_ms,
             live=live,
-            block=self._standing_block(now_ms),
+            blocks=self._standing_blocks(now_ms),
             open_pools=self._open_pools(now_ms, done, telemetry),
         )
 
-    def _standing_block(self, now_ms: int) -> QueueBlock | None:
+    def _standing_blocks(self, now_ms: int) -> dict[str, QueueBlock]:
+        found = {name: self._standing_block(name, now_ms) for name in self.queues.spot_names}
+        return {name: block for name, block in found.items() if block is not None}
+
+    def _standing_block(self, queue: str, now_ms: int) -> QueueBlock | None:
         """Batch says when a queue is blocked, never when it is not any more: the job that was held up tells."""
-        block = self.blocks.read(self.spot_queue)
+        block = self.blocks.read(queue)
         if block is None or not block.stands:
             return None
         if not self.jobs.waits(block.job_id):

@@ -19,6 +19,7 @@ from lambdas.controlling.stuck import StuckRuns
 from lambdas.controlling.submissions import Submissions
 from lambdas.controlling.waits import Waits
 from lambdas.controlling.work import WorkReader
+from lambdas.queue_pairs import QueuePairs
 from lambdas.run_events import RunEvents
 from lambdas.wiring import Wiring
 from spotproof.capacity.live_jobs import RunJobs
@@ -35,13 +36,13 @@ from spotproof.leases.requeue import Requeuer
 
 @dataclass(frozen=True)
 class Parts:
-    """Each part made once, when first asked for. Functions that submit workers need the names of both queues."""
+    """Each part made once, when first asked for. Functions that submit workers need the names of the queues."""
 
     wiring: Wiring
 
     @cached_property
-    def queues(self) -> tuple[str, str]:
-        """Spot and on-demand; raises ConfigurationError, naming the variable that is missing."""
+    def queues(self) -> QueuePairs:
+        """Spot and on-demand of every family; raises ConfigurationError, naming the variable that is missing."""
         return self.wiring.settings.worker_queues()
 
     @cached_property
@@ -59,7 +60,7 @@ class Parts:
 
     @cached_property
     def jobs(self) -> RunJobs:
-        return RunJobs(batch=self.wiring.clients.batch, queues=self.queues, retrier=self.wiring.retrier)
+        return RunJobs(batch=self.wiring.clients.batch, queues=self.queues.names, retrier=self.wiring.retrier)
 
     @cached_property
     def topup(self) -> WorkerTopUp:
@@ -97,7 +98,7 @@ class Parts:
 
     @cached_property
     def additions(self) -> Additions:
-        return Additions(topup=self.topup, on_demand_queue=self.queues[1])
+        return Additions(topup=self.topup, queues=self.queues)
 
     @cached_property
     def beginnings(self) -> Beginnings:
@@ -105,13 +106,13 @@ class Parts:
             store=self.wiring.store,
             additions=self.additions,
             notes=self.notes,
-            spot_queue=self.queues[0],
+            queues=self.queues,
             clock=self.wiring.clock,
         )
 
     @cached_property
     def waits(self) -> Waits:
-        return Waits(source=self._waiting_source(), queues=self.queues, notes=self.notes)
+        return Waits(source=self._waiting_source(), queues=self.queues.names, notes=self.notes)
 
     @cached_property
     def stuck(self) -> StuckRuns:
@@ -120,43 +121,40 @@ class Parts:
             jobs=self.jobs,
             topup=self.topup,
             router=self.router,
-            on_demand_queue=self.queues[1],
+            queues=self.queues,
             notes=self.notes,
         )
 
     @cached_property
     def replacements(self) -> Replacements:
         """Raises ConfigurationError, naming the variable, where the memory of the instance types is not known."""
+        self.wiring.settings.check_memory()
         return Replacements(
             topup=self.topup,
             router=self.router,
             notes=self.notes,
-            spot_queue=self.queues[0],
-            on_demand_queue=self.queues[1],
-            memory_mib_max=self.wiring.settings.worker_memory_mib_max(),
+            queues=self.queues,
         )
 
     def steering(self) -> Steering:
-        wiring, (spot_queue, _) = self.wiring, self.queues
+        wiring = self.wiring
         lookout = Lookout(
             jobs=self.jobs,
             pools=self.pools,
             blocks=self.blocks,
             breaker=wiring.settings.breaker,
-            spot_queue=spot_queue,
+            queues=self.queues,
             clock=wiring.clock,
         )
         return Steering(lookout=lookout, capacity=self._capacity(), beginnings=self.beginnings, waits=self.waits)
 
     def _capacity(self) -> Capacity:
-        store, (spot_queue, on_demand_queue) = self.wiring.store, self.queues
+        store = self.wiring.store
         return Capacity(
-            situations=Situations(
-                reader=WorkReader(store), till=self.till, spot_queue=spot_queue, on_demand_queue=on_demand_queue
-            ),
-            submissions=Submissions(jobs=self.jobs, spot_queue=spot_queue),
+            situations=Situations(reader=WorkReader(store), till=self.till, queues=self.queues),
+            submissions=Submissions(jobs=self.jobs, queues=self.queues),
             additions=self.additions,
-            retirement=Retirement(store=store, jobs=self.jobs, topup=self.topup, on_demand_queue=on_demand_queue),
+            retirement=Retirement(store=store, jobs=self.jobs, topup=self.topup, queues=self.queues),
             pausing=Pausing(requeuer=Requeuer(store), jobs=self.jobs, run_events=self.run_events),
             notes=self.notes,
         )

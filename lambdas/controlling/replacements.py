@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lambdas.controlling.notes import Notes
 from lambdas.controlling.routing import Router
+from lambdas.queue_pairs import QueuePairs
 from lambdas.telemetry import Telemetry
 from spotproof.capacity.classify import WorkerEnd, WorkerEndKind
 from spotproof.capacity.memory import decide_memory
@@ -36,9 +37,7 @@ class Replacements:
     topup: WorkerTopUp
     router: Router
     notes: Notes
-    spot_queue: str
-    on_demand_queue: str
-    memory_mib_max: int
+    queues: QueuePairs
 
     def hold(self, run_id: str, *, reason: str) -> None:
         """Nobody new for the run until it is submitted again."""
@@ -58,7 +57,8 @@ class Replacements:
             )
         memory_mib, reason = job.memory_mib, ""
         if end.kind is WorkerEndKind.OUT_OF_MEMORY:
-            decision = decide_memory(memory_mib=job.memory_mib, cap_mib=self.memory_mib_max)
+            cap_mib = self.queues.pair_of(job.job_queue).worker_memory_mib_max(job.vcpus)
+            decision = decide_memory(memory_mib=job.memory_mib, cap_mib=cap_mib)
             memory_mib, reason = decision.memory_mib, decision.reason
             if memory_mib is None:
                 self.hold(run_id, reason=f"worker {job.job_id} ran out of memory: {reason}")
@@ -75,6 +75,7 @@ class Replacements:
             base_name=job.job_name,
             tags=job.tags,
             memory_mib=memory_mib,
+            share=job.share,
         )
         outcome = self.topup.submit_once(request)
         told = "; ".join(part for part in (f"{end.kind}: {end.reason}", reason, routed) if part)
@@ -84,17 +85,17 @@ class Replacements:
 
     def _is_steered(self, job: JobStateChange) -> bool:
         """Whether a function submitted it on demand: replaced by us and added by the controller it would be two."""
-        return job.job_queue.rpartition("/")[2] == self.on_demand_queue and is_top_up(job.job_name)
+        return self.queues.is_on_demand(job.job_queue) and is_top_up(job.job_name)
 
     def _queue(self, job: JobStateChange, end: WorkerEnd, run: Run | None) -> tuple[str, str]:
         """Where it goes, and why; only a worker that Spot let down is sent elsewhere."""
         reclaimed = end.kind in (WorkerEndKind.HOST_RECLAIMED, WorkerEndKind.INTERRUPTED)
-        if run is None or not reclaimed or job.job_queue.rpartition("/")[2] != self.spot_queue:
+        if run is None or not reclaimed or not self.queues.is_spot(job.job_queue):
             return job.job_queue, ""
         route = self.router.route(run, batch_job_id=job.job_id, vcpus=1.0, workers=run.workers)
-        return (
-            (self.on_demand_queue, f"on demand: {route.reason}") if route.on_demand else (job.job_queue, route.reason)
-        )
+        if not route.on_demand:
+            return job.job_queue, route.reason
+        return self.queues.on_demand_for(job.job_queue), f"on demand: {route.reason}"
 
     def _note(
         self,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lambdas.controlling.crew import Crew
 from lambdas.controlling.look import Look
+from lambdas.queue_pairs import QueuePairs
 from spotproof.capacity.live_jobs import RunJobs
 from spotproof.capacity.topup import WorkerTopUp
 from spotproof.leases.model import Run, Session, Stop, StopKind
@@ -19,7 +20,7 @@ class Retirement:
     store: LeaseStore
     jobs: RunJobs
     topup: WorkerTopUp
-    on_demand_queue: str
+    queues: QueuePairs
 
     def retire(self, run: Run, sessions: Sequence[Session], look: Look, *, count: int, reason: str) -> int:
         """Give back at most `count` workers; how many it were.
@@ -38,13 +39,13 @@ class Retirement:
 
     def _ours(self, run: Run) -> set[str]:
         submitted = self.topup.submitted(run.run_id)
-        return {each.job_id for each in submitted if each.job_queue.rpartition("/")[2] == self.on_demand_queue}
+        return {each.job_id for each in submitted if self.queues.is_on_demand(each.job_queue)}
 
     def _cancel_waiting(self, run: Run, look: Look, ours: set[str], count: int, reason: str) -> int:
         """Whole jobs only: Batch cancels all the waiting children of an array, or none."""
         cancelled = 0
-        for job in look.live.of_run(run.run_id, queue=self.on_demand_queue):
-            if job.job_id in ours and 0 < job.waiting <= count - cancelled:
+        for job in look.live.of_run(run.run_id):
+            if self.queues.is_on_demand(job.queue) and job.job_id in ours and 0 < job.waiting <= count - cancelled:
                 self.jobs.cancel(job.job_id, reason=reason)
                 cancelled += job.waiting
         return cancelled

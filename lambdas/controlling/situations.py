@@ -10,8 +10,10 @@ from lambdas.controlling.limits import limits_of
 from lambdas.controlling.look import Look
 from lambdas.controlling.money import Till
 from lambdas.controlling.work import WorkLeft, WorkReader
+from lambdas.queue_pairs import QueuePairs
 from spotproof.capacity.deadline import DeadlineFacts
 from spotproof.capacity.live_jobs import LiveJob, Submission
+from spotproof.capacity.queue_blocks import QueueBlock
 from spotproof.capacity.situation import CapacitySituation, QueueBlocked
 from spotproof.leases.model import Run, Session
 
@@ -27,8 +29,7 @@ class Situations:
 
     reader: WorkReader
     till: Till
-    spot_queue: str
-    on_demand_queue: str
+    queues: QueuePairs
 
     def of(
         self, run: Run, sessions: Sequence[Session], submission: Submission, look: Look, *, last_cause_ms: int | None
@@ -39,14 +40,16 @@ class Situations:
             AwsError: the table refused or stayed unavailable.
         """
         crew = Crew(sessions=sessions, now_ms=look.now_ms)
-        spot_jobs = look.live.of_run(run.run_id, queue=self.spot_queue)
+        jobs = look.live.of_run(run.run_id)
+        spot_jobs = [job for job in jobs if self.queues.is_spot(job.queue)]
         spot = crew.workforce(spot_jobs, on_demand=False)
-        on_demand = crew.workforce(look.live.of_run(run.run_id, queue=self.on_demand_queue), on_demand=True)
+        on_demand = crew.workforce((job for job in jobs if self.queues.is_on_demand(job.queue)), on_demand=True)
         work = self.reader.read(run, held=crew.held)
         money = self.till.count(run, sessions, vcpus=submission.vcpus)
         width = max(submission.workers, run.workers, sum(job.live for job in spot_jobs))
         waits = any(job.waiting for job in spot_jobs)
-        facts = _DeadlineParts(run=run, crew=crew, work=work, look=look, width=width, spot_jobs=spot_jobs)
+        block = look.block_of(submission.job_queue)
+        facts = _DeadlineParts(run=run, crew=crew, work=work, look=look, block=block, width=width, spot_jobs=spot_jobs)
         return CapacitySituation(
             now_s=look.now_ms / 1000,
             limits=limits_of(run),
@@ -57,7 +60,7 @@ class Situations:
             waited_s=_waited_s(run, crew, work, look.now_ms),
             spot=spot,
             on_demand=on_demand,
-            blocked=_blocked(look) if waits else None,
+            blocked=_blocked(block) if waits else None,
             open_pools=tuple(pool for pool in crew.spot_pools() if pool in look.open_pools),
             last_cause_s=None if last_cause_ms is None else last_cause_ms / 1000,
             spent_usd=money.spent_usd,
@@ -97,7 +100,7 @@ class Situations:
             restart_s=RESTART_S,
             step_s=ROUND_S,
             spot_running=spot_alive,
-            spot_starting=0 if parts.look.block else _starting(parts.spot_jobs, now_ms),
+            spot_starting=0 if parts.block else _starting(parts.spot_jobs, now_ms),
             on_demand_running=on_demand,
             market=parts.crew.market(width=min(parts.width, run.shards), since_ms=run.created_at),
         )
@@ -111,6 +114,7 @@ class _DeadlineParts:
     crew: Crew
     work: WorkLeft
     look: Look
+    block: QueueBlock | None  # of the queue that its Spot workers wait in
     width: int
     spot_jobs: Sequence[LiveJob]
 
@@ -124,8 +128,7 @@ def _waited_s(run: Run, crew: Crew, work: WorkLeft, now_ms: int) -> float:
     return max(0, now_ms - min(since)) / 1000 if since else 0.0
 
 
-def _blocked(look: Look) -> QueueBlocked | None:
-    block = look.block
+def _blocked(block: QueueBlock | None) -> QueueBlocked | None:
     return None if block is None else QueueBlocked(since_s=block.since / 1000, reason=block.reason)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from lambdas.controlling.notes import Notes
 from lambdas.controlling.round import Round
 from lambdas.controlling.routing import Router
+from lambdas.queue_pairs import QueuePairs
 from lambdas.telemetry import Telemetry
 from spotproof import events
 from spotproof.capacity.live_jobs import RunJobs, Submission
@@ -68,7 +69,7 @@ class StuckRuns:
     jobs: RunJobs
     topup: WorkerTopUp
     router: Router
-    on_demand_queue: str
+    queues: QueuePairs
     notes: Notes
     # Since when runs that were resumed are seen without workers, epoch ms.
     resumed: dict[RunId, int] = field(default_factory=dict)
@@ -130,11 +131,11 @@ class StuckRuns:
         self, run: Run, sessions: Sequence[Session], ended: str, like: Submission, workers: int, now_ms: int
     ) -> tuple[TopUpRequest, str]:
         queue, routed = like.job_queue, "as the last one"
-        if queue.rpartition("/")[2] != self.on_demand_queue:
+        if not self.queues.is_on_demand(queue):
             route = self.router.route_after(
                 run, sessions, ended, vcpus=like.vcpus, workers=max(run.workers, like.workers)
             )
-            queue, routed = (self.on_demand_queue if route.on_demand else queue), route.reason
+            queue, routed = (self.queues.on_demand_for(queue) if route.on_demand else queue), route.reason
         request = TopUpRequest(
             run_id=run.run_id,
             key=f"stuck-{now_ms // STUCK_EVERY_MS}",
@@ -146,5 +147,6 @@ class StuckRuns:
             workers=workers,
             tags=like.tags,
             memory_mib=like.memory_mib,
+            share=like.share,
         )
         return request, routed

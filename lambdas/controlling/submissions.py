@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from lambdas.controlling.look import Look
+from lambdas.queue_pairs import QueuePairs
 from spotproof.capacity.live_jobs import RunJobs, Submission
 from spotproof.leases.model import Run, RunId
 
@@ -12,7 +13,7 @@ class Submissions:
     """The Spot submission of each run. Remembered: a run that an on-demand worker planned shows only that one later."""
 
     jobs: RunJobs
-    spot_queue: str
+    queues: QueuePairs
     known: dict[RunId, Submission] = field(default_factory=dict)
 
     def of(self, run: Run, look: Look) -> Submission | None:
@@ -20,7 +21,7 @@ class Submissions:
 
         One DescribeJobs for a run without live Spot jobs, once in an execution environment.
         """
-        live = [job.submission for job in look.live.of_run(run.run_id, queue=self.spot_queue)]
+        live = [job.submission for job in look.live.of_run(run.run_id) if self.queues.is_spot(job.queue)]
         largest = max(live, key=lambda each: each.workers, default=None)
         known = self.known.get(run.run_id)
         if largest is not None and (known is None or largest.workers > known.workers or not self.is_spot(known)):
@@ -32,7 +33,7 @@ class Submissions:
         return self.known.get(run.run_id)
 
     def is_spot(self, submission: Submission) -> bool:
-        return submission.job_queue.rpartition("/")[2] == self.spot_queue
+        return self.queues.is_spot(submission.job_queue)
 
     def forget_all_but(self, run_ids: set[RunId]) -> None:
         for gone in self.known.keys() - run_ids:

@@ -36,6 +36,7 @@ class Submission:
     workers: int = 1  # size of the array
     memory_mib: int | None = None  # of each; None: Batch did not say
     vcpus: float = 1.0  # of each
+    share: str = ""  # of those who share the queue; empty: nobody does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +182,7 @@ def _submission(job: Mapping[str, Any]) -> Submission:
         workers=job.get("arrayProperties", {}).get("size") or 1,
         memory_mib=_memory_mib(job.get("container", {})),
         vcpus=_vcpus(job.get("container", {})),
+        share=job.get("shareIdentifier", ""),
     )
 
 

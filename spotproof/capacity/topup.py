@@ -68,6 +68,7 @@ class TopUpRequest:
     workers: int = 1  # more than one make an array, of ARRAY_MAX at most
     tags: Mapping[str, str] = field(default_factory=dict)
     memory_mib: int | None = None  # None: as the job definition says
+    share: str = ""  # of those who share the queue; empty: nobody does
     spacing_s: float = 0.0  # nothing if the run's last job of the kind was submitted less than this before
 
     @property
@@ -363,6 +364,8 @@ def _optional_parameters(request: TopUpRequest) -> dict[str, Any]:
         given["arrayProperties"] = {"size": request.workers}
     if request.tags:
         given["tags"] = dict(request.tags)
+    if request.share:
+        given["shareIdentifier"] = request.share
     if request.memory_mib is not None:
         told = {"name": contract.ENV_MEMORY, "value": str(request.memory_mib)}
         given["containerOverrides"] = {**memory_override(request.memory_mib), "environment": [told]}

@@ -17,6 +17,7 @@ PARAMETERS_MAX: Final = 32_768  # SubmitJob's whole payload is at most 30 KiB
 ATTEMPTS_MAX: Final = 10  # retryStrategy.attempts of Batch
 REQUIREMENTS_MAX: Final = 20  # Batch knows three types of them
 MEMORY_MIB_MAX: Final = 10**9
+VCPUS_MAX: Final = 10_000
 
 EC2_SOURCE: Final = "aws.ec2"
 BATCH_SOURCE: Final = "aws.batch"
@@ -26,6 +27,7 @@ RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # what workers a
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}(?::[0-9]{1,5})?")
 # EC2's own examples name an instance by zone without account as well as by region and account.
+_VCPUS: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,3})?")
 _INSTANCE_ARN: Final = re.compile(r"arn:aws[a-z-]*:ec2:[a-z0-9-]*:(?:([0-9]{12})?:)?instance/(i-[0-9a-f]{8,17})")
 
 
@@ -122,6 +124,8 @@ class JobStateChange:
     cancelled: bool
     terminated: bool
     memory_mib: int | None = None  # that the job reserved
+    vcpus: float = 1.0  # the same
+    share: str = ""  # of those who share the queue; empty: nobody does
     tags: Mapping[str, str] = field(default_factory=dict)  # those that a submitter may set
 
     @property
@@ -230,6 +234,8 @@ def parse_job_state(event: object, *, account: str, now: datetime) -> JobStateCh
         cancelled=detail.flag("isCancelled"),
         terminated=detail.flag("isTerminated"),
         memory_mib=_memory_mib(detail.optional_object("container")),
+        vcpus=_vcpus(detail.optional_object("container")),
+        share=_share(detail),
         tags=_tags(detail.optional_object("tags")),
     )
 
@@ -259,6 +265,21 @@ def _memory_mib(container: EventFields) -> int | None:
         if need.optional_text("type") == "MEMORY" and value.isascii() and value.isdigit():
             return int(value[:9]) or None
     return container.optional_int("memory", 0, MEMORY_MIB_MAX) or None
+
+
+def _vcpus(container: EventFields) -> float:
+    """From the container's requirements, or from the older field beside them; 1 if neither says."""
+    for need in container.objects("resourceRequirements", count_max=REQUIREMENTS_MAX):
+        value = need.optional_text("value")
+        if need.optional_text("type") == "VCPU" and _VCPUS.fullmatch(value):
+            return float(value)
+    return float(container.optional_int("vcpus", 0, VCPUS_MAX) or 1)
+
+
+def _share(detail: EventFields) -> str:
+    """Empty for one that nobody could have submitted with."""
+    text = detail.optional_text("shareIdentifier")
+    return text if re.fullmatch(contract.SHARE_NAME, text) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from lambdas.controlling.crew import Crew
 from lambdas.controlling.look import Look
 from lambdas.controlling.submissions import Submissions
 from lambdas.controlling.work import WorkLeft, WorkReader
+from lambdas.queue_pairs import QueuePair, QueuePairs
 from spotproof.capacity.live_jobs import LiveJob, LiveJobs, RunJobs, Submission
 from spotproof.capacity.situation import Workforce
 from spotproof.leases.in_memory import InMemoryLeaseStore
@@ -166,7 +167,7 @@ def test_before_anything_was_done_nobody_knows_how_long_it_takes(store: InMemory
 
 def look(*jobs: LiveJob) -> Look:
     live = LiveJobs(jobs=jobs, truncated=frozenset())
-    return Look(now_ms=NOON, live=live, block=None, open_pools=frozenset())
+    return Look(now_ms=NOON, live=live, blocks={}, open_pools=frozenset())
 
 
 class OnlyThePlanner:
@@ -177,7 +178,9 @@ class OnlyThePlanner:
 
 
 def test_workers_are_copied_from_the_runs_spot_jobs_as_soon_as_there_are_any() -> None:
-    submissions = Submissions(jobs=cast(RunJobs, OnlyThePlanner()), spot_queue="spot")
+    submissions = Submissions(
+        jobs=cast(RunJobs, OnlyThePlanner()), queues=QueuePairs(pairs=(QueuePair(spot="spot", on_demand="on-demand"),))
+    )
     run = a_run(batch_job_id="planner")
     spot_job = replace(job(waiting=1), run_id=run.run_id)
 
