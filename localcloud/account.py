@@ -8,8 +8,10 @@ from botocore.config import Config
 
 from localcloud.batch.job import DEFAULT_LOG_GROUP
 from localcloud.batch.service import BatchService
+from localcloud.calls import Calls
 from localcloud.cfn.batch_types import register_batch_types
 from localcloud.cfn.fis_types import register_fis_types
+from localcloud.cfn.monitoring_types import register_monitoring_types
 from localcloud.cfn.property_repairs import install_property_repairs
 from localcloud.chaos import ChaosPlan
 from localcloud.clock import Clock
@@ -29,6 +31,7 @@ from localcloud.log_shipper import LogShipper
 from localcloud.market import Market
 from localcloud.metadata import Metadata
 from localcloud.outages import Outages
+from localcloud.query_definitions import QueryDefinitions
 from localcloud.quotas import Quotas
 from localcloud.reactor import Reactor
 from localcloud.repairs.alarms import Alarms
@@ -105,10 +108,12 @@ class Account:
             logs=LogShipper(seams),
         )
         self.alarms = Alarms(seams=seams, clock=self.clock)
+        self.queries = QueryDefinitions(seams=seams, clock=self.clock)
         self.fis = FisApi(seams=seams, reactor=self.reactor, experiments=self._experiments())
         self.schedules = Schedules(seams=seams, clock=self.clock)
         self.warm_up = WarmUp(seams=seams, journal=self.journal)
         self.usage = Usage(seams)
+        self.calls = Calls(seams)
 
     def _experiments(self) -> Experiments:
         return Experiments(
@@ -135,6 +140,8 @@ class Account:
         install_property_repairs(seams, on_function=self.warm_up.request)
         register_batch_types(seams, self.batch.api)
         register_fis_types(seams, self.fis)
+        register_monitoring_types(seams, self.queries)
+        self.calls.install()  # before what checks more than the emulator does, so that it sees those checks too
         install_batch_authorization(seams)
         install_emf(seams)
         install_lambda_interpreter(seams, self.images, self.clock)
@@ -143,6 +150,7 @@ class Account:
         EcsReads(seams=seams, fleet=self.fleet, reactor=self.reactor).install()
         ScalingGroupReads(seams=seams, fleet=self.fleet, reactor=self.reactor, store_for=self.batch.store).install()
         self.alarms.install()
+        self.queries.install()
         EventDelivery(
             seams=seams,
             clock=self.clock,
@@ -158,12 +166,14 @@ class Account:
         self.usage.install()
         self.reactor.start()
         self.warm_up.start()
+        self.alarms.start()
         self.metadata.start(self.fleet)
 
     def stop(self) -> None:
         """Kill every process of the fleet and of the Lambda functions."""
         self.executor.shutdown()
         self.reactor.stop()
+        self.alarms.stop()
         self.metadata.stop()
         self.seams.lambda_runtime.reset()
 

@@ -42,6 +42,7 @@ class Admin:
             "chaos": self.chaos,
             "schedule": self.schedule,
             "usage": self.usage,
+            "calls": self.calls,
             "reset-jobs": self.reset_jobs,
         }
         self._slow: dict[str, Callable[[Body], Any]] = {"advance": self.advance, "job-log": self.job_log}
@@ -199,6 +200,11 @@ class Admin:
         if body.get("reset"):
             self._account.usage.reset()
         return report
+
+    def calls(self, _body: Body) -> Any:
+        """By role: its grants with how many calls used them, and what it was refused."""
+        settings = self._account.settings
+        return {"roles": self._account.calls.report(account=settings.account, region=settings.region)}
 
     def reset_jobs(self, _body: Body) -> Any:
         """End every job, lift the chaos plan, quotas, afflictions and the market's settings; deployed resources stay."""
