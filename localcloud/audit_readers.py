@@ -238,6 +238,34 @@ def _alarm(client: CreateClient, name: str, wanted: Properties) -> dict[str, Any
     return {property_name: alarm.get(property_name) for property_name in wanted if property_name != "Tags"}
 
 
+def _composite_alarm(client: CreateClient, name: str, wanted: Properties) -> dict[str, Any]:
+    answer = client("cloudwatch").describe_alarms(AlarmNames=[name], AlarmTypes=["CompositeAlarm"])
+    (alarm,) = answer["CompositeAlarms"]
+    return {property_name: alarm.get(property_name) for property_name in wanted if property_name != "Tags"}
+
+
+def _dashboard(client: CreateClient, name: str, _wanted: Properties) -> dict[str, Any]:
+    found = client("cloudwatch").get_dashboard(DashboardName=name)
+    return {key: found.get(key) for key in ("DashboardName", "DashboardBody")}
+
+
+def _query_definition(client: CreateClient, query_id: str, _wanted: Properties) -> dict[str, Any]:
+    saved = client("logs").describe_query_definitions()["queryDefinitions"]
+    (found,) = [each for each in saved if each["queryDefinitionId"] == query_id]
+    names = {"Name": "name", "QueryString": "queryString", "LogGroupNames": "logGroupNames"}
+    return {name: found.get(key) for name, key in names.items()}
+
+
+def _topic(client: CreateClient, arn: str, _wanted: Properties) -> dict[str, Any]:
+    found = client("sns").get_topic_attributes(TopicArn=arn)["Attributes"]
+    return {name: found.get(name) for name in ("DisplayName", "KmsMasterKeyId")}
+
+
+def _topic_policy(client: CreateClient, _physical: str, wanted: Properties) -> dict[str, Any]:
+    policy = client("sns").get_topic_attributes(TopicArn=wanted["Topics"][0])["Attributes"].get("Policy", "{}")
+    return {"PolicyDocument": json.loads(policy)}
+
+
 def _try(read: Callable[[], Any], otherwise: Any) -> Any:
     from botocore.exceptions import ClientError
 
@@ -252,6 +280,8 @@ READERS: Mapping[str, Reader] = {
     "AWS::Batch::JobDefinition": _definition,
     "AWS::Batch::JobQueue": _job_queue,
     "AWS::CloudWatch::Alarm": _alarm,
+    "AWS::CloudWatch::CompositeAlarm": _composite_alarm,
+    "AWS::CloudWatch::Dashboard": _dashboard,
     "AWS::DynamoDB::GlobalTable": _table,
     "AWS::DynamoDB::Table": _table,
     "AWS::EC2::LaunchTemplate": _launch_template,
@@ -265,8 +295,11 @@ READERS: Mapping[str, Reader] = {
     "AWS::Lambda::Function": _function,
     "AWS::Lambda::Permission": _permission,
     "AWS::Logs::LogGroup": _log_group,
+    "AWS::Logs::QueryDefinition": _query_definition,
     "AWS::S3::Bucket": _bucket,
     "AWS::S3::BucketPolicy": _bucket_policy,
+    "AWS::SNS::Topic": _topic,
+    "AWS::SNS::TopicPolicy": _topic_policy,
     "AWS::SQS::Queue": _queue,
     "AWS::SQS::QueuePolicy": _queue_policy,
 }

@@ -49,6 +49,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     ),
     "ministack.services.lambda_svc": (
         "_functions",
+        "_emit_lambda_metrics",
         "_execute_function",
         "_get_func_record_for_ref",
         "_execution_record_for_config",
@@ -74,11 +75,16 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ministack.services.cloudwatch": (
         "_alarms",
         "_calc_stats",
+        "_composite_alarms",
+        "_delete_alarms",
         "_dims_key",
         "_dispatch_alarm_actions",
         "_evaluate_alarm",
+        "_evaluate_parent_alarms",
         "_metrics",
+        "_put_composite_alarm",
         "_record_history",
+        "_stat_value",
         "record_metric",
     ),
     "ministack.services.autoscaling": ("_ACTION_MAP", "_parse_member_list", "_xml"),
@@ -93,6 +99,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "fnmatch_iam_cs",
     ),
     "ministack.services.cloudwatch_logs": ("_append_log_events",),
+    "ministack.services.sqs": ("_queues",),
 }
 
 
@@ -154,6 +161,7 @@ class Seams:
         self.dynamodb = _module("ministack.services.dynamodb")
         self.cloudwatch = _module("ministack.services.cloudwatch")
         self.cloudwatch_logs = _module("ministack.services.cloudwatch_logs")
+        self.sqs = _module("ministack.services.sqs")
 
     def serve(self, service: str, handler: ServiceHandler) -> None:
         """Let `handler` answer a service's requests; one that the emulator doesn't know becomes known.

@@ -142,6 +142,10 @@ class EventDelivery:
             started = self._journal.now()
             result = self._execute(record, event)
         failed = bool(result.get("error")) if isinstance(result, dict) else False
+        if _queued.get():  # the emulator measures those only that somebody waits for
+            took_ms = (self._journal.now() - started) * 1000
+            throttled = isinstance(result, dict) and bool(result.get("throttle"))
+            self._seams.lambda_svc._emit_lambda_metrics(config.get("FunctionName", ""), took_ms, failed, throttled)
         self._journal.note(
             "lambda.failed" if failed else "lambda.succeeded",
             function=config.get("FunctionName"),
