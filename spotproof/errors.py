@@ -28,9 +28,32 @@ SpotproofError
     └── AwsUnavailableError   throttled or down beyond our patience       -> try again later (exit 4)
 """
 
+from typing import Final
+
+LINE_CHARS_MAX: Final = 1600
+_HEAD_CHARS: Final = 1000  # what is wrong stands in front, what would be right at the end; a long value between them
+# What reading data of another shape raises; RecursionError: JSON that is nested deeper than Python goes.
+MALFORMED: Final = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
+
 
 class SpotproofError(Exception):
     """Base of every error this product raises on purpose; its text is one line for a person."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
+
+def one_line(text: str) -> str:
+    """The text as one line of at most LINE_CHARS_MAX: what does not print is escaped, a long middle left out.
+
+    Errors quote what others wrote; neither a terminal nor a log is to obey it or to drown in it.
+    """
+    if len(text) > LINE_CHARS_MAX:
+        tail = text[_HEAD_CHARS - LINE_CHARS_MAX :]
+        text = f"{text[:_HEAD_CHARS]} … ({len(text):,} characters) … {tail}"
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 class ConfigurationError(SpotproofError):

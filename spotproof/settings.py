@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from spotproof import contract
 from spotproof.errors import ConfigurationError
 
-
 NUMBER_MAX: Final = 1e9  # of seconds, MiB or processors: more is a slip of the hand
 
 

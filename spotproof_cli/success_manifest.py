@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from spotproof.commits.publish import output_folder
 from spotproof.commits.success import SCHEMA, success_key
-from spotproof.errors import OutputDamagedError
+from spotproof.errors import MALFORMED, OutputDamagedError
 from spotproof.leases.model import Run
 from spotproof.retries import Retrier, as_aws_error, error_code
 from spotproof_cli.downloads import RemoteFile
@@ -50,7 +50,7 @@ def read_manifest(run: Run, *, s3: "S3Client", retrier: Retrier) -> SuccessManif
         raise as_aws_error(error, doing=doing) from error
     try:
         return _parsed(json.loads(body), run=run, bucket=bucket, prefix=folder.key)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise OutputDamagedError(f"s3://{bucket}/{key} is not a manifest of this version ({error!r})") from error
 
 

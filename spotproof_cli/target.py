@@ -4,11 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from spotproof import contract
-from spotproof.errors import ConfigurationError, InputError
-from spotproof.settings import AwsSettings
+from spotproof.errors import InputError
+from spotproof.settings import AwsSettings, is_endpoint
 from spotproof_cli.global_options import GlobalOptions
 from spotproof_cli.local_account import LocalAccount
 
@@ -41,25 +40,8 @@ def resolve_target(options: GlobalOptions, env: Mapping[str, str]) -> Target:
 def _from_options(options: GlobalOptions, env: Mapping[str, str]) -> AwsSettings:
     if options.region is not None and not _REGION.fullmatch(options.region):
         raise InputError(f"--region must look like eu-central-1, got {options.region!r}")
-    settings = AwsSettings.from_env(env)
-    settings = replace(
-        settings,
-        region=options.region or settings.region,
-        endpoint_url=options.endpoint_url or settings.endpoint_url,
-        profile=options.profile,
-    )
-    _check_endpoint(settings.endpoint_url, given=options.endpoint_url is not None)
-    return settings
-
-
-def _check_endpoint(url: str | None, *, given: bool) -> None:
-    if url is None:
-        return
-    try:
-        parts = urlsplit(url)
-        well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, or broken brackets
-        well_formed = False
-    if not well_formed or not re.fullmatch(r"[!-~]+", url):
-        kind, name = (InputError, "--endpoint-url") if given else (ConfigurationError, "AWS_ENDPOINT_URL")
-        raise kind(f"{name} must be a URL such as http://127.0.0.1:4566, got {url!r}")
+    if options.endpoint_url is not None and not is_endpoint(options.endpoint_url):
+        raise InputError(f"--endpoint-url must be a URL such as http://127.0.0.1:4566, got {options.endpoint_url!r}")
+    endpoint = {"AWS_ENDPOINT_URL": options.endpoint_url} if options.endpoint_url else {}
+    settings = AwsSettings.from_env({**env, **endpoint})
+    return replace(settings, region=options.region or settings.region, profile=options.profile)

@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from unicodedata import category
 
 _SEQUENCES: Final = re.compile(
     r"""
@@ -13,13 +14,18 @@ _SEQUENCES: Final = re.compile(
     re.VERBOSE,
 )
 _SPACES: Final = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
-_INVISIBLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_INVISIBLE: Final = frozenset(
+    {"Cc", "Cf", "Cs"}
+)  # Unicode's categories: control, format (directions), half a character
 
 
 def clean(text: object) -> str:
     """One line of `text` that moves no cursor, sets no colour and reads in the order it is written."""
     without_sequences = _SEQUENCES.sub("", str(text))
-    return _INVISIBLE.sub("", _SPACES.sub(" ", without_sequences))
+    line = _SPACES.sub(" ", without_sequences)
+    if line.isprintable():
+        return line
+    return "".join(each for each in line if category(each) not in _INVISIBLE)
 
 
 def shorten(text: str, width: int) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from spotproof import contract
 from spotproof.capacity.breaker import BreakerSettings, Interruption, PoolRecord, after_interruption, after_probe
-from spotproof.capacity.records import Attributes, Records, version_of
+from spotproof.capacity.records import Attributes, Records, damage_told, version_of
 
 WRITE_TRIES_MAX: Final = 4  # a storm notes many hosts of one pool at once; one note more or less opens it no later
 
@@ -22,13 +22,13 @@ class PoolRecords:
         Raises:
             AwsError: the table refused or stayed unavailable.
         """
-        return _from_item(pool, self._records.read(contract.POOLS_PK, pool))
+        return pool_from_item(pool, self._records.read(contract.POOLS_PK, pool))
 
     def all(self) -> dict[str, PoolRecord]:
         """Every pool that was ever interrupted, by name; one request for some thousands of them."""
         items = self._records.all(contract.POOLS_PK)
         names = [str(item[contract.SORT_KEY]["S"]) for item in items]
-        return {name: _from_item(name, item) for name, item in zip(names, items, strict=True)}
+        return {name: pool_from_item(name, item) for name, item in zip(names, items, strict=True)}
 
     def note_interruption(self, pool: str, interruption: Interruption, settings: BreakerSettings) -> PoolRecord | None:
         """Add it, and open the breaker if it is one too many. The record as stored; None if others were always faster."""
@@ -37,7 +37,7 @@ class PoolRecords:
     def take_probe(self, pool: str, settings: BreakerSettings, *, now_ms: int) -> bool:
         """Be the one whose worker tries the pool again; False if it is not half-open, or somebody probes it."""
         item = self._records.read(contract.POOLS_PK, pool)
-        probed = after_probe(_from_item(pool, item), settings, now_ms=now_ms)
+        probed = after_probe(pool_from_item(pool, item), settings, now_ms=now_ms)
         if probed is None:
             return False
         return self._records.replace(contract.POOLS_PK, pool, _content(probed), version=version_of(item))
@@ -45,7 +45,7 @@ class PoolRecords:
     def _change(self, pool: str, change: Callable[[PoolRecord], PoolRecord]) -> PoolRecord | None:
         for _ in range(WRITE_TRIES_MAX):
             item = self._records.read(contract.POOLS_PK, pool)
-            before = _from_item(pool, item)
+            before = pool_from_item(pool, item)
             after = change(before)
             if after == before or self._records.replace(
                 contract.POOLS_PK, pool, _content(after), version=version_of(item)
@@ -63,7 +63,8 @@ def _content(record: PoolRecord) -> Attributes:
     return content
 
 
-def _from_item(pool: str, item: Attributes) -> PoolRecord:
+@damage_told
+def pool_from_item(pool: str, item: Attributes) -> PoolRecord:
     noted = [one["M"] for one in item.get("interruptions", {"L": []})["L"]]
     return PoolRecord(
         pool=pool,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from spotproof import contract
-from spotproof.capacity.records import Attributes, Records, version_of
+from spotproof.capacity.records import Attributes, Records, damage_told, version_of
 from spotproof.capacity.waiting_facts import REASON_CAPACITY
 
 
@@ -42,7 +42,7 @@ class QueueBlocks:
             AwsError: the table refused or stayed unavailable; doing it again is safe.
         """
         item = self._records.read(contract.QUEUES_PK, block.queue)
-        known = _from_item(block.queue, item)
+        known = block_from_item(block.queue, item)
         if known is not None and known.stands and block.job_id == known.job_id:
             return False
         if known is not None and block.since <= known.since:
@@ -53,12 +53,12 @@ class QueueBlocks:
 
     def read(self, queue: str) -> QueueBlock | None:
         """The last block; None if the queue was never blocked."""
-        return _from_item(queue, self._records.read(contract.QUEUES_PK, queue))
+        return block_from_item(queue, self._records.read(contract.QUEUES_PK, queue))
 
     def end(self, block: QueueBlock, *, now_ms: int) -> bool:
         """Note that the job of `block` does not wait any more; False if another block was noted since."""
         item = self._records.read(contract.QUEUES_PK, block.queue)
-        if _from_item(block.queue, item) != block:
+        if block_from_item(block.queue, item) != block:
             return False
         ended = replace(block, over_at=now_ms)
         return self._records.replace(contract.QUEUES_PK, block.queue, _content(ended), version=version_of(item))
@@ -73,7 +73,8 @@ def _content(block: QueueBlock) -> Attributes:
     return content if block.over_at is None else {**content, "over_at": {"N": str(block.over_at)}}
 
 
-def _from_item(queue: str, item: Attributes) -> QueueBlock | None:
+@damage_told
+def block_from_item(queue: str, item: Attributes) -> QueueBlock | None:
     if not item:
         return None
     return QueueBlock(

@@ -1,11 +1,13 @@
 """Single items of the table that hold what functions know of pools and queues, written by compare and swap."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
 from spotproof import contract
+from spotproof.errors import MALFORMED, ItemError
 from spotproof.retries import Retrier, as_aws_error, error_code
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = 1
 Attributes = dict[str, Any]  # by name, in DynamoDB's form
+T = TypeVar("T")
 
 
 class Records:
@@ -82,6 +85,25 @@ class Records:
             return self._retrier.call(doing, request, TableName=self._table_name, **consistent, **parameters)
         except ClientError as error:
             raise as_aws_error(error, doing=doing) from error
+
+
+def damage_told(read: Callable[[str, Attributes], T]) -> Callable[[str, Attributes], T]:
+    """Wraps a reader of a named item: whatever it stumbles over is an ItemError that says which item.
+
+    Raises:
+        ItemError: from the wrapped reader, if the item can't be what this program wrote.
+    """
+
+    @wraps(read)
+    def reading(name: str, item: Attributes) -> T:
+        try:
+            return read(name, item)
+        except MALFORMED as error:
+            raise ItemError(
+                f"the item of {name!r} is damaged ({type(error).__name__}: {error}): delete it, it is learnt again"
+            ) from error
+
+    return reading
 
 
 def version_of(item: Attributes) -> int:

@@ -40,7 +40,7 @@ def flaw_in_link(path: str, target: str) -> str | None:
     A target may climb only at its beginning, and no higher than the folder: behind a name, `..` could follow another
     link to anywhere.
     """
-    if not target or target.startswith("/") or "\0" in target:
+    if not target or target.startswith("/") or "\0" in target or not _fits(target):
         return f"is a link to {target!r}: only relative links that stay inside the folder are saved"
     climbs, names = 0, False
     for part in target.split("/"):
@@ -78,12 +78,8 @@ def _flaw_in_path(path: object, entries: Mapping[Any, Any]) -> str | None:
     parts = path.split("/")
     if any(part in ("", ".", "..") for part in parts):
         return "is no relative path without empty, '.' or '..' parts"
-    try:
-        sizes = [len(part.encode("utf-8", "surrogateescape")) for part in parts]
-    except UnicodeEncodeError:
-        return "has characters that no file name has"
-    if max(sizes) > PATH_PART_BYTES_MAX or sum(sizes) + len(sizes) > PATH_BYTES_MAX:
-        return "is longer than a path can be"
+    if not _fits(path):
+        return "is longer than a path can be, or has characters that no file name has"
     above = "/".join(parts[:-1])
     if above and entries.get(above, ("",))[0] != FOLDER:
         return "lies below something that is no folder"
@@ -106,3 +102,12 @@ def _flaw_in_entry(path: str, entry: object, big: Collection[str]) -> str | None
     if not 0 <= mode <= MODE_MAX or not abs(moment) < NANOSECONDS_MAX:
         return "has a mode or a time that no file has"
     return None
+
+
+def _fits(path: str) -> bool:
+    """Whether a file system takes these characters, and so many of them."""
+    try:
+        sizes = [len(part.encode("utf-8", "surrogateescape")) for part in path.split("/")]
+    except UnicodeEncodeError:
+        return False
+    return max(sizes) <= PATH_PART_BYTES_MAX and sum(sizes) + len(sizes) <= PATH_BYTES_MAX

@@ -6,6 +6,7 @@ from typing import Final
 
 from spotproof.contract import checkpoints_prefix
 
+_EPOCH: Final = re.compile(r"[0-9]{1,18}")
 _MANIFEST_TAIL: Final = re.compile(r"([0-9]{8,18})/m/([0-9]{12,18})-([0-9A-Za-z]+)")
 _DATA_TAIL: Final = re.compile(r"[0-9]{8,18}/d/[0-9]{12,18}-[0-9A-Za-z]+-[0-9]{2,18}")
 
@@ -47,4 +48,4 @@ def epoch_of(key: str, *, run_id: str, shard: int) -> int | None:
     """The epoch that any key of this shard carries; None for a foreign key."""
     prefix = checkpoints_prefix(run_id, shard)
     epoch = key.removeprefix(prefix).partition("/")[0] if key.startswith(prefix) else ""
-    return int(epoch) if epoch.isascii() and epoch.isdecimal() else None
+    return int(epoch) if _EPOCH.fullmatch(epoch) else None

@@ -71,11 +71,11 @@ def may_shrink(*, raw_bytes: int, size_bytes: int) -> bool:
 def _check_members(segment: Segment) -> None:
     numbers = (segment.offset, segment.size_bytes, segment.raw_bytes, segment.count)
     if any(type(number) is not int or number < 0 for number in numbers):
-        raise ValueError(f"offset, sizes and count must be whole numbers, got {numbers}")
+        raise ValueError(f"offset, sizes and count must be whole numbers, got {numbers!r:.200}")
     if segment.codec not in ("raw", "zstd"):
-        raise ValueError(f"unknown codec {segment.codec!r}")
+        raise ValueError(f"unknown codec {segment.codec!r:.80}")
     if not isinstance(segment.xxh3, str) or not _XXH3.fullmatch(segment.xxh3):
-        raise ValueError(f"bad digest {segment.xxh3!r}")
+        raise ValueError(f"bad digest {segment.xxh3!r:.80}")
 
 
 def _check_sizes(segment: Segment, raw_bytes_max: int) -> None:

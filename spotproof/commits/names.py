@@ -26,6 +26,15 @@ def index_of(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def is_own_name(name: str) -> bool:
+    """Whether a worker could have given this name to a shard's output."""
+    try:
+        check_file_name(name.partition("/")[2] or name)
+    except OutputValueError:
+        return False
+    return True
+
+
 def check_file_name(name: object) -> str:
     """The name, if it may be given to a file of the output.
 

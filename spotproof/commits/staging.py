@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from spotproof.checkpoints.store import ObjectStore
-from spotproof.commits.names import index_of
+from spotproof.commits.names import index_of, is_own_name
 from spotproof.commits.staged_file import StagedFile
 from spotproof.contract import staging_prefix
-from spotproof.errors import CheckpointCorruptError, OutputConflictError, OutputDamagedError
+from spotproof.errors import MALFORMED, CheckpointCorruptError, OutputConflictError, OutputDamagedError
 from spotproof.leases.model import Lease, OutputFile, OutputPointer, RunId
 
 INLINE_FILES_MAX: Final = 3  # more are listed in an object, to keep the shard's row small
@@ -73,7 +73,7 @@ def read_output_pointer(
     if digest_of(files) != pointer.sha256:
         raise OutputDamagedError(f"the files of shard {index} are not the ones that were committed")
     for file in files:
-        if index_of(file.name) != index or not file.staged_key.startswith(prefix):
+        if index_of(file.name) != index or not is_own_name(file.name) or not file.staged_key.startswith(prefix):
             raise OutputDamagedError(f"shard {index} names {file.staged_key} as {file.name}, which is not its own")
     return files
 
@@ -113,7 +113,7 @@ def _read_listing(objects: ObjectStore, key: str) -> tuple[OutputFile, ...]:
         raise OutputDamagedError(f"the listing {key} is gone")
     try:
         return tuple(_file(item) for item in json.loads(data))
-    except (ValueError, TypeError) as error:
+    except MALFORMED as error:
         raise OutputDamagedError(f"the listing {key} is malformed: {error}") from error
 
 

@@ -103,7 +103,7 @@ def read_success(objects: ObjectStore, run: Run) -> Mapping[str, Any] | None:
     try:
         body = objects.get(success_key(run), size_max=SIZE_MAX)
         content = None if body is None else json.loads(body)
-    except (ValueError, CheckpointCorruptError) as error:
+    except (ValueError, RecursionError, CheckpointCorruptError) as error:
         raise OutputConflictError(f"{run.output_uri}{contract.SUCCESS_NAME} is not a manifest of ours") from error
     if content is not None and not isinstance(content, dict):
         raise OutputConflictError(f"{run.output_uri}{contract.SUCCESS_NAME} is not a manifest of ours")

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from spotproof.clock import Clock, parse_utc
-from spotproof.errors import ConfigurationError
+from spotproof.errors import MALFORMED, ConfigurationError
 from spotproof.interruptions.model import Channel, Signal, SignalKind, SourceUnavailableError
 
 TOKEN_TTL_S: Final = 21600  # the longest IMDS grants
@@ -154,7 +154,7 @@ def parse_instance_action(body: str, *, notice_lead_s: float) -> Signal:
     """
     try:
         deadline = parse_utc(str(json.loads(body)["time"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise SourceUnavailableError(f"instance metadata: unreadable instance-action {body[:100]!r}") from error
     return Signal(
         kind=SignalKind.NOTICE,
@@ -172,7 +172,7 @@ def parse_rebalance(body: str, *, hint_s: float) -> Signal:
     """
     try:
         noticed = parse_utc(str(json.loads(body)["noticeTime"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise SourceUnavailableError(f"instance metadata: unreadable rebalance {body[:100]!r}") from error
     return Signal(
         kind=SignalKind.REBALANCE,

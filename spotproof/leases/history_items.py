@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from spotproof import contract
 from spotproof.leases.attribute_values import AttributeValue, Item, to_item
 from spotproof.leases.expressions import SCHEMA
-from spotproof.leases.item_reader import ItemReader
+from spotproof.leases.item_reader import ItemReader, damage_told
 from spotproof.leases.model import HistoryEntry, RunId
 
 
@@ -23,6 +23,7 @@ def history_to_item(run_id: RunId, entry: HistoryEntry) -> Item:
     )
 
 
+@damage_told
 def history_from_item(item: Mapping[str, AttributeValue]) -> HistoryEntry:
     reader = ItemReader(item)
     return HistoryEntry(

@@ -1,15 +1,36 @@
 """Typed access to the items of the table; unknown attributes are tolerated, newer schemas refused."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Final, TypeVar
 
 from spotproof import contract
-from spotproof.errors import ItemError, ItemTooNewError
+from spotproof.errors import MALFORMED, ItemError, ItemTooNewError
 from spotproof.leases.attribute_values import AttributeValue, Item, to_attribute_value, to_item
 from spotproof.leases.expressions import SCHEMA
 from spotproof.leases.model import RunId
 
 _OUR_SCHEMA: Final = to_attribute_value(SCHEMA)
+T = TypeVar("T")
+
+
+def damage_told(read: Callable[[Mapping[str, AttributeValue]], T]) -> Callable[[Mapping[str, AttributeValue]], T]:
+    """Wraps a reader of items: whatever it stumbles over in one is an ItemError, as a missing attribute is.
+
+    Raises:
+        ItemError: from the wrapped reader, if the item can't be what this program wrote.
+    """
+
+    @wraps(read)
+    def reading(item: Mapping[str, AttributeValue]) -> T:
+        try:
+            return read(item)
+        except MALFORMED as error:
+            raise ItemError(
+                f"item {_key(item)} is damaged ({type(error).__name__}: {error}); was the table edited by hand?"
+            ) from error
+
+    return reading
 
 
 class ItemReader:
@@ -27,7 +48,7 @@ class ItemReader:
         schema = self.integer("schema", SCHEMA)
         if schema > SCHEMA:
             raise ItemTooNewError(
-                f"item {self._key()} has schema {schema}, this program knows up to {SCHEMA}; upgrade spotproof"
+                f"item {_key(self.item)} has schema {schema}, this program knows up to {SCHEMA}; upgrade spotproof"
             )
 
     def text(self, name: str, default: str | None = None) -> str:
@@ -71,11 +92,12 @@ class ItemReader:
         elif kind in value:
             return value[kind]
         problem = "is missing" if value is None else f"has type {next(iter(value))} instead of {kind}"
-        raise ItemError(f"attribute {name!r} of item {self._key()} {problem}; was the table edited by hand?")
+        raise ItemError(f"attribute {name!r} of item {_key(self.item)} {problem}; was the table edited by hand?")
 
-    def _key(self) -> str:
-        parts = (self.item.get(name, {}).get("S", "?") for name in (contract.PARTITION_KEY, contract.SORT_KEY))
-        return "/".join(parts)
+
+def _key(item: Mapping[str, AttributeValue]) -> str:
+    parts = (item.get(name, {}).get("S", "?") for name in (contract.PARTITION_KEY, contract.SORT_KEY))
+    return "/".join(parts)
 
 
 def _whole(number: Any) -> int:
@@ -90,5 +112,13 @@ def key_of(pk: str, sk: str) -> Item:
 
 
 def run_id_of(pk: str) -> RunId:
-    """The run of any partition key of the table."""
-    return RunId(pk.split("#")[1])
+    """The run of any partition key of the table.
+
+    Raises:
+        ItemError: it is none of ours.
+    """
+    kind, _, rest = pk.partition("#")
+    run_id = rest.partition("#")[0]
+    if kind != "RUN" or not run_id:
+        raise ItemError(f"partition key {pk!r} is no run's; was the table edited by hand?")
+    return RunId(run_id)

@@ -1,14 +1,15 @@
 """Items of runs, to and from the model."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Final
+from typing import Any, Final
 
 from spotproof import contract
 from spotproof.leases.attribute_values import AttributeValue, Item, to_item
 from spotproof.leases.expressions import SCHEMA
-from spotproof.leases.item_reader import ItemReader, run_id_of
+from spotproof.leases.item_reader import ItemReader, damage_told, run_id_of
 from spotproof.leases.model import CheckpointPreset, FailurePolicy, NoticePolicy, Run, RunOptions, RunState
 
 _OPTION_NAMES: Final = frozenset(field.name for field in fields(RunOptions))
@@ -57,7 +58,13 @@ def run_to_item(run: Run) -> Item:
     )
 
 
+@damage_told
 def run_from_item(item: Mapping[str, AttributeValue]) -> Run:
+    """The run of an item.
+
+    Raises:
+        ItemError: an attribute is missing, of another type, or nothing that a run can have.
+    """
     reader = ItemReader(item)
     return Run(
         run_id=run_id_of(reader.text(contract.PARTITION_KEY)),
@@ -68,9 +75,9 @@ def run_from_item(item: Mapping[str, AttributeValue]) -> Run:
         parameters_sha256=reader.text("parameters_sha256"),
         input_uri=reader.text("input_uri"),
         output_uri=reader.text("output_uri"),
-        shards=reader.integer("shards"),
-        stripes=reader.integer("stripes"),
-        session_buckets=reader.integer("session_buckets"),
+        shards=_at_least(0, reader.integer("shards")),
+        stripes=_at_least(1, reader.integer("stripes")),  # shards and sessions are spread by division
+        session_buckets=_at_least(1, reader.integer("session_buckets")),
         options=_options(reader.text("options")),
         closed=reader.integers("closed"),
         exhausted=reader.integers("exhausted"),
@@ -92,9 +99,26 @@ def run_from_item(item: Mapping[str, AttributeValue]) -> Run:
     )
 
 
+def _at_least(least: int, number: int) -> int:
+    if number < least:
+        raise ValueError(f"{number} is less than {least}")
+    return number
+
+
 def _options(text: str) -> RunOptions:
+    defaults = RunOptions()
     stored = {name: value for name, value in json.loads(text).items() if name in _OPTION_NAMES}
-    for name, kind in _OPTION_KINDS.items():
-        if name in stored:
-            stored[name] = kind(stored[name])
-    return RunOptions(**stored)
+    return RunOptions(**{name: _option(name, value, getattr(defaults, name)) for name, value in stored.items()})
+
+
+def _option(name: str, value: Any, default: object) -> Any:
+    """The value as the model has it. Where the default is None, None is a value too."""
+    if name in _OPTION_KINDS:
+        return _OPTION_KINDS[name](value)
+    if name == "job":
+        fits = isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    else:
+        fits = (type(value) in (int, float) and math.isfinite(value)) or (value is None and default is None)
+    if not fits:
+        raise ValueError(f"option {name} is {value!r:.80}")
+    return value

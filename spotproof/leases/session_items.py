@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from spotproof import contract
 from spotproof.leases.attribute_values import AttributeValue, Item, to_item
 from spotproof.leases.expressions import SCHEMA
-from spotproof.leases.item_reader import ItemReader, key_of, run_id_of
+from spotproof.leases.item_reader import ItemReader, damage_told, key_of, run_id_of
 from spotproof.leases.model import Host, Session, SessionId, SessionKey, SessionState, Stop, StopKind
 
 
@@ -49,6 +49,7 @@ def session_to_item(session: Session) -> Item:
     )
 
 
+@damage_told
 def session_from_item(item: Mapping[str, AttributeValue]) -> Session:
     reader = ItemReader(item)
     key = _key(reader)
@@ -72,6 +73,7 @@ def session_from_item(item: Mapping[str, AttributeValue]) -> Session:
     )
 
 
+@damage_told
 def session_key_from_item(item: Mapping[str, AttributeValue]) -> SessionKey:
     """The key of a session's item; works on what the instance index projects."""
     return _key(ItemReader(item))

@@ -6,7 +6,7 @@ from typing import Final
 from spotproof import contract
 from spotproof.leases.attribute_values import AttributeValue, Item, Plain, to_item
 from spotproof.leases.expressions import SCHEMA
-from spotproof.leases.item_reader import ItemReader, key_of, run_id_of
+from spotproof.leases.item_reader import ItemReader, damage_told, key_of, run_id_of
 from spotproof.leases.model import (
     Candidate,
     CapacityClass,
@@ -53,6 +53,7 @@ def new_row(run: Run, index: int, *, owner: SessionId | None, now: int) -> Item:
     )
 
 
+@damage_told
 def shard_from_item(item: Mapping[str, AttributeValue]) -> Shard:
     reader = ItemReader(item)
     run_id = run_id_of(reader.text(contract.PARTITION_KEY))
@@ -104,6 +105,7 @@ def lease_of(run: Run, shard: Shard, owner: SessionId) -> Lease:
     )
 
 
+@damage_told
 def candidate_from_item(item: Mapping[str, AttributeValue]) -> Candidate:
     """What the claimable index projects of a row."""
     reader = ItemReader(item)

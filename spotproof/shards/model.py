@@ -69,12 +69,16 @@ class InputPart:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "InputPart":
+        """Raises KeyError, TypeError, ValueError or another of MALFORMED for anything but what `to_json` returned."""
         bucket, key, etag, size_bytes = data["o"]
         start, stop = data["r"]
         groups = data.get("g")
         pin = ObjectPin(bucket=str(bucket), key=str(key), etag=str(etag), size_bytes=int(size_bytes))
         row_groups = None if groups is None else tuple(int(group) for group in groups)
-        return cls(pin=pin, start=int(start), stop=int(stop), gzip=bool(data.get("z")), row_groups=row_groups)
+        part = cls(pin=pin, start=int(start), stop=int(stop), gzip=bool(data.get("z")), row_groups=row_groups)
+        if not 0 <= part.start <= part.stop <= pin.size_bytes or min(row_groups or (0,)) < 0:
+            raise ValueError(f"bytes {part.start} to {part.stop} of an object of {pin.size_bytes}")
+        return part
 
 
 def joined(parts: Iterable[InputPart]) -> tuple[InputPart, ...]:
@@ -169,7 +173,10 @@ class ShardPlan:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "ShardPlan":
+        """Raises KeyError, TypeError, ValueError or another of MALFORMED for anything but what `to_json` returned."""
         skew = data["skew"]
+        if int(data["shards"]) < 0:
+            raise ValueError(f"a plan of {int(data['shards'])} shards")
         return cls(
             strategy=str(data["strategy"]),
             input_uri=str(data["input_uri"]),

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from spotproof.errors import AwsMissingError, InputError
+from spotproof.errors import MALFORMED, AwsMissingError, InputError
 from spotproof.retries import Retrier, as_aws_error, error_code
 from spotproof.shards.model import PLAN_SCHEMA, InputPart, PlannedShard, ShardPlan
 from spotproof.shards.planner import Plan
@@ -180,7 +180,7 @@ class PlanReader:
             self._tail_start = end - len(self._tail)
             self.header = ShardPlan.from_json(self._stream(self._index["header"]))
             self._catalogue = tuple(InputPart.from_json(part) for part in self._stream(self._index["catalogue"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             raise self._damaged("its header can't be read") from error
 
     def shard(self, index: int) -> PlannedShard:
@@ -195,7 +195,7 @@ class PlanReader:
         try:
             data = self._page(number)[place]
             shard = PlannedShard.from_json(data, self._parts(data["parts"]))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except MALFORMED as error:
             raise self._damaged(f"shard {index} can't be read") from error
         if shard.index != index:
             raise self._damaged(f"shard {index} is not in its place")
@@ -204,6 +204,8 @@ class PlanReader:
     def _parts(self, parts: list[Any]) -> tuple[InputPart, ...]:
         if not self._catalogue:
             return tuple(InputPart.from_json(part) for part in parts)
+        if not all(0 <= first <= last < len(self._catalogue) for first, last in parts):
+            raise ValueError(f"parts {parts!r:.80} of a catalogue of {len(self._catalogue)}")
         return tuple(part for first, last in parts for part in self._catalogue[first : last + 1])
 
     def _page(self, number: int) -> list[dict[str, Any]]:
@@ -233,7 +235,7 @@ class PlanReader:
             index = json.loads(_inflate(packed, _RAW_BYTES_MAX))
             schema = index["schema"]
             complete = isinstance(index["pages"], list) and index["page_shards"] >= 1
-        except (zlib.error, ValueError, KeyError, TypeError) as error:
+        except (zlib.error, *MALFORMED) as error:
             raise self._damaged("its index can't be read") from error
         if type(schema) is not int or schema > PLAN_SCHEMA or not complete:
             raise InputError(
@@ -250,7 +252,7 @@ class PlanReader:
             if hashlib.sha256(packed).hexdigest() != stream.sha256:
                 raise self._damaged("the digest of a page is wrong")
             return json.loads(_inflate(packed, stream.raw_bytes))
-        except (zlib.error, ValueError, TypeError) as error:
+        except (zlib.error, *MALFORMED) as error:
             raise self._damaged("a page can't be read") from error
 
     def _bytes(self, stream: _Stream) -> bytes:

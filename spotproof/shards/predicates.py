@@ -134,7 +134,7 @@ def predicate_from_json(data: dict[str, Any]) -> Predicate:
                 nulls=bool(data["nulls"]),
             )
         case kind:
-            raise ValueError(f"unknown predicate {kind!r}")
+            raise ValueError(f"unknown predicate {kind!r:.80}")
 
 
 def _optional_int(value: Any) -> int | None:

@@ -9,9 +9,9 @@ import hashlib
 import math
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eE][+-]?\d{1,3})?")
 _INTEGER: Final = re.compile(r"[+-]?\d{1,40}")
@@ -26,6 +26,7 @@ class Moment:
 
 
 Key = bool | int | float | Decimal | Moment | str | bytes | None
+N = TypeVar("N", float, Decimal)
 OrderKey = tuple[int, Any]  # kind, value; comparable with any other
 
 
@@ -124,15 +125,31 @@ def key_from_json(data: Any) -> Key:
         ValueError: not what `key_to_json` writes.
     """
     match data:
-        case None | bool() | int() | float() | str():
+        case None | bool() | int() | str():
             return data
+        case float():
+            return _not_nan(data)
         case {"float": str(text)}:
-            return float(text)
+            return _not_nan(float(text))
         case {"decimal": str(text)}:
-            return Decimal(text)
+            return _not_nan(_as_decimal(text))
         case {"ns": int(epoch_ns), "zoned": bool(zoned)}:
             return Moment(epoch_ns, zoned)
         case {"hex": str(text)}:
             return bytes.fromhex(text)
         case _:
-            raise ValueError(f"not a key: {data!r}")
+            raise ValueError(f"not a key: {data!r:.80}")
+
+
+def _as_decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"not a decimal number: {text!r:.80}") from None
+
+
+def _not_nan(number: N) -> N:
+    """NaN is the null key, and has no order: nobody writes it."""
+    if number != number:
+        raise ValueError("not a key: NaN")
+    return number

@@ -7,6 +7,7 @@ from typing import Final
 
 from spotproof import events
 from spotproof.clock import parse_utc, to_epoch_ms
+from spotproof.errors import MALFORMED
 from spotproof.interruptions.eventbridge import INSTANCE_ID
 from spotproof.interruptions.imds import ROOT, InstanceMetadata
 from spotproof.interruptions.model import Channel, SourceUnavailableError
@@ -61,7 +62,7 @@ def launched_at_ms(document: str | None) -> int | None:
     """
     try:
         return to_epoch_ms(parse_utc(str(json.loads(document or "{}")["pendingTime"])))
-    except (ValueError, KeyError, TypeError, OverflowError):
+    except MALFORMED:
         return None
 
 

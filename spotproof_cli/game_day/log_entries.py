@@ -29,7 +29,7 @@ def parse_line(text: str, *, stream: str) -> LogEntry | None:
     """
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return entry_of(data, stream=stream) if isinstance(data, dict) else None
 
@@ -38,9 +38,13 @@ def entry_of(data: Mapping[str, Any], *, stream: str = "") -> LogEntry | None:
     """The entry in a parsed line; None if it is not one of our events."""
     event = data.get("event") or data.get("message")
     written = data.get("ts") or data.get("timestamp")
-    if not isinstance(event, str) or not isinstance(written, str):
+    if not event or not isinstance(event, str) or not isinstance(written, str):
         return None
-    return LogEntry(at=datetime.fromisoformat(written).timestamp(), event=event, stream=stream, fields=data)
+    try:
+        at = datetime.fromisoformat(written).timestamp()
+    except (ValueError, OverflowError):  # the user's code has fields of these names too
+        return None
+    return LogEntry(at=at, event=event, stream=stream, fields=data)
 
 
 def in_order(entries: Iterable[LogEntry]) -> list[LogEntry]:

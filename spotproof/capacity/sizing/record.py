@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from spotproof.errors import ItemError, ItemTooNewError
+from spotproof.errors import MALFORMED, ItemError, ItemTooNewError
 
 RECORD_SCHEMA: Final = 1
 SAMPLES_MAX: Final = 2_000  # shards told one by one; beyond it, every k-th: quantiles of 2,000 are good to about 1 %
@@ -124,7 +124,7 @@ def decode_record(body: bytes, *, what: str) -> RunRecord:
         if schema != RECORD_SCHEMA:
             raise ValueError(f"schema {schema!r}")
         return _record(document)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except MALFORMED as error:
         raise ItemError(f"{what} is damaged ({type(error).__name__}: {str(error)[:100]})") from error
 
 
