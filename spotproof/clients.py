@@ -225,6 +225,10 @@ class Clients:
         return self._make("service-quotas")
 
     @cached_property
+    def sns(self) -> Any:
+        return self._make("sns")
+
+    @cached_property
     def ssm(self) -> Any:
         return self._make("ssm")
 

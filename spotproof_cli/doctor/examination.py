@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from spotproof.errors import AwsAccessError, AwsError, AwsMissingError, SpotproofError
 from spotproof.retries import as_aws_error
-from spotproof_cli.doctor import access, account, data, fleet, handlers, quotas, stacks
+from spotproof_cli.doctor import access, account, alarms, data, fleet, handlers, quotas, stacks
 from spotproof_cli.doctor.subject import Check, Subject
 from spotproof_cli.doctor.verdict import Level, Verdict, fail, skip, warn
 
@@ -20,6 +20,7 @@ CHECKS: Final = (
     *data.CHECKS,
     *fleet.CHECKS,
     *handlers.CHECKS,
+    *alarms.CHECKS,
     stacks.DRIFT,
 )
 

@@ -1,4 +1,4 @@
-"""Checks of what reacts: rules, functions and their errors, queues of given-up events, alarms."""
+"""Checks of what reacts: rules, functions and their errors, queues of given-up events."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -18,7 +18,6 @@ RUNBOOK: Final = "docs/operating.md"
 ERRORS_WITHIN: Final = timedelta(hours=1)
 ERROR_PAGES_MAX: Final = 5
 ERROR_WORDS: Final = ("ERROR", "Task timed out", "Runtime exited")  # of the functions, and of Lambda about them
-ALARMS_PAGE: Final = 100  # names in one request
 _FUNCTION: Final = "AWS::Lambda::Function"
 _GONE: Final = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"})
 
@@ -145,28 +144,6 @@ def _queue(subject: Subject, url: str) -> Iterator[Verdict]:
         yield fail(text, fix=f"read one ({look}), mend the cause, then purge the queue: {RUNBOOK}")
 
 
-def _alarms(subject: Subject) -> Sequence[Verdict]:
-    kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-    names = [each.physical_id for each in subject.resources_anywhere(*kinds)]
-    verdicts: list[Verdict] = []
-    known: set[str] = set()
-    for start in range(0, len(names), ALARMS_PAGE):
-        answer = subject.call(
-            "reading the alarms",
-            subject.clients.cloudwatch.describe_alarms,
-            AlarmNames=names[start : start + ALARMS_PAGE],
-            AlarmTypes=["MetricAlarm", "CompositeAlarm"],
-            MaxRecords=ALARMS_PAGE,
-        )
-        for alarm in (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())):
-            known.add(alarm["AlarmName"])
-            if alarm["StateValue"] == "ALARM":
-                text = f"{alarm['AlarmName']}: {alarm.get('StateReason', '')}"
-                verdicts.append(fail(text, fix=f"see that alarm in {RUNBOOK}"))
-    verdicts += [fail(f"the alarm {name} is gone", fix=DEPLOY) for name in names if name not in known]
-    return verdicts or [ok(f"{len(names)} alarms, none raised")]
-
-
 _EVENTS: Final = (contract.STACK_EVENTS,)
 CHECKS: Final = (
     Check(
@@ -195,13 +172,6 @@ CHECKS: Final = (
         claim="no event was given up",
         examine=_dead_letters,
         actions=("sqs:GetQueueAttributes",),
-        needs=_EVENTS,
-    ),
-    Check(
-        name="alarms",
-        claim="no alarm is raised",
-        examine=_alarms,
-        actions=("cloudwatch:DescribeAlarms",),
         needs=_EVENTS,
     ),
 )

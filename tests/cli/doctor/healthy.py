@@ -21,12 +21,13 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, 500_000, tzinfo=UTC)
 ARN = f"arn:aws:batch:{REGION}:{ACCOUNT}"
 QUEUE_URL = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/Spotproof-Events-FailedEvents"
 FUNCTION, RULE, TEMPLATE = "Spotproof-Events-Controller", "Spotproof-Events-ControllerRule", "lt-0123456789abcdef0"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:Spotproof-Attention"
 ALARMS = ("Spotproof-ControllerFails", "Spotproof-Attention")
 DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
 SERVICES = {
     "autoscaling": "autoscaling", "batch": "batch", "cloudformation": "cloudformation", "cloudwatch": "cloudwatch",
     "dynamodb": "dynamodb", "ec2": "ec2", "events": "events", "iam": "iam", "lambda_": "lambda", "logs": "logs", "s3": "s3",
-    "service_quotas": "service-quotas", "sqs": "sqs", "ssm": "ssm", "sts": "sts",
+    "service_quotas": "service-quotas", "sns": "sns", "sqs": "sqs", "ssm": "ssm", "sts": "sts",
 }  # fmt: skip
 
 
@@ -144,6 +145,7 @@ def _stack(suffix: str) -> dict[str, Any]:
             contract.OUTPUT_DATA_BUCKET: "data-bucket",
         },
         contract.STACK_COMPUTE: {contract.OUTPUT_JOB_DEFINITIONS: "spotproof-a,spotproof-b"},
+        contract.STACK_MONITORING: {contract.OUTPUT_ATTENTION_TOPIC: TOPIC},
     }.get(suffix, {})
     named = {**outputs, contract.OUTPUT_VERSION: contract.VERSION}
     return {
@@ -324,6 +326,9 @@ ANSWERS: dict[str, Any] = {
     "cloudwatch.describe_alarms": {
         "MetricAlarms": [{"AlarmName": ALARMS[0], "StateValue": "OK"}],
         "CompositeAlarms": [{"AlarmName": ALARMS[1], "StateValue": "INSUFFICIENT_DATA"}],
+    },
+    "sns.list_subscriptions_by_topic": {
+        "Subscriptions": [{"Endpoint": "ann@example.com", "SubscriptionArn": f"{TOPIC}:1", "Protocol": "email"}]
     },
     "cloudformation.detect_stack_drift": _drift_started,
     "cloudformation.describe_stack_drift_detection_status": _in_sync,

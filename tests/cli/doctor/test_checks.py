@@ -273,8 +273,11 @@ BROKEN = [
     broken("dead-letters", FAIL, answers("sqs.get_queue_attributes", error("AWS.SimpleQueueService.NonExistentQueue")), "gone",
            "deploy"),
     broken("alarms", FAIL, edit("cloudwatch.describe_alarms", "MetricAlarms", 0, to={"AlarmName": ALARMS[0], "StateValue": "ALARM",
-           "StateReason": "3 datapoints"}), "ControllerFails: 3 datapoints", "docs/operating.md"),
+           "StateReason": "3 datapoints"}), "ControllerFails: 3 datapoints", "docs/operating.md#controllerfails"),
     broken("alarms", FAIL, edit("cloudwatch.describe_alarms", "CompositeAlarms", to=[]), "Spotproof-Attention is gone", "deploy"),
+    broken("alarm-mail", WARN, edit("sns.list_subscriptions_by_topic", "Subscriptions", 0, "SubscriptionArn",
+           to="PendingConfirmation"), "ann@example.com has not confirmed", "link"),
+    broken("alarm-mail", FAIL, answers("sns.list_subscriptions_by_topic", error("NotFound")), "nobody hears", "deploy"),
     broken("drift", FAIL, drifted, "SpotQueue (AWS::Batch::JobQueue) was modified by hand", "undo it"),
     broken("drift", WARN, answers("cloudformation.describe_stack_drift_detection_status", lambda request: {
            "StackId": "x", "StackDriftDetectionId": "x", "DetectionStatus": "DETECTION_FAILED",
