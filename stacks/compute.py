@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aws_cdk import Aws, CfnOutput, RemovalPolicy, Stack
-from aws_cdk import aws_logs as logs
+from aws_cdk import Aws, CfnOutput, Stack
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
@@ -17,15 +16,14 @@ from stacks.fleet import Fleet
 from stacks.images import worker_image
 from stacks.instance_types import InstanceType, check_types, memory_mib_most
 from stacks.job_definitions import JobDefinitions, WorkerParts
-from stacks.job_roles import execution_role, job_role
+from stacks.job_roles import execution_role, host_role, job_role
 from stacks.jobs import JobSpec, check_rows
+from stacks.log_groups import log_group
 from stacks.permissions import Targets
 from stacks.settings import DeploySettings
-from stacks.settings.retention import LOG_RETENTION_DAYS
 from stacks.state import StateStack
 
 BOOTSTRAP = Path("batch_jobs") / "bootstrap.py"
-RETENTIONS = dict(zip(LOG_RETENTION_DAYS, list(logs.RetentionDays), strict=False))  # the last one is for ever
 
 
 class ComputeStack(Stack):
@@ -46,14 +44,13 @@ class ComputeStack(Stack):
         check_rows(jobs, families=settings.families)
         self._settings = settings
         types = types_by_family(settings, jobs)
-        self.fleet = Fleet(self, settings=settings, types=types)
         self._memory_mib_max = {family: _memory_most(family, types, jobs) for family in settings.families}
-        self._log_group = logs.LogGroup(
-            self,
-            "WorkerLogs",
-            retention=log_retention(settings.log_retention_days),
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        self._images = [
+            worker_image(settings, FAMILIES[name], python=bundles.worker_python) for name in settings.families
+        ]
+        self.log_group = log_group(self, "WorkerLogs", days=settings.log_retention_days, key=state.key)
+        hosts = host_role(self, log_group=self.log_group, images=self._images) if types else None
+        self.fleet = Fleet(self, settings=settings, types=types, key=state.key, host_role=hosts)
         definitions = JobDefinitions(self, self._parts(state, bundles, root))
         for job in jobs:
             _check_program(job, root)
@@ -80,11 +77,11 @@ class ComputeStack(Stack):
             architecture: self._asset(architecture, bundles.worker_for(architecture))
             for architecture in dict.fromkeys(family.architecture for family in families)
         }
-        images = [worker_image(settings, family, python=bundles.worker_python) for family in families]
-        role = job_role(self, state_targets(state, settings), code_bucket=next(iter(code.values())).s3_bucket_name)
+        bucket = next(iter(code.values())).s3_bucket_name
+        role = job_role(self, state_targets(state, settings), code_bucket=bucket, key=state.key)
         for queue in self.fleet.queues:
             # Destroyed before what its workers need to save their work.
-            queue.node.add_dependency(role, self._log_group, self.fleet.network)
+            queue.node.add_dependency(role, self.log_group, self.fleet.network)
         return WorkerParts(
             settings=settings,
             state=state,
@@ -93,8 +90,8 @@ class ComputeStack(Stack):
             python=bundles.worker_python,
             bootstrap=bootstrap_text(root / BOOTSTRAP),
             job_role=role,
-            execution_role=execution_role(self, self._log_group, images=images),
-            log_group=self._log_group,
+            execution_role=execution_role(self, log_group=self.log_group, images=self._images),
+            log_group=self.log_group,
         )
 
     def _asset(self, architecture: str, bundle: Bundle) -> assets.Asset:
@@ -106,7 +103,7 @@ class ComputeStack(Stack):
         definitions = [job.definition_name(self._settings.prefix) for job in jobs]
         CfnOutput(self, contract.OUTPUT_SPOT_QUEUE, value=first.spot.job_queue_name)
         CfnOutput(self, contract.OUTPUT_ON_DEMAND_QUEUE, value=first.on_demand.job_queue_name)
-        CfnOutput(self, contract.OUTPUT_LOG_GROUP, value=self._log_group.log_group_name)
+        CfnOutput(self, contract.OUTPUT_LOG_GROUP, value=self.log_group.log_group_name)
         CfnOutput(self, contract.OUTPUT_JOB_DEFINITIONS, value=",".join(definitions))
         if further:
             pairs = [f"{each.family}={each.spot.job_queue_name}/{each.on_demand.job_queue_name}" for each in further]
@@ -167,8 +164,3 @@ def state_targets(state: StateStack, settings: DeploySettings) -> Targets:
         data_buckets=(state.data_bucket.bucket_arn, *others),
         event_bus=f"arn:{Aws.PARTITION}:events:{Aws.REGION}:{Aws.ACCOUNT_ID}:event-bus/default",
     )
-
-
-def log_retention(days: int) -> logs.RetentionDays:
-    """The CDK's name of a number of days that CloudWatch Logs takes."""
-    return RETENTIONS[days]

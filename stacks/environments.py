@@ -7,6 +7,7 @@ from typing import cast
 from aws_cdk import CfnResource, Duration, Tags
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from spotproof import contract
@@ -60,9 +61,15 @@ def fargate_environment(scope: Construct, capacity: Capacity, place: Place) -> b
 
 
 def host_environment(
-    scope: Construct, capacity: Capacity, place: Place, *, template: ec2.LaunchTemplate, deployment: str
+    scope: Construct,
+    capacity: Capacity,
+    place: Place,
+    *,
+    template: ec2.LaunchTemplate,
+    role: iam.IRole,
+    deployment: str,
 ) -> batch.ManagedEc2EcsComputeEnvironment:
-    """Of EC2 instances, launched by Batch with the template; `deployment` tags them."""
+    """Of EC2 instances, launched by Batch with the template and the role; `deployment` tags them."""
     strategies, images = batch.AllocationStrategy, batch.EcsMachineImageType
     environment = batch.ManagedEc2EcsComputeEnvironment(
         scope,
@@ -84,6 +91,7 @@ def host_environment(
             )
         ],
         launch_template=template,
+        instance_role=role,
         replace_compute_environment=False,
         terminate_on_update=False,
         update_timeout=UPDATE_TIMEOUT,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aws_cdk import Aws, CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, CfnOutput, Duration, Stack
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as event_targets
 from aws_cdk import aws_iam as iam
@@ -15,14 +16,17 @@ from constructs import Construct
 
 from spotproof import contract
 from stacks.bundle import Bundle
-from stacks.compute import ComputeStack, log_retention, state_targets
+from stacks.compute import ComputeStack, state_targets
 from stacks.jobs import JobSpec
-from stacks.permissions import Targets, allow, statements
+from stacks.keys import key_use
+from stacks.log_groups import log_group
+from stacks.permissions import Targets, allow, in_network, statements
 from stacks.roles import service_role
 from stacks.routes import LAMBDA_AGE_S_MAX, EventRoute
 from stacks.settings import DeploySettings
 from stacks.state import StateStack
 
+STRICT_CONCURRENCY = 5  # of each function; a rule delivers what comes meanwhile later
 RUNTIME = lambda_.Runtime.PYTHON_3_14
 
 
@@ -42,7 +46,8 @@ class EventsStack(Stack):
     ) -> None:
         name = settings.stack_name(contract.STACK_EVENTS)
         super().__init__(scope, name, stack_name=name, description="Spotproof: events and their handlers")
-        self._settings = settings
+        self._settings, self._key = settings, state.key
+        self._network = compute.fleet.network if settings.strict else None
         self._queues = compute.fleet.queues
         self._targets = self._all_targets(state, jobs)
         self._environment = self._function_environment(state, compute)
@@ -50,6 +55,7 @@ class EventsStack(Stack):
         # Delivered but failed to the end: another thing than never delivered, whose messages name their rule.
         self.failed = self._dead_letters("FailedEvents")
         self.undelivered = self._dead_letters("Undelivered")
+        self._group = self._security_group()
         self.log_groups = {route.name: self._logs(route) for route in routes}
         self.functions = {route.name: self._function(route) for route in routes}
         for route in routes:
@@ -118,13 +124,28 @@ class EventsStack(Stack):
             environment={**self._environment, "POWERTOOLS_SERVICE_NAME": route.handler.split(".")[1]},
             timeout=Duration.seconds(route.timeout_s),
             memory_size=route.memory_mib,
-            reserved_concurrent_executions=self._settings.reserved_concurrency or None,
+            reserved_concurrent_executions=self._reserved_concurrency(),
             max_event_age=Duration.seconds(min(route.age_s_max, LAMBDA_AGE_S_MAX)),
             retry_attempts=route.retries,
             on_failure=destinations.SqsDestination(self.failed),
             tracing=lambda_.Tracing.ACTIVE,
             role=self._role(route),
+            vpc=self._network.vpc if self._network else None,
+            vpc_subnets=self._network.subnets if self._network else None,
+            security_groups=[self._group] if self._group else None,
             log_group=self.log_groups[route.name],
+        )
+
+    def _reserved_concurrency(self) -> int | None:
+        """Strict deployments bound every function, so that none can use up what the account's others need."""
+        chosen = self._settings.reserved_concurrency
+        return chosen or (STRICT_CONCURRENCY if self._settings.strict else None)
+
+    def _security_group(self) -> ec2.SecurityGroup | None:
+        if self._network is None:
+            return None
+        return ec2.SecurityGroup(
+            self, "Functions", vpc=self._network.vpc, description="Spotproof functions: nothing comes in"
         )
 
     def _role(self, route: EventRoute) -> iam.IRole:
@@ -139,15 +160,15 @@ class EventsStack(Stack):
             f"{route.name}Role",
             service="lambda.amazonaws.com",
             description=f"What the function {route.name} of Spotproof may do",
-            statements=[*own, *granted],
+            statements=[*own, *granted, *key_use(self._key), *(in_network() if self._network else ())],
         )
 
     def _logs(self, route: EventRoute) -> logs.LogGroup:
-        retention = log_retention(self._settings.log_retention_days)
-        return logs.LogGroup(self, f"{route.name}Logs", retention=retention, removal_policy=RemovalPolicy.DESTROY)
+        return log_group(self, f"{route.name}Logs", days=self._settings.log_retention_days, key=self._key)
 
     def _dead_letters(self, name: str) -> sqs.Queue:
+        encryption = sqs.QueueEncryption.KMS if self._key else sqs.QueueEncryption.SQS_MANAGED
         days = Duration.days(self._settings.dead_letter_days)
         return sqs.Queue(
-            self, name, enforce_ssl=True, encryption=sqs.QueueEncryption.SQS_MANAGED, retention_period=days
+            self, name, enforce_ssl=True, encryption=encryption, encryption_master_key=self._key, retention_period=days
         )

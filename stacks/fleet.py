@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Fn
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.environments import Capacity, Environment, Place, fargate_environment, host_environment
 from stacks.families import FAMILIES, FamilyName
 from stacks.hosts import launch_template
 from stacks.instance_types import InstanceType
+from stacks.network import Network
 from stacks.queues import QueuePair, job_queue, share_policy
 from stacks.settings import DeploySettings
 
@@ -19,16 +21,21 @@ class Fleet(Construct):
     """Spot and on-demand: separate environments and queues, because who falls back is our decision, not Batch's."""
 
     def __init__(
-        self, scope: Construct, *, settings: DeploySettings, types: Mapping[FamilyName, Sequence[InstanceType]]
+        self,
+        scope: Construct,
+        *,
+        settings: DeploySettings,
+        types: Mapping[FamilyName, Sequence[InstanceType]],
+        key: kms.IKey | None,
+        host_role: iam.IRole | None,
     ) -> None:
-        """`types`: of the families that have hosts."""
+        """`types`: of the families that have hosts, whose instances get the role."""
         super().__init__(scope, "Fleet")
-        self._settings, self._types = settings, types
-        self.network = vpc = self._network(zones=settings.zones)
+        self._settings, self._types, self._host_role = settings, types, host_role
+        self.network = Network(self, settings=settings, key=key)
+        vpc = self.network.vpc
         group = ec2.SecurityGroup(self, "Workers", vpc=vpc, description="Spotproof workers: nothing comes in")
-        self._place = Place(
-            vpc=vpc, subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC), security_group=group
-        )
+        self._place = Place(vpc=vpc, subnets=self.network.subnets, security_group=group)
         self._template = launch_template(self, disk_gib=settings.disk_gib) if types else None
         self._policy = share_policy(self, settings)
         self.pairs = tuple(self._pair(family) for family in settings.families)
@@ -57,29 +64,8 @@ class Fleet(Construct):
             vcpus_min=settings.vcpus_min(name, spot=spot),
             types=[each.name for each in self._types.get(name, ())],
         )
-        if self._template is None or not family.has_hosts:
+        if self._template is None or self._host_role is None or not family.has_hosts:
             return fargate_environment(self, capacity, self._place)
-        return host_environment(self, capacity, self._place, template=self._template, deployment=settings.prefix)
-
-    def _network(self, *, zones: int) -> ec2.Vpc:
-        """Public subnets only: no NAT to pay for, S3 and DynamoDB through free gateway endpoints.
-
-        The zones are expressions that CloudFormation fills in: CDK would otherwise look them up with credentials, or
-        settle for two.
-        """
-        return ec2.Vpc(
-            self,
-            "Network",
-            availability_zones=[Fn.select(index, Fn.get_azs()) for index in range(zones)],
-            nat_gateways=0,
-            restrict_default_security_group=False,  # would add a custom resource; nothing uses that group
-            subnet_configuration=[
-                ec2.SubnetConfiguration(
-                    name="Public", subnet_type=ec2.SubnetType.PUBLIC, map_public_ip_on_launch=True, cidr_mask=20
-                )
-            ],
-            gateway_endpoints={
-                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
-                "DynamoDB": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.DYNAMODB),
-            },
+        return host_environment(
+            self, capacity, self._place, template=self._template, role=self._host_role, deployment=settings.prefix
         )

@@ -11,6 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from spotproof import contract, events
+from stacks.roles import service_role
 from stacks.settings import DeploySettings
 
 SERVICE: Final = "fis.amazonaws.com"
@@ -67,8 +68,6 @@ class GameDaysStack(Stack):
             ),
             tags={"Name": f"{self._settings.prefix} {plan}", contract.TAG_DEPLOYMENT: self._settings.prefix},
         )
-        # The role's policy is a resource of its own: without it an experiment would start and be refused.
-        template.node.add_dependency(self._role)
         CfnOutput(self, contract.GAME_DAY_OUTPUTS[plan], value=template.attr_id)
 
     def _interruption(self, selection: str) -> dict[str, tuple[Action, Target]]:
@@ -107,31 +106,27 @@ class GameDaysStack(Stack):
     def _spot_tags(self) -> dict[str, str]:
         return {contract.TAG_LIFECYCLE: contract.LIFECYCLE_SPOT, contract.TAG_DEPLOYMENT: self._settings.prefix}
 
-    def _experiment_role(self) -> iam.Role:
+    def _experiment_role(self) -> iam.IRole:
         """Assumed by experiments of this account only; takes away instances of this deployment only."""
         experiments = f"arn:{Aws.PARTITION}:fis:{Aws.REGION}:{Aws.ACCOUNT_ID}:experiment/*"
-        role = iam.Role(
+        return service_role(
             self,
             "ExperimentRole",
-            assumed_by=iam.ServicePrincipal(
-                SERVICE,
-                conditions={
-                    "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
-                    "ArnLike": {"aws:SourceArn": experiments},
-                },
-            ),
+            service=SERVICE,
             description="What a Spotproof game day may do",
+            statements=self._statements(),
+            conditions={
+                "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+                "ArnLike": {"aws:SourceArn": experiments},
+            },
         )
-        for statement in self._statements():
-            role.add_to_policy(statement)
-        return role
 
     def _statements(self) -> Sequence[iam.PolicyStatement]:
         everything = ["*"]  # EC2 and Auto Scaling know no narrower resource for these
         return (
             iam.PolicyStatement(
                 actions=["ec2:SendSpotInstanceInterruptions"],
-                resources=[f"arn:{Aws.PARTITION}:ec2:*:*:instance/*"],
+                resources=[f"arn:{Aws.PARTITION}:ec2:{Aws.REGION}:{Aws.ACCOUNT_ID}:instance/*"],
                 conditions={"StringEquals": {f"aws:ResourceTag/{contract.TAG_DEPLOYMENT}": self._settings.prefix}},
             ),
             iam.PolicyStatement(

@@ -63,6 +63,8 @@ class JobDefinitions:
             retry_strategies=retry_rules(family),
             timeout=Duration.seconds(job.timeout_s),
             propagate_tags=True,
+            # Workers of a run name the revision that it began with, also those we add after the next deployment.
+            skip_deregister_on_update=True,
         )
 
     def _on_host(self, job: JobSpec, family: Family, name: str) -> batch.EcsEc2ContainerDefinition:

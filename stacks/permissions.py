@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 
 from spotproof import contract
@@ -81,6 +82,31 @@ def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
 def allow(actions: list[str], resources: list[str]) -> iam.PolicyStatement:
     """A statement that allows these actions on these resources."""
     return iam.PolicyStatement(actions=actions, resources=resources)
+
+
+def in_network() -> list[iam.PolicyStatement]:
+    """What Lambda needs to place a function in a network, and the function's own code must not use.
+
+    EC2 knows no narrower resource for network interfaces that don't exist yet.
+    """
+    interfaces = [
+        "ec2:CreateNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:DeleteNetworkInterface",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
+    ]
+    functions = f"arn:{Aws.PARTITION}:lambda:{Aws.REGION}:{Aws.ACCOUNT_ID}:function:*"
+    return [
+        allow(interfaces, ["*"]),
+        iam.PolicyStatement(
+            effect=iam.Effect.DENY,
+            actions=interfaces,
+            resources=["*"],
+            conditions={"ArnLike": {"lambda:SourceFunctionArn": functions}},
+        ),
+    ]
 
 
 def _list(buckets: list[str]) -> iam.PolicyStatement:

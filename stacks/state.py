@@ -1,25 +1,28 @@
 """State stack: the table and the two buckets. Everything else can be deployed again; this is what must not be lost."""
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from typing import cast
+
+from aws_cdk import CfnOutput, CfnResource, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from spotproof import contract
+from stacks.keys import data_key
 from stacks.settings import DeploySettings
-
-NONCURRENT_DAYS = 30  # how long an overwritten or deleted object of the data bucket can be had back
-RECORDS_KEPT_DAYS = 400  # sizing looks at the newest runs; a yearly job still finds its last one
 
 
 class StateStack(Stack):
-    """Table of shards, bucket of work in progress, bucket of inputs and results."""
+    """Table of shards, bucket of work in progress, bucket of inputs and results; and who asked the buckets for what."""
 
     def __init__(self, scope: Construct, *, settings: DeploySettings) -> None:
         name = settings.stack_name(contract.STACK_STATE)
         super().__init__(scope, name, stack_name=name, description="Spotproof: table and buckets")
+        self._settings = settings
         self._retain = settings.removal == "retain"
+        self.key = data_key(self, removal=self._removal_policy) if settings.strict else None
         self.table = self._shard_table()
+        self.access_logs = self._access_logs()
         self.work_bucket = self._work_bucket()
         self.data_bucket = self._data_bucket()
         CfnOutput(self, contract.OUTPUT_TABLE, value=self.table.table_name)
@@ -32,7 +35,7 @@ class StateStack(Stack):
 
     def _shard_table(self) -> dynamodb.TableV2:
         """No time to live: DynamoDB deletes within days and shows expired items, so a lease's expiry is compared."""
-        return dynamodb.TableV2(
+        table = dynamodb.TableV2(
             self,
             "Shards",
             partition_key=_attribute(contract.PARTITION_KEY, "S"),
@@ -45,6 +48,12 @@ class StateStack(Stack):
             deletion_protection=self._retain,
             removal_policy=self._removal_policy,
         )
+        if self.key is not None:
+            # By the resource's own words: the construct sets a key only where the region is known at synthesis.
+            resource = cast("CfnResource", table.node.default_child)
+            resource.add_property_override("SSESpecification", {"SSEEnabled": True, "SSEType": "KMS"})
+            resource.add_property_override("Replicas.0.SSESpecification.KMSMasterKeyId", self.key.key_arn)
+        return table
 
     def _work_bucket(self) -> s3.Bucket:
         """Plans, checkpoints, staged output, stop files.
@@ -52,14 +61,19 @@ class StateStack(Stack):
         What a run still needs never expires by age, however long the run: only objects that the finalizer tagged as
         done do. S3 counts in whole days at midnight UTC, so this is the safety net; prompt deletion is the finalizer's.
         """
+        settings = self._settings
         tag, value = contract.CHECKPOINT_DONE_TAG
         return self._bucket(
             "Work",
             versioned=False,
             rules=[
-                s3.LifecycleRule(id="done", tag_filters={tag: value}, expiration=Duration.days(1)),
                 s3.LifecycleRule(
-                    id="run-records", prefix=contract.HISTORY_PREFIX, expiration=Duration.days(RECORDS_KEPT_DAYS)
+                    id="done", tag_filters={tag: value}, expiration=Duration.days(settings.checkpoint_days)
+                ),
+                s3.LifecycleRule(
+                    id="run-records",
+                    prefix=contract.HISTORY_PREFIX,
+                    expiration=Duration.days(settings.run_records_days),
                 ),
                 s3.LifecycleRule(id="stop-files", prefix=contract.CONTROL_PREFIX, expiration=Duration.days(1)),
                 # Not versioned by us; if someone turns it on, deleted checkpoints must not pile up.
@@ -79,13 +93,32 @@ class StateStack(Stack):
             rules=[
                 s3.LifecycleRule(
                     id="noncurrent",
-                    noncurrent_version_expiration=Duration.days(NONCURRENT_DAYS),
+                    noncurrent_version_expiration=Duration.days(self._settings.noncurrent_days),
                     expired_object_delete_marker=True,
                 )
             ],
         )
 
-    def _bucket(self, construct_id: str, *, versioned: bool, rules: list[s3.LifecycleRule]) -> s3.Bucket:
+    def _access_logs(self) -> s3.Bucket:
+        """One line for each request to the other buckets, delivered by S3 within hours, best effort."""
+        return self._bucket(
+            "AccessLogs",
+            versioned=False,
+            rules=[
+                s3.LifecycleRule(id="old", expiration=Duration.days(self._settings.log_retention_days)),
+                s3.LifecycleRule(
+                    id="noncurrent",
+                    noncurrent_version_expiration=Duration.days(1),
+                    expired_object_delete_marker=True,
+                ),
+            ],
+            logged=False,
+        )
+
+    def _bucket(
+        self, construct_id: str, *, versioned: bool, rules: list[s3.LifecycleRule], logged: bool = True
+    ) -> s3.Bucket:
+        key = self.key if logged else None
         abandoned = s3.LifecycleRule(id="multipart", abort_incomplete_multipart_upload_after=Duration.days(1))
         return s3.Bucket(
             self,
@@ -93,9 +126,14 @@ class StateStack(Stack):
             enforce_ssl=True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            versioned=versioned or None,
+            # S3 can't deliver its own access logs under a key of ours.
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=key,
+            bucket_key_enabled=True if key else None,
+            versioned=versioned or self._settings.strict or None,
             lifecycle_rules=[*rules, abandoned],
+            server_access_logs_bucket=self.access_logs if logged else None,
+            server_access_logs_prefix=f"{construct_id.lower()}/" if logged else None,
             removal_policy=self._removal_policy,
         )
 

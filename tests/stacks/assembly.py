@@ -1,6 +1,7 @@
 """Reading a synthesised assembly."""
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from stacks.bundle import Bundle, Bundles
 from stacks.settings import DeploySettings
 
 Json = dict[str, Any]
-SUFFIXES = ("State", "Compute", "Events", "GameDays")
+MANAGED_POLICY = "AWS::IAM::ManagedPolicy"
+SUFFIXES = ("State", "Compute", "Events", "Monitoring", "GameDays")
 PYTHON = "3.12"  # pretended to have built the worker bundle; not the one that runs the tests, to see that it matters
 
 
@@ -92,12 +94,18 @@ def bucket(assembly: Assembly, name: str) -> tuple[str, Json]:
 
 
 def role_statements(assembly: Assembly, role: str) -> list[Json]:
-    """Statements of the inline policies of the role whose logical id starts so."""
+    """Statements of the policies that are attached to the role of this construct id."""
+    (found,) = (
+        resource["Properties"]
+        for logical_id, resource in assembly.resources("AWS::IAM::Role").items()
+        if re.fullmatch(f"{role}[0-9A-F]{{8}}", logical_id)
+    )
+    attached = {arn["Ref"] for arn in found.get("ManagedPolicyArns", []) if "Ref" in arn}
     return [
         statement
-        for policy in assembly.properties("AWS::IAM::Policy")
-        if any(attached.get("Ref", "").startswith(role) for attached in policy["Roles"])
-        for statement in policy["PolicyDocument"]["Statement"]
+        for name, policy in assembly.resources(MANAGED_POLICY).items()
+        if name in attached
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
     ]
 
 

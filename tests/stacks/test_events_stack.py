@@ -32,7 +32,7 @@ def rule(assembly: Assembly, route: EventRoute) -> Json:
 
 
 def statements(assembly: Assembly, route: EventRoute) -> list[Json]:
-    return role_statements(assembly, f"{route.name}ServiceRole")
+    return role_statements(assembly, f"{route.name}Role")
 
 
 def test_there_is_one_function_and_one_rule_for_each_route(assembly: Assembly) -> None:
@@ -131,11 +131,13 @@ def test_the_rule_may_call_the_function_and_nobody_else_may(assembly: Assembly, 
 
 
 @each_route
-def test_what_can_not_be_delivered_goes_to_the_routes_own_queue(assembly: Assembly, route: EventRoute) -> None:
+def test_what_can_not_be_delivered_is_kept_and_only_the_rule_may_put_it_there(
+    assembly: Assembly, route: EventRoute
+) -> None:
     (target,) = rule(assembly, route)["Targets"]
 
     queue = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
-    assert queue.startswith(f"{route.name}Undelivered")
+    assert queue.startswith("Undelivered")
     assert target["RetryPolicy"] == {
         "MaximumEventAgeInSeconds": route.age_s_max,
         "MaximumRetryAttempts": route.deliveries,
@@ -146,8 +148,10 @@ def test_what_can_not_be_delivered_goes_to_the_routes_own_queue(assembly: Assemb
         if p["Queues"] == [{"Ref": queue}]
         for s in p["PolicyDocument"]["Statement"]
     ]
-    senders = [s["Principal"] for s in allowed if s["Effect"] == "Allow"]
-    assert senders == [{"Service": "events.amazonaws.com"}]
+    (rule_id,) = (name for name, each in assembly.resources(RULE).items() if each["Properties"]["Targets"] == [target])
+    (sender,) = (s for s in allowed if json.dumps({"Fn::GetAtt": [rule_id, "Arn"]}) in json.dumps(s))
+    assert (sender["Effect"], sender["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
+    assert all("Condition" in s for s in allowed)
 
 
 @each_route

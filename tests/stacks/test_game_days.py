@@ -5,7 +5,7 @@ import json
 import pytest
 
 from spotproof import contract, events
-from tests.stacks.assembly import Assembly, Json, as_list
+from tests.stacks.assembly import MANAGED_POLICY, Assembly, Json, as_list, role_statements
 
 TEMPLATE = "AWS::FIS::ExperimentTemplate"
 ALARM = "AWS::CloudWatch::Alarm"
@@ -119,12 +119,9 @@ def test_only_experiments_of_this_account_take_the_role(assembly: Assembly) -> N
 
 
 def test_the_role_takes_away_what_is_this_deployments_and_nothing_else(second: Assembly) -> None:
-    (policy,) = [
-        each for each in second.properties("AWS::IAM::Policy") if "InjectApiError" in json.dumps(each["PolicyDocument"])
-    ]
     allowed = {
         action: statement
-        for statement in policy["PolicyDocument"]["Statement"]
+        for statement in role_statements(second, "ExperimentRole")
         for action in as_list(statement["Action"])
     }
 
@@ -142,9 +139,10 @@ def test_the_role_takes_away_what_is_this_deployments_and_nothing_else(second: A
     }
 
 
-def test_a_template_waits_for_its_roles_policy(assembly: Assembly) -> None:
+def test_a_template_waits_for_its_role_and_the_role_for_its_policy(assembly: Assembly) -> None:
     resources = assembly.template("GameDays")["Resources"]
-    (policy,) = [name for name, each in resources.items() if each["Type"] == "AWS::IAM::Policy"]
+    (policy,) = [name for name, each in resources.items() if each["Type"] == MANAGED_POLICY]
 
-    for each in assembly.resources(TEMPLATE).values():
-        assert policy in each["DependsOn"]
+    for each in assembly.properties(TEMPLATE):
+        role = resources[each["RoleArn"]["Fn::GetAtt"][0]]
+        assert role["Properties"]["ManagedPolicyArns"] == [{"Ref": policy}]

@@ -34,6 +34,12 @@ def test_every_row_names_a_module_that_declares_the_job(job: JobSpec) -> None:
     assert find_job(job.name).__module__ == job.module
 
 
+def test_a_revision_outlives_its_successor_for_the_runs_that_began_with_it(assembly: Assembly) -> None:
+    kept = [each.get("ResourceRetentionPolicy") for each in assembly.properties(DEFINITION)]
+
+    assert kept == [{"SkipDeregisterOnUpdate": True} for _ in JOBS]
+
+
 def test_every_declared_job_has_a_definition_with_a_name_one_can_type(assembly: Assembly, second: Assembly) -> None:
     names = [[each["JobDefinitionName"] for each in app.properties(DEFINITION)] for app in (assembly, second)]
 
@@ -137,11 +143,8 @@ def test_a_worker_may_do_what_the_protocol_needs_and_no_more(assembly: Assembly)
         "s3:AbortMultipartUpload",
         "s3:DeleteObject",
         "s3:GetObjectTagging",
-        "s3:PutObjectTagging",
         "s3:ListBucket",
-        "s3:GetBucketLocation",
         "events:PutEvents",
-        "ec2:DescribeSpotPriceHistory",
     }
 
 

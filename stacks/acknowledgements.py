@@ -1,0 +1,74 @@
+"""What the rule packs find and we keep: each with the reason why fixing it would be worse, or can't be done."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+MOST: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """Findings of one kind, at some constructs."""
+
+    title: str
+    where: str  # regular expression of construct paths; the deployment's prefix is taken off them
+    id: str  # regular expression of findings: rule, and in brackets what exactly it found
+    reason: str
+
+    def covers(self, path: str, finding: str) -> bool:
+        """Whether it is about this finding.
+
+        Args:
+            path: of the construct, from the stack's suffix on: `State/Work/Resource`.
+            finding: as the pack names it: `AwsSolutions-IAM5[Resource::*]`.
+        """
+        return bool(re.fullmatch(self.where, path) and re.fullmatch(self.id, finding))
+
+
+_POLICY: Final = r".*Policy/Resource"
+
+ACKNOWLEDGED: Final = (
+    Acknowledged(
+        title="keys below a prefix",
+        where=_POLICY,
+        id=r"AwsSolutions-IAM5\[Resource::\S*(ExportsOutputFnGetAtt(Work|Data)\w+/(checkpoints/|control/|runs/|staging/"
+        r"|history/)?|arn:<AWS::Partition>:s3:::[a-z0-9.-]+/|cdk-[a-z0-9]+-assets-<AWS::AccountId>-<AWS::Region>/)"
+        r"\*(\.zip)?\]",
+        reason="S3 objects are named while a run goes on, so a policy can only name what their keys begin with. The "
+        "bucket is always named, each role has only the prefixes that its code uses, and of the CDK's bucket only zips; "
+        "the test of least privilege compares the prefixes with the keys that real runs touch.",
+    ),
+    Acknowledged(
+        title="things that AWS names at run time",
+        where=_POLICY,
+        id=r"AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:(batch|ec2|ecs):<AWS::Region>:<AWS::AccountId>:"
+        r"(job/|job-definition/[\w-]+:|instance/|cluster/|container-instance/)\*\]",
+        reason="Job ids, revisions of a job definition, instances and Batch's own clusters don't exist at deployment. "
+        "Account and region are fixed, a job definition's name too, and an instance must carry the tag of this "
+        "deployment before a game day may interrupt it.",
+    ),
+    Acknowledged(
+        title="actions that know no resource",
+        where=_POLICY,
+        id=r"AwsSolutions-IAM5\[Resource::\*\]",
+        reason="IAM gives these actions no resource type to name (Describe and List calls, prices, X-Ray, an ECR login "
+        "token, the network interfaces of functions). They are a fixed list in tools/guard/open_actions.py, and the "
+        "guard fails the synthesis if any other action stands beside a * resource.",
+    ),
+    Acknowledged(
+        title="the end of the line has no queue behind it",
+        where=r"Events/(FailedEvents|Undelivered)/Resource",
+        id=r"AwsSolutions-SQS3|Serverless-SQSRedrivePolicy",
+        reason="These two queues are the dead-letter queues: of the functions and of the rules. Nothing receives from "
+        "them but people, so no message can fail there; an alarm rings when one holds anything.",
+    ),
+    Acknowledged(
+        title="functions have an on-failure destination instead of a dead-letter queue",
+        where=r"Events/\w+/Resource",
+        id=r"(Serverless|NIST\.800\.53\.R5|HIPAA\.Security)-LambdaDLQ",
+        reason="Each function sends what failed to the end to the queue FailedEvents by its on-failure destination, "
+        "which also tells the error and the number of tries. A dead-letter queue besides would hold every failed event "
+        "twice, and with less in it; Serverless-LambdaAsyncFailureDestination passes.",
+    ),
+)
