@@ -1,0 +1,83 @@
+"""What roles may do and did not do in the tests on the local account: each with the reason why it stays granted."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final
+
+FUNCTIONS: Final = ("Events-*",)
+AGENTS: Final = ("Compute-*HostRole*", "Compute-*ExecutionRole*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusedGrant:
+    """Grants that no test makes use of. `*` stands for any text."""
+
+    roles: tuple[str, ...]  # stack's suffix and logical id: `Events-Controller*`
+    actions: tuple[str, ...]
+    resource: str = "*"  # of the granted ARN, as far as it matters
+    reason: str
+
+    def covers(self, *, role: str, action: str, resource: str) -> bool:
+        """Whether it is about this grant; `role`: without the deployment's prefix."""
+        return (
+            _any_matches(role, self.roles)
+            and _any_matches(action, self.actions)
+            and fnmatchcase(resource, self.resource)
+        )
+
+
+def _any_matches(text: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+UNUSED_GRANTS: Final = (
+    UnusedGrant(
+        roles=FUNCTIONS,
+        actions=("logs:CreateLogStream", "logs:PutLogEvents"),
+        reason="Lambda writes a function's log with the function's role; the local account keeps the output by itself.",
+    ),
+    UnusedGrant(
+        roles=FUNCTIONS,
+        actions=("sqs:SendMessage",),
+        resource="*FailedEvents*",
+        reason="Lambda sends what a function failed on to the queue with the function's role; the local account sends "
+        "it by itself, and its tests see the message arrive.",
+    ),
+    UnusedGrant(
+        roles=FUNCTIONS,
+        actions=("xray:PutTraceSegments", "xray:PutTelemetryRecords"),
+        reason="Lambda's own daemon sends the traces of a traced function with its role; there is no X-Ray locally.",
+    ),
+    UnusedGrant(
+        roles=AGENTS,
+        actions=("ecs:*", "ec2:DescribeTags", "ecr:*", "logs:*"),
+        reason="The container agent and Docker on a real host call these; local hosts are processes without an agent. "
+        "The list is that of AWS's own policy for such hosts, on fewer resources.",
+    ),
+    UnusedGrant(
+        roles=("Compute-JobRole*", "Events-RunFinished*"),
+        actions=("s3:AbortMultipartUpload",),
+        reason="Asked only when writing an object of more than 16 MiB in parts fails half-way; the tests that do so use "
+        "moto, where the local account's runs write small objects.",
+    ),
+    UnusedGrant(
+        roles=("Compute-JobRole*", "Events-RunFinished*"),
+        actions=("s3:GetObjectTagging",),
+        resource="*/staging/*",
+        reason="S3 asks for it when an object with tags is copied: staged output that an ended run left carries one. "
+        "The emulator copies without asking.",
+    ),
+    UnusedGrant(
+        roles=("Events-RunFinished*",),
+        actions=("s3:PutObjectTagging",),
+        reason="The finalizer marks for the lifecycle what S3 refuses to delete; the emulator refuses nothing, the "
+        "tests with a refusing bucket run on moto.",
+    ),
+    UnusedGrant(
+        roles=("Events-SpotInterruption*", "Events-RebalanceRecommendation*"),
+        actions=("s3:ListBucket",),
+        reason="Nobody lists; but S3 answers 403 instead of 404 for a stop file that is not there to a role that may "
+        "not list, and the function would take that for a refusal.",
+    ),
+)
