@@ -197,6 +197,9 @@ OUTPUT_FAMILY_QUEUES: Final = "FamilyQueueNames"  # family=spot/on-demand,… of
 OUTPUT_JOB_FAMILIES: Final = "JobFamilies"  # job=family,… of jobs of those families
 OUTPUT_SHARES: Final = "FairShares"  # comma separated; only if the queues are shared
 OUTPUT_REQUIRED_TAGS: Final = "RequiredTags"  # comma separated; only if there are any
+OUTPUT_DASHBOARD: Final = "DashboardName"
+OUTPUT_ATTENTION_TOPIC: Final = "AttentionTopicArn"  # one message however many alarms
+OUTPUT_ALARM_CHANGES_TOPIC: Final = "AlarmChangesTopicArn"  # each alarm's ups and downs
 OUTPUT_VERSION: Final = "SpotproofVersion"  # of the sources that a stack was deployed from
 STACK_STATE: Final = "State"  # suffixes: <stage prefix>-State and so on
 STACK_COMPUTE: Final = "Compute"
