@@ -154,13 +154,14 @@ def parse_instance_action(body: str, *, notice_lead_s: float) -> Signal:
     """
     try:
         deadline = parse_utc(str(json.loads(body)["time"]))
+        announced = deadline - timedelta(seconds=notice_lead_s)
     except MALFORMED as error:
         raise SourceUnavailableError(f"instance metadata: unreadable instance-action {body[:100]!r}") from error
     return Signal(
         kind=SignalKind.NOTICE,
         channel=Channel.IMDS,
         deadline=deadline,
-        event_time=deadline - timedelta(seconds=notice_lead_s),
+        event_time=announced,
     )
 
 
@@ -172,11 +173,12 @@ def parse_rebalance(body: str, *, hint_s: float) -> Signal:
     """
     try:
         noticed = parse_utc(str(json.loads(body)["noticeTime"]))
+        forgotten = noticed + timedelta(seconds=hint_s)
     except MALFORMED as error:
         raise SourceUnavailableError(f"instance metadata: unreadable rebalance {body[:100]!r}") from error
     return Signal(
         kind=SignalKind.REBALANCE,
         channel=Channel.IMDS,
-        expires_at=noticed + timedelta(seconds=hint_s),
+        expires_at=forgotten,
         event_time=noticed,
     )

@@ -150,6 +150,6 @@ def _as_decimal(text: str) -> Decimal:
 
 def _not_nan(number: N) -> N:
     """NaN is the null key, and has no order: nobody writes it."""
-    if number != number:
+    if number.is_nan() if isinstance(number, Decimal) else math.isnan(number):  # a signalling NaN can't be compared
         raise ValueError("not a key: NaN")
     return number
