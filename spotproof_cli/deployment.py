@@ -1,8 +1,8 @@
 """The deployed stacks as the command sees them: names from CloudFormation outputs, clients, and the run's table."""
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
@@ -31,10 +31,22 @@ class Names:
     table: str
     work_bucket: str
     data_bucket: str
-    queues: Mapping[CapacityClass, str]
+    queues: Mapping[CapacityClass, str]  # of the first family
     log_group: str
     job_definitions: Mapping[str, str]  # by job
     required_tags: tuple[str, ...] = ()  # that `submit` asks for
+    family_queues: Mapping[str, Mapping[CapacityClass, str]] = field(default_factory=dict)  # of the other families
+    job_families: Mapping[str, str] = field(default_factory=dict)  # of jobs that run in those
+    shares: tuple[str, ...] = ()  # that divide the queues; empty: first come, first served
+
+    @property
+    def all_queues(self) -> Mapping[str, CapacityClass]:
+        """Every family's queues, by name."""
+        return {name: kind for pair in (self.queues, *self.family_queues.values()) for kind, name in pair.items()}
+
+    def queues_of(self, job: str) -> Mapping[CapacityClass, str]:
+        """The queues of the job's own family."""
+        return self.family_queues.get(self.job_families.get(job, ""), self.queues)
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, str], *, prefix: str) -> "Names":
@@ -59,6 +71,9 @@ class Names:
                 name.removeprefix(start): name for name in value(contract.OUTPUT_JOB_DEFINITIONS).split(",")
             },
             required_tags=tuple(filter(None, outputs.get(contract.OUTPUT_REQUIRED_TAGS, "").split(","))),
+            family_queues=_family_queues(outputs.get(contract.OUTPUT_FAMILY_QUEUES, "")),
+            job_families=dict(_pairs(outputs.get(contract.OUTPUT_JOB_FAMILIES, ""))),
+            shares=tuple(filter(None, outputs.get(contract.OUTPUT_SHARES, "").split(","))),
         )
 
     def job_definition(self, job: str) -> str:
@@ -127,3 +142,17 @@ def stack_outputs(cloudformation: "CloudFormationClient", retrier: Retrier, stac
         raise as_aws_error(error, doing=doing) from error
     listed = answer["Stacks"][0].get("Outputs", [])
     return {item.get("OutputKey", ""): item.get("OutputValue", "") for item in listed}
+
+
+def _family_queues(text: str) -> dict[str, dict[CapacityClass, str]]:
+    """From `family=spot/on-demand,…`."""
+    return {
+        family: dict(zip((CapacityClass.SPOT, CapacityClass.ON_DEMAND), queues.split("/"), strict=False))
+        for family, queues in _pairs(text)
+    }
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        yield name, value

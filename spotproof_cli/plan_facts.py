@@ -1,6 +1,6 @@
 """What a plan of a run needs to know of the deployment: sizes, pools and their prices. Only reads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,24 +62,31 @@ def deployed_size(deployment: "Deployment", definition: str) -> WorkerSize:
     )
 
 
-def fleet_facts(deployment: "Deployment", clock: Clock) -> FleetFacts:
-    """Both queues' types, what they cost now, and which pools are left alone. What AWS won't tell is named, no error."""
+def fleet_facts(deployment: "Deployment", clock: Clock, *, job: str = "") -> FleetFacts:
+    """Types of both queues of the job's family, what they cost now, and which pools are left alone. What AWS won't tell is named, no error."""
     unknown: list[str] = []
-    spot = _types(deployment, CapacityClass.SPOT, clock, unknown)
-    on_demand = _types(deployment, CapacityClass.ON_DEMAND, clock, unknown)
+    queues = deployment.names.queues_of(job)
+    spot = _types(deployment, queues, CapacityClass.SPOT, clock, unknown)
+    on_demand = _types(deployment, queues, CapacityClass.ON_DEMAND, clock, unknown)
     prices = [*_spot_prices(deployment, spot, clock, unknown), *_on_demand_prices(on_demand, unknown)]
     return FleetFacts(
         prices=tuple(prices), open_pools=_open_pools(deployment, clock, unknown), unknown=tuple(dict.fromkeys(unknown))
     )
 
 
-def _types(deployment: "Deployment", kind: CapacityClass, clock: Clock, unknown: list[str]) -> dict[str, InstanceSize]:
+def _types(
+    deployment: "Deployment",
+    queues: Mapping[CapacityClass, str],
+    kind: CapacityClass,
+    clock: Clock,
+    unknown: list[str],
+) -> dict[str, InstanceSize]:
     clients = deployment.clients
     reader = QueueReader(
         batch=clients.batch, ec2=clients.ec2, scaling=clients.autoscaling, retrier=deployment.retrier, clock=clock
     )
     try:
-        queue = reader.read(deployment.names.queues[kind])
+        queue = reader.read(queues[kind])
     except AwsError as error:
         unknown.append(f"instance types of the {kind} queue: {error}")
         return {}

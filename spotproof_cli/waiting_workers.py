@@ -85,7 +85,7 @@ def waiting_explainer(deployment: "Deployment", clock: "Clock", warn: Callable[[
     """One for the deployment's queues."""
     clients, retrier = deployment.clients, deployment.retrier
     return WaitingExplainer(
-        jobs=WorkerJobs(batch=clients.batch, retrier=retrier, queues=deployment.names.queues),
+        jobs=WorkerJobs(batch=clients.batch, retrier=retrier, queues=deployment.names.all_queues),
         reader=WaitingReader(
             batch=clients.batch, ec2=clients.ec2, scaling=clients.autoscaling, retrier=retrier, clock=clock
         ),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from spotproof import contract
-from spotproof.leases.model import CapacityClass
 from spotproof.retries import Retrier, as_aws_error
 
 if TYPE_CHECKING:
@@ -63,10 +62,11 @@ def batch_job_name(run_id: str) -> str:
 class WorkerJobs:
     """Submits, finds and terminates the Batch jobs of runs."""
 
-    def __init__(self, *, batch: "BatchClient", retrier: Retrier, queues: Mapping[CapacityClass, str]) -> None:
+    def __init__(self, *, batch: "BatchClient", retrier: Retrier, queues: Iterable[str]) -> None:
+        """`queues`: names of all queues of the deployment."""
         self.batch = batch
         self.retrier = retrier
-        self.queues = queues
+        self.queues = tuple(queues)
 
     def submit(
         self,
@@ -75,26 +75,33 @@ class WorkerJobs:
         job: str,
         definition: str,
         workers: int,
-        queue: CapacityClass,
+        queue: str,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
+        share: str = "",
     ) -> str:
         """Submit `workers` workers of the run as one job, and return its id; its tasks get the tags too.
+
+        Args:
+            queue: its name.
+            share: whose vCPUs of a shared queue they take; empty where nobody shares.
 
         Raises:
             AwsError: Batch refuses or can't be reached.
         """
         array = {"arrayProperties": {"size": workers}} if workers > 1 else {}
+        shared = {"shareIdentifier": share} if share else {}
         answer = self._call(
             f"submitting run {run_id}",
             self.batch.submit_job,
             jobName=batch_job_name(run_id),
-            jobQueue=self.queues[queue],
+            jobQueue=queue,
             jobDefinition=definition,
             parameters=dict(parameters),
             tags={**tags, TAG_RUN: run_id, TAG_JOB: job},
             propagateTags=True,
             **array,
+            **shared,
         )
         return str(answer["jobId"])
 
@@ -142,9 +149,7 @@ class WorkerJobs:
 
     def _queued_ids(self, **selection: Any) -> set[str]:
         """Ids in all queues; an array counts as its parent only."""
-        listed = (
-            str(each["jobId"]) for queue in self.queues.values() for each in self._list(jobQueue=queue, **selection)
-        )
+        listed = (str(each["jobId"]) for queue in self.queues for each in self._list(jobQueue=queue, **selection))
         return {job_id for job_id in listed if ":" not in job_id}
 
     def _list(self, **parameters: Any) -> Iterator[Mapping[str, Any]]:

@@ -68,7 +68,7 @@ def command(
         wishes=Wishes(workers=workers, within_s=within_s),
         rng=random.Random(SEED),  # noqa: S311 - draws of a forecast, no secret
     )
-    fleet = fleet_facts(deployment, call.clock)
+    fleet = fleet_facts(deployment, call.clock, job=job)
     pools = rank_pools(
         fleet.prices,
         history.pool_uses(),

@@ -70,16 +70,17 @@ def _submit(call: Invocation, run: Run, workers: int | None) -> str | None:
             "`spotproof submit … --run`, with the same input, output and options"
         )
         return None
-    jobs = WorkerJobs(batch=deployment.clients.batch, retrier=deployment.retrier, queues=deployment.names.queues)
+    jobs = WorkerJobs(batch=deployment.clients.batch, retrier=deployment.retrier, queues=deployment.names.all_queues)
     number = workers if workers is not None else min(like.workers, WORKERS_MAX)
     job_id = jobs.submit(
         run_id=run.run_id,
         job=run.job,
         definition=like.job_definition,
         workers=number,
-        queue=_queue(deployment, like),
+        queue=_queue(deployment, like, job=run.job),
         parameters={**like.parameters, "run": run.run_id},
         tags=like.tags,
+        share=like.share,
     )
     call.output.say(f"resumed run {run.run_id} with {number} workers (Batch job {job_id})")
     return job_id
@@ -90,14 +91,15 @@ def _submission(deployment: "Deployment", run: Run) -> "Submission | None":
 
     if run.batch_job_id is None:
         return None
-    queues = tuple(deployment.names.queues.values())
+    queues = tuple(deployment.names.all_queues)
     jobs = RunJobs(batch=deployment.clients.batch, queues=queues, retrier=deployment.retrier)
     return jobs.submission_of(run.batch_job_id)
 
 
-def _queue(deployment: "Deployment", like: "Submission") -> CapacityClass:
+def _queue(deployment: "Deployment", like: "Submission", *, job: str) -> str:
+    """The queue of the first workers, if it is still one of the deployment's."""
     name = like.job_queue.rpartition("/")[2]  # of an ARN
-    return CapacityClass.ON_DEMAND if name == deployment.names.queues[CapacityClass.ON_DEMAND] else CapacityClass.SPOT
+    return name if name in deployment.names.all_queues else deployment.names.queues_of(job)[CapacityClass.SPOT]
 
 
 def _report(call: Invocation, run: Run, job_id: str | None) -> int:

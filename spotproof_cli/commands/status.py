@@ -123,7 +123,7 @@ def worker_jobs(deployment: "Deployment") -> "WorkerJobs":
     """The Batch jobs of this deployment's queues."""
     from spotproof_cli.worker_jobs import WorkerJobs
 
-    return WorkerJobs(batch=deployment.clients.batch, retrier=deployment.retrier, queues=deployment.names.queues)
+    return WorkerJobs(batch=deployment.clients.batch, retrier=deployment.retrier, queues=deployment.names.all_queues)
 
 
 def explainer(call: Invocation) -> "WaitingExplainer":

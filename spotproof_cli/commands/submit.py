@@ -1,6 +1,6 @@
 """`spotproof submit`: plain Batch SubmitJob, with the parameters a person would give in the console."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -37,6 +37,7 @@ WORKERS_MAX = 10_000  # Batch's largest array
 )
 @click.option("--tag", "tag_pairs", multiple=True, metavar="K=V", help="Tag of the Batch jobs and their tasks.")
 @click.option("--queue", type=click.Choice([each.value for each in CapacityClass]), default="spot", show_default=True)
+@click.option("--share", metavar="NAME", help="Whose part of shared queues to take; a deployment says which there are.")
 @click.option("--wait", is_flag=True, help="Wait until the run has ended; the exit code tells how.")
 @click.option("--timeout", "timeout_s", type=SECONDS, help="With --wait: give up waiting after so many seconds.")
 @click.pass_context
@@ -54,6 +55,7 @@ def command(
     deadline_s: float | None,
     tag_pairs: tuple[str, ...],
     queue: str,
+    share: str | None,
     wait: bool,
     timeout_s: float | None,
 ) -> int:
@@ -71,6 +73,7 @@ def command(
     deployment = call.deployment
     tags_given.check_required(tags, deployment.names.required_tags)
     definition = deployment.names.job_definition(job)
+    share = check_share(share, deployment.names.shares)
     stored = deployment.store.get_run(run_id)
     if stored is not None:
         check_joinable(stored, job=job, parameters=parameters, data_bucket=deployment.names.data_bucket)
@@ -81,15 +84,16 @@ def command(
 
     from spotproof_cli.worker_jobs import WorkerJobs
 
-    jobs = WorkerJobs(batch=deployment.clients.batch, retrier=deployment.retrier, queues=deployment.names.queues)
+    jobs = WorkerJobs(batch=deployment.clients.batch, retrier=deployment.retrier, queues=deployment.names.all_queues)
     job_id = jobs.submit(
         run_id=run_id,
         job=job,
         definition=definition,
         workers=workers,
-        queue=CapacityClass(queue),
+        queue=deployment.names.queues_of(job)[CapacityClass(queue)],
         parameters={"run": run_id, **parameters},
         tags=tags,
+        share=share,
     )
     verb = "joined" if stored is not None else "submitted"
     call.output.say(f"{verb} run {run_id} with {workers} workers (Batch job {job_id})")
@@ -108,6 +112,21 @@ def command(
         parameters=parameters,
         joined=stored is not None,
     )
+
+
+def check_share(share: str | None, deployed: Sequence[str]) -> str:
+    """The share to submit in; empty where queues are not shared.
+
+    Raises:
+        InputError: it is not one of the deployment's, or missing where there are some.
+    """
+    if share is not None and not deployed:
+        raise InputError(
+            "--share: this deployment's queues are not shared: leave it out, or deploy with -c fair_shares"
+        )
+    if deployed and share not in deployed:
+        raise InputError(f"--share: give one of {', '.join(deployed)}, which share the queues, not {share or 'none'}")
+    return share or ""
 
 
 def run_options(pairs: tuple[str, ...], *, usd_max: float | None, deadline_s: float | None) -> dict[str, str]:

@@ -44,7 +44,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerJobs]:
             type="container",
             containerProperties={"image": "busybox", "vcpus": 1, "memory": 128, "command": ["true"]},
         )
-        yield WorkerJobs(batch=batch, retrier=Retrier(clock=FakeClock(), rng=random.Random(0)), queues=QUEUES)
+        yield WorkerJobs(batch=batch, retrier=Retrier(clock=FakeClock(), rng=random.Random(0)), queues=QUEUES.values())
 
 
 def submit(jobs: WorkerJobs, run_id: str, *, workers: int, queue: CapacityClass = CapacityClass.SPOT) -> str:
@@ -53,7 +53,7 @@ def submit(jobs: WorkerJobs, run_id: str, *, workers: int, queue: CapacityClass 
         job="flight-delays",
         definition="spotproof-flight-delays",
         workers=workers,
-        queue=queue,
+        queue=QUEUES[queue],
         parameters={"run": run_id, "input": "s3://bucket/in"},
         tags={"team": "delays"},
     )
@@ -91,7 +91,7 @@ def test_more_jobs_than_one_description_takes_are_all_described() -> None:
     batch = FakeBatch()
     for _ in range(205):
         batch.add("run-1", status="RUNNING")
-    jobs = WorkerJobs(batch=batch, retrier=Retrier(clock=FakeClock(), rng=random.Random(0)), queues=QUEUES)  # type: ignore[arg-type]
+    jobs = WorkerJobs(batch=batch, retrier=Retrier(clock=FakeClock(), rng=random.Random(0)), queues=QUEUES.values())  # type: ignore[arg-type]
 
     assert len(jobs.describe(batch.jobs)) == 205
 

@@ -31,7 +31,6 @@ from spotproof import contract
 from spotproof.capacity.classify import WorkerEndKind
 from spotproof.capacity.live_jobs import RunJobs
 from spotproof.interruptions.eventbridge import JobStateChange, JobStatus, parse_job_state
-from spotproof.leases.model import CapacityClass
 from spotproof.retries import Retrier
 from spotproof_cli.worker_jobs import WorkerJobs
 from tests.simulation.cloud_rig import DAY_S, SPOT, STORM, Rig, Work, recorded, shape
@@ -690,9 +689,9 @@ def test_the_controller_and_the_command_line_find_a_runs_jobs() -> None:
     retrier = Retrier(clock=process.clock, rng=random.Random(1))
     batch = cast(Any, rig.api)
     live = RunJobs(batch=batch, queues=("spot", "on-demand"), retrier=retrier)
-    workers = WorkerJobs(batch=batch, retrier=retrier, queues={CapacityClass.SPOT: "spot"})
+    workers = WorkerJobs(batch=batch, retrier=retrier, queues=("spot",))
     job_id = workers.submit(
-        run_id="r", job="fold", definition="fold", workers=3, queue=CapacityClass.SPOT, parameters={"run": "r"}, tags={}
+        run_id="r", job="fold", definition="fold", workers=3, queue="spot", parameters={"run": "r"}, tags={}
     )
 
     assert live.has_live_job("r")
