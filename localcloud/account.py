@@ -12,6 +12,7 @@ from localcloud.calls import Calls
 from localcloud.cfn.batch_types import register_batch_types
 from localcloud.cfn.fis_types import register_fis_types
 from localcloud.cfn.monitoring_types import register_monitoring_types
+from localcloud.cfn.network_types import register_network_types
 from localcloud.cfn.property_repairs import install_property_repairs
 from localcloud.chaos import ChaosPlan
 from localcloud.clock import Clock
@@ -141,6 +142,7 @@ class Account:
         register_batch_types(seams, self.batch.api)
         register_fis_types(seams, self.fis)
         register_monitoring_types(seams, self.queries)
+        register_network_types(seams)
         self.calls.install()  # before what checks more than the emulator does, so that it sees those checks too
         install_batch_authorization(seams)
         install_emf(seams)

@@ -40,10 +40,15 @@ def _bucket(client: CreateClient, name: str, _wanted: Properties) -> dict[str, A
         {"ServerSideEncryptionByDefault": rule.get("ApplyServerSideEncryptionByDefault")} for rule in encryption
     ]
     lifecycle = _try(lambda: s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"], [])
+    logging = s3.get_bucket_logging(Bucket=name).get("LoggingEnabled", {})
     ownership = _try(lambda: s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"], {})
     return {
         "BucketEncryption": {"ServerSideEncryptionConfiguration": defaults},
         "LifecycleConfiguration": {"Rules": [_lifecycle_rule(rule) for rule in lifecycle]},
+        "LoggingConfiguration": {
+            "DestinationBucketName": logging.get("TargetBucket"),
+            "LogFilePrefix": logging.get("TargetPrefix"),
+        },
         "OwnershipControls": ownership,
         "PublicAccessBlockConfiguration": _try(
             lambda: s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"], {}
@@ -227,6 +232,19 @@ def _vpc_endpoint(client: CreateClient, physical: str, _wanted: Properties) -> d
     return {key: endpoint.get(key) for key in ("RouteTableIds", "ServiceName", "VpcEndpointType", "VpcId")}
 
 
+def _flow_log(client: CreateClient, flow_log_id: str, _wanted: Properties) -> dict[str, Any]:
+    (found,) = client("ec2").describe_flow_logs(FlowLogIds=[flow_log_id])["FlowLogs"]
+    same = {name: found.get(name) for name in ("LogDestinationType", "ResourceId", "TrafficType")}
+    return {**same, "LogGroupName": found.get("LogDestination")}  # the emulator tells the group by this name
+
+
+def _managed_policy(client: CreateClient, arn: str, _wanted: Properties) -> dict[str, Any]:
+    iam = client("iam")
+    policy = iam.get_policy(PolicyArn=arn)["Policy"]
+    version = iam.get_policy_version(PolicyArn=arn, VersionId=policy["DefaultVersionId"])["PolicyVersion"]
+    return {"Description": policy.get("Description"), "Path": policy["Path"], "PolicyDocument": version["Document"]}
+
+
 def _experiment_template(client: CreateClient, template_id: str, _wanted: Properties) -> dict[str, Any]:
     found = client("fis").get_experiment_template(id=template_id)["experimentTemplate"]
     names = ("Actions", "Description", "ExperimentOptions", "RoleArn", "StopConditions", "Tags", "Targets")
@@ -284,11 +302,13 @@ READERS: Mapping[str, Reader] = {
     "AWS::CloudWatch::Dashboard": _dashboard,
     "AWS::DynamoDB::GlobalTable": _table,
     "AWS::DynamoDB::Table": _table,
+    "AWS::EC2::FlowLog": _flow_log,
     "AWS::EC2::LaunchTemplate": _launch_template,
     "AWS::EC2::Subnet": _subnet,
     "AWS::EC2::VPCEndpoint": _vpc_endpoint,
     "AWS::Events::Rule": _rule,
     "AWS::FIS::ExperimentTemplate": _experiment_template,
+    "AWS::IAM::ManagedPolicy": _managed_policy,
     "AWS::IAM::Policy": _inline_policy,
     "AWS::IAM::Role": _role,
     "AWS::Lambda::EventInvokeConfig": _invoke_config,

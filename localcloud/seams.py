@@ -58,6 +58,9 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     ),
     "ministack.services.ec2": (
         "_ACTION_MAP",
+        "_create_flow_logs",
+        "_delete_flow_logs",
+        "_flow_logs",
         "_instances",
         "_instance_xml",
         "_launch_instances_internal",
@@ -70,7 +73,14 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ministack.services.ecs": ("_ACTION_MAP",),
     "ministack.services.iam": ("_roles", "_instance_profiles"),
     "ministack.services.sts": ("_sessions", "register_session"),
-    "ministack.services.s3": ("_put_bucket_lifecycle", "_bucket_lifecycle", "_buckets", "_bucket_has_versions"),
+    "ministack.services.s3": (
+        "_bucket_has_versions",
+        "_bucket_lifecycle",
+        "_bucket_logging_config",
+        "_buckets",
+        "_put_bucket_lifecycle",
+        "_put_bucket_logging",
+    ),
     "ministack.services.dynamodb": ("_tables", "_update_table", "_update_ttl", "_update_continuous_backups"),
     "ministack.services.cloudwatch": (
         "_alarms",

@@ -1,10 +1,13 @@
 """CloudFormation properties that the emulator accepts and drops."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
+from xml.sax.saxutils import escape
 
 from localcloud.cfn.lifecycle_xml import lifecycle_xml
 from localcloud.seams import Seams
+
+_S3: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 Properties = dict[str, Any]
 Repair = Callable[[str, Properties], None]  # physical id, properties
@@ -18,7 +21,7 @@ def install_property_repairs(seams: Seams, *, on_function: Callable[[str], None]
         on_function(name)
 
     repairs: dict[str, Repair] = {
-        "AWS::S3::Bucket": lambda name, properties: _set_lifecycle(seams, name, properties),
+        "AWS::S3::Bucket": lambda name, properties: _set_bucket(seams, name, properties),
         "AWS::DynamoDB::Table": lambda name, properties: _set_table(seams, name, properties),
         "AWS::DynamoDB::GlobalTable": lambda name, properties: _set_table(seams, name, properties),
         "AWS::Lambda::Function": set_function,
@@ -71,6 +74,23 @@ def _repaired(handler: Mapping[str, Any], repair: Repair) -> dict[str, Any]:
 
     wrapped = {**handler, "create": create}
     return {**wrapped, "update": update} if "update" in handler else wrapped
+
+
+def _set_bucket(seams: Seams, bucket: str, properties: Properties) -> None:
+    _set_lifecycle(seams, bucket, properties)
+    _set_logging(seams, bucket, properties)
+
+
+def _set_logging(seams: Seams, bucket: str, properties: Properties) -> None:
+    """On record; nothing delivers access logs here."""
+    logging = properties.get("LoggingConfiguration") or {}
+    if "DestinationBucketName" not in logging:
+        seams.s3._bucket_logging_config.pop(bucket, None)
+        return
+    target, prefix = escape(logging["DestinationBucketName"]), escape(logging.get("LogFilePrefix", ""))
+    enabled = f"<TargetBucket>{target}</TargetBucket><TargetPrefix>{prefix}</TargetPrefix>"
+    body = f'<BucketLoggingStatus xmlns="{_S3}"><LoggingEnabled>{enabled}</LoggingEnabled></BucketLoggingStatus>'
+    seams.s3._put_bucket_logging(bucket, body.encode())
 
 
 def _set_lifecycle(seams: Seams, bucket: str, properties: Properties) -> None:

@@ -25,4 +25,7 @@ def test_the_audit_looks_at_what_the_promise_rests_on(deployed: TestAccount) -> 
         "AWS::FIS::ExperimentTemplate.StopConditions",
         "AWS::FIS::ExperimentTemplate.Targets",
         "AWS::CloudWatch::Alarm.Dimensions",
+        "AWS::IAM::ManagedPolicy.PolicyDocument",
+        "AWS::S3::Bucket.LoggingConfiguration",
+        "AWS::EC2::FlowLog.ResourceId",
     } <= found.checked
