@@ -15,8 +15,9 @@ from stacks.bundle import Bundles, build_bundles
 from stacks.compliance import RulePacks
 from stacks.compute import ComputeStack
 from stacks.events import EventsStack
-from stacks.game_days import GameDaysStack
+from stacks.game_days import STOPS_GAME_DAYS, GameDaysStack
 from stacks.jobs import JOBS
+from stacks.monitoring.stack import MonitoringStack
 from stacks.routes import EVENT_ROUTES
 from stacks.settings import DeploySettings
 from stacks.state import StateStack
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parent
 
 
 def build(app: App, *, settings: DeploySettings, bundles: Bundles) -> None:
-    """The stacks: what must not be lost, what runs, what reacts, and what rehearses."""
+    """The stacks: what must not be lost, what runs, what reacts, what tells people, and what rehearses."""
     state = StateStack(app, settings=settings)
     compute = ComputeStack(app, settings=settings, state=state, jobs=JOBS, bundles=bundles, root=ROOT)
     events = EventsStack(
@@ -37,7 +38,8 @@ def build(app: App, *, settings: DeploySettings, bundles: Bundles) -> None:
         routes=EVENT_ROUTES,
         code=bundles.functions,
     )
-    GameDaysStack(app, settings=settings, failed_events=events.failed)
+    monitoring = MonitoringStack(app, settings=settings, state=state, compute=compute, events=events)
+    GameDaysStack(app, settings=settings, stop_alarms=[monitoring.alarms[name] for name in STOPS_GAME_DAYS])
     if settings.monthly_budget_usd:
         BudgetStack(app, settings=settings)
     for stack in app.node.children:

@@ -28,6 +28,8 @@ class Acknowledged:
 
 _POLICY: Final = r".*Policy/Resource"
 
+_STRICT_PACKS: Final = r"(NIST\.800\.53\.R5|HIPAA\.Security|PCI\.DSS\.321)"
+
 ACKNOWLEDGED: Final = (
     Acknowledged(
         title="keys below a prefix",
@@ -70,5 +72,28 @@ ACKNOWLEDGED: Final = (
         reason="Each function sends what failed to the end to the queue FailedEvents by its on-failure destination, "
         "which also tells the error and the number of tries. A dead-letter queue besides would hold every failed event "
         "twice, and with less in it; Serverless-LambdaAsyncFailureDestination passes.",
+    ),
+    Acknowledged(
+        title="no copy of the buckets in another region",
+        where=r"State/(Work|Data|AccessLogs)/Resource",
+        id=rf"{_STRICT_PACKS}-S3BucketReplicationEnabled",
+        reason="Replication needs a second bucket in a region that only the company can choose, and doubles what storage "
+        "costs. Versions are kept in each bucket; docs/security.md says how to add replication to the data bucket, the "
+        "only one whose loss a run can't repair.",
+    ),
+    Acknowledged(
+        title="S3's own key on the bucket of access logs",
+        where=r"State/AccessLogs/Resource",
+        id=rf"{_STRICT_PACKS}-S3DefaultEncryptionKMS",
+        reason="S3 delivers server access logs only to buckets whose default encryption is SSE-S3; with a KMS key it "
+        "would deliver none at all. The logs hold names of keys and callers, no content.",
+    ),
+    Acknowledged(
+        title="the default security group",
+        where=r"Compute/Fleet/Network/Default/Resource",
+        id=rf"{_STRICT_PACKS}-VPCDefaultSecurityGroupClosed",
+        reason="CloudFormation can't change a network's default group; CDK's way is a custom resource, a function that "
+        "may revoke rules of security groups while a deployment runs. Instead nothing is in that group: hosts, "
+        "functions and endpoints each name one of their own, which a test on the templates holds them to.",
     ),
 )

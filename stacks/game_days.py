@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aws_cdk import Aws, CfnOutput, Duration, Fn, Stack
+from aws_cdk import Aws, CfnOutput, Fn, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_fis as fis
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from spotproof import contract, events
+from spotproof import contract
 from stacks.roles import service_role
 from stacks.settings import DeploySettings
 
+STOPS_GAME_DAYS: Final = ("ControllerFails", "EventsFailed")  # of the monitoring stack's alarms
 SERVICE: Final = "fis.amazonaws.com"
 INTERRUPT: Final = "aws:ec2:send-spot-instance-interruptions"
 NO_CAPACITY: Final = "aws:ec2:asg-insufficient-instance-capacity-error"
@@ -30,12 +30,12 @@ Target = fis.CfnExperimentTemplate.ExperimentTemplateTargetProperty
 class GameDaysStack(Stack):
     """What rehearses. Nothing here runs, or is paid for, until somebody starts an experiment."""
 
-    def __init__(self, scope: Construct, *, settings: DeploySettings, failed_events: sqs.IQueue) -> None:
+    def __init__(self, scope: Construct, *, settings: DeploySettings, stop_alarms: Sequence[cloudwatch.IAlarm]) -> None:
+        """`stop_alarms`: while one of them rings, Spotproof itself can't cope, and it is no time to take more away."""
         name = settings.stack_name(contract.STACK_GAME_DAYS)
         super().__init__(scope, name, stack_name=name, description="Spotproof: rehearsals of interruptions")
-        self._settings = settings
+        self._settings, self._alarms = settings, stop_alarms
         self._role = self._experiment_role()
-        self._alarms = self._stop_alarms(failed_events)
         self._plan(contract.GAME_DAY_INTERRUPT, "one Spot instance is interrupted", self._interruption("COUNT(1)"))
         self._plan(
             contract.GAME_DAY_INTERRUPT_HALF,
@@ -137,35 +137,6 @@ class GameDaysStack(Stack):
             iam.PolicyStatement(
                 actions=["ec2:DescribeInstances", "autoscaling:DescribeAutoScalingGroups"], resources=everything
             ),
-        )
-
-    def _stop_alarms(self, failed_events: sqs.IQueue) -> tuple[cloudwatch.Alarm, ...]:
-        """When Spotproof itself can't cope, the rehearsal ends: it is no time to take more away."""
-        controller = cloudwatch.Metric(
-            namespace=contract.METRIC_NAMESPACE,
-            metric_name=events.METRIC_CONTROLLER_FAILURES,
-            dimensions_map={"Stack": self._settings.prefix},
-            period=Duration.minutes(1),
-            statistic="Sum",
-        )
-        unhandled = failed_events.metric_approximate_number_of_messages_visible(
-            period=Duration.minutes(1), statistic="Maximum"
-        )
-        return (
-            self._alarm("ControllerFails", controller, "the controller failed on a run"),
-            self._alarm("EventsFail", unhandled, "events were given up, see the queue of failed events"),
-        )
-
-    def _alarm(self, construct_id: str, metric: cloudwatch.IMetric, why: str) -> cloudwatch.Alarm:
-        return cloudwatch.Alarm(
-            self,
-            construct_id,
-            metric=metric,
-            threshold=1,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description=f"{self._settings.prefix}: {why}. Stops game days.",
         )
 
     def _stop_conditions(self) -> list[fis.CfnExperimentTemplate.ExperimentTemplateStopConditionProperty]:

@@ -40,7 +40,7 @@ class Network(Construct):
                 return
             case "private":
                 vpc, kind = self._private(settings), ec2.SubnetType.PRIVATE_ISOLATED
-                self._interface_endpoints(vpc, with_functions=settings.strict)
+                self._interface_endpoints(vpc, settings)
             case "public":
                 vpc, kind = self._vpc(settings, ec2.SubnetType.PUBLIC, name="Public"), ec2.SubnetType.PUBLIC
         self.vpc, self.subnets = vpc, ec2.SubnetSelection(subnet_type=kind)
@@ -84,8 +84,8 @@ class Network(Construct):
             },
         )
 
-    def _interface_endpoints(self, vpc: ec2.Vpc, *, with_functions: bool) -> None:
-        """In every zone, because a host in a zone without one would stop with that zone's neighbour."""
+    def _interface_endpoints(self, vpc: ec2.Vpc, settings: DeploySettings) -> None:
+        """In every zone: without, a host would stop when the zone with the endpoint does."""
         group = ec2.SecurityGroup(
             self,
             "Endpoints",
@@ -93,8 +93,8 @@ class Network(Construct):
             description="Spotproof endpoints: HTTPS from the network",
             allow_all_outbound=False,
         )
-        group.add_ingress_rule(ec2.Peer.ipv4(vpc.vpc_cidr_block), ec2.Port.HTTPS, "HTTPS from the network")
-        services = {**HOST_ENDPOINTS, **(FUNCTION_ENDPOINTS if with_functions else {})}
+        group.add_ingress_rule(ec2.Peer.ipv4(settings.vpc_cidr), ec2.Port.HTTPS, "HTTPS from the network")
+        services = {**HOST_ENDPOINTS, **(FUNCTION_ENDPOINTS if settings.strict else {})}
         for name, service in services.items():
             vpc.add_interface_endpoint(name, service=service, security_groups=[group], open=False)
 

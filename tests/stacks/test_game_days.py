@@ -82,28 +82,17 @@ def test_only_the_plan_whose_groups_carry_no_tag_of_ours_may_find_nothing(assemb
 
 def test_every_experiment_ends_when_spotproof_itself_fails(assembly: Assembly, second: Assembly) -> None:
     for app, prefix in ((assembly, "Spotproof"), (second, "Trial")):
-        alarms = app.resources(ALARM)
+        outputs, alarms = app.outputs("Monitoring"), app.resources(ALARM)
+        exported = {each["Export"]["Name"]: each["Value"] for each in outputs.values() if "Export" in each}
         for properties in app.properties(TEMPLATE):
             conditions = properties["StopConditions"]
             assert {each["Source"] for each in conditions} == {"aws:cloudwatch:alarm"}
-            assert {each["Value"]["Fn::GetAtt"][0] for each in conditions} == set(alarms)
-
-        by_metric = {each["Properties"]["MetricName"]: each["Properties"] for each in alarms.values()}
-        assert set(by_metric) == {events.METRIC_CONTROLLER_FAILURES, "ApproximateNumberOfMessagesVisible"}
-        dimensions = by_metric[events.METRIC_CONTROLLER_FAILURES]["Dimensions"]
-        assert {each["Name"]: each["Value"] for each in dimensions} == {"Stack": prefix}
-        queue = json.dumps(by_metric["ApproximateNumberOfMessagesVisible"]["Dimensions"])
-        assert "FailedEvents" in queue
-        assert {each["TreatMissingData"] for each in by_metric.values()} == {"notBreaching"}
-
-
-def test_the_alarm_asks_for_the_metric_as_the_controller_gives_it(assembly: Assembly) -> None:
-    """The dimension is that of lambdas.telemetry."""
-    from lambdas.telemetry import STACK_DIMENSION
-
-    (alarm,) = [each for each in assembly.properties(ALARM) if each["Namespace"] == contract.METRIC_NAMESPACE]
-
-    assert {each["Name"] for each in alarm["Dimensions"]} == {STACK_DIMENSION}
+            stopping = [exported[each["Value"]["Fn::ImportValue"]]["Fn::GetAtt"][0] for each in conditions]
+            metrics = [alarms[alarm]["Properties"]["MetricName"] for alarm in stopping]
+            assert metrics == [events.METRIC_CONTROLLER_FAILURES, "ApproximateNumberOfMessagesVisible"]
+            dimensions = [alarms[alarm]["Properties"]["Dimensions"] for alarm in stopping]
+            assert dimensions[0] == [{"Name": "Stack", "Value": prefix}]
+            assert "FailedEvents" in json.dumps(dimensions[1])
 
 
 def test_only_experiments_of_this_account_take_the_role(assembly: Assembly) -> None:
