@@ -149,6 +149,17 @@ class BatchSettings:
     vcpus: float
     memory_mib: int = 0  # 0 = unknown
     array_size: int = 1  # how many workers were submitted together
+    fargate_spot_queue: str = ""  # the Spot queue of a worker on Fargate; empty: it runs on an instance
+
+    @property
+    def on_fargate(self) -> bool:
+        """Whether the worker has no host: no instance metadata, and SIGTERM is its notice."""
+        return bool(self.fargate_spot_queue)
+
+    @property
+    def on_spot_queue(self) -> bool:
+        """Of a worker on Fargate: whether its capacity can be taken away."""
+        return self.queue.rpartition("/")[2] == self.fargate_spot_queue
 
     @property
     def parent_job_id(self) -> str:
@@ -165,6 +176,7 @@ class BatchSettings:
             vcpus=positive_float(env, "SPOTPROOF_VCPUS", 1.0),
             memory_mib=int(positive_float(env, contract.ENV_MEMORY, 0)),
             array_size=whole_number(env, "AWS_BATCH_JOB_ARRAY_SIZE", 1, least=1),
+            fargate_spot_queue=env.get(contract.ENV_FARGATE_SPOT_QUEUE, "").strip(),
         )
 
 

@@ -55,7 +55,10 @@ class WorkerEnd:
 
 # What Batch and ECS write, lower case, the way evaluateOnExit compares (AWS Batch user guide, job_states and
 # troubleshooting pages; the reclaim text is quoted by awslabs/ec2-spot-workshops and seqeralabs/nextflow).
-HOST_PREFIX: Final = "host ec2"
+RECLAIM_PREFIXES: Final = (
+    "host ec2",
+    "your spot task",
+)  # the second one on Fargate Spot (AWS Fargate, termination notices)
 PULL_PREFIXES: Final = ("cannotpullcontainererror", "cannotpullimage")
 MEMORY_PREFIX: Final = "outofmemoryerror"
 TIMEOUT_PREFIX: Final = "job attempt duration exceeded timeout"
@@ -91,7 +94,7 @@ def classify_worker_end(
         return WorkerEnd(kind=WorkerEndKind.CANCELLED, reason=said)
     lowered = (job_reason.lower(), status_reason.lower(), reason.lower())
     for prefixes, kind in (
-        ((HOST_PREFIX,), WorkerEndKind.HOST_RECLAIMED),
+        (RECLAIM_PREFIXES, WorkerEndKind.HOST_RECLAIMED),
         ((TIMEOUT_PREFIX,), WorkerEndKind.TIMEOUT),
         (PULL_PREFIXES, WorkerEndKind.IMAGE_PULL),
         ((MEMORY_PREFIX,), WorkerEndKind.OUT_OF_MEMORY),

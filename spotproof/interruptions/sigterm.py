@@ -1,6 +1,7 @@
 """SIGTERM: TerminateJob, a job's time-out, a scale-in or an update of the environment asks the container to end.
 
-Batch and ECS send it for those, never for a spot notice: the notice comes by IMDS and by the stop file.
+On instances Batch and ECS send it for those, never for a spot notice: the notice comes by IMDS and by the stop file. On
+Fargate it is the notice.
 """
 
 import signal

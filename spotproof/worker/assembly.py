@@ -149,7 +149,7 @@ class WorkerAssembly:
                     clock=self.clock,
                 )
             )
-        if host.lifecycle != CapacityClass.ON_DEMAND:
+        if host.lifecycle != CapacityClass.ON_DEMAND and not self.settings.batch.on_fargate:
             sources.append(
                 ImdsSource(self.metadata, hint_s=run.options.hint_s, notice_lead_s=self.settings.notice_lead_s)
             )

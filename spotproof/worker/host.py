@@ -5,13 +5,13 @@ import logging
 import re
 from typing import Final
 
-from spotproof import events
+from spotproof import contract, events
 from spotproof.clock import parse_utc, to_epoch_ms
 from spotproof.errors import MALFORMED
 from spotproof.interruptions.eventbridge import INSTANCE_ID
 from spotproof.interruptions.imds import ROOT, InstanceMetadata
 from spotproof.interruptions.model import Channel, SourceUnavailableError
-from spotproof.leases.model import Host
+from spotproof.leases.model import CapacityClass, Host
 from spotproof.settings import BatchSettings
 
 logger = logging.getLogger(__name__)
@@ -22,13 +22,32 @@ _INSTANCE: Final = re.compile(rf"(?:{INSTANCE_ID.pattern})?")
 
 
 def read_host(metadata: InstanceMetadata, batch: BatchSettings) -> Host:
-    """The host from IMDS and Batch; without IMDS the worker goes on, but a notice can't be linked to it by a Lambda."""
+    """The host from IMDS and Batch; without IMDS the worker goes on, but a notice can't be linked to it by a Lambda.
+
+    Fargate has no IMDS to ask: an address that never answers would cost a worker its first seconds.
+    """
+    if batch.on_fargate:
+        return _fargate(batch)
     for tries_left in reversed(range(TRIES)):
         host = _read(metadata, batch, is_last_try=tries_left == 0)
         if host is not None:
             return host
     return Host(
         instance_id="",
+        batch_job_id=batch.job_id,
+        batch_attempt=batch.attempt,
+        vcpus=batch.vcpus,
+        memory_mib=batch.memory_mib,
+    )
+
+
+def _fargate(batch: BatchSettings) -> Host:
+    """A task of its own: no instance, and the queue tells whether it is on Spot."""
+    lifecycle = CapacityClass.SPOT if batch.on_spot_queue else CapacityClass.ON_DEMAND
+    return Host(
+        instance_id="",
+        instance_type=contract.FAMILY_FARGATE,
+        lifecycle=lifecycle.value,
         batch_job_id=batch.job_id,
         batch_attempt=batch.attempt,
         vcpus=batch.vcpus,

@@ -49,6 +49,7 @@ def test_recorded_failures_are_told_apart(name: str, kind: WorkerEndKind) -> Non
     ("said", "kind"),
     [
         ({"exit_code": 75, "status_reason": "Essential container in task exited"}, WorkerEndKind.INTERRUPTED),
+        ({"exit_code": 75, "status_reason": "Your Spot Task was interrupted."}, WorkerEndKind.HOST_RECLAIMED),
         ({"exit_code": 2, "status_reason": "Essential container in task exited"}, WorkerEndKind.INPUT_ERROR),
         ({"exit_code": 3, "status_reason": "Essential container in task exited"}, WorkerEndKind.CONFIGURATION_ERROR),
         ({"exit_code": 137, "status_reason": "Essential container in task exited"}, WorkerEndKind.KILLED),

@@ -1,5 +1,7 @@
 """The host's facts come from instance metadata, and a worker without them goes on."""
 
+from dataclasses import replace
+
 import pytest
 
 from spotproof.clock import parse_utc, to_epoch_ms
@@ -69,6 +71,21 @@ def test_nonsense_is_no_fact(name: str) -> None:
     host = read_host(InstanceMetadata(transport=portal, clock=FakeClock()), BATCH)
 
     assert (host.instance_id, host.instance_type, host.zone, host.lifecycle) == ("", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("queue", "lifecycle"),
+    [("serverless-spot", "spot"), ("arn:aws:batch:r:0:job-queue/serverless-spot", "spot"), ("serverless", "on-demand")],
+)
+def test_a_worker_on_fargate_asks_nobody_for_its_host(queue: str, lifecycle: str) -> None:
+    transport = ScriptedTransport(FACTS)
+    batch = replace(BATCH, queue=queue, fargate_spot_queue="serverless-spot")
+
+    host = read_host(InstanceMetadata(transport=transport, clock=FakeClock()), batch)
+
+    assert transport.busy == 0  # counts requests down
+    assert (host.instance_id, host.instance_type, host.zone, host.lifecycle) == ("", "fargate", "", lifecycle)
+    assert (host.batch_job_id, host.batch_attempt, host.vcpus, host.memory_mib) == ("job:3", 2, 2, 1800)
 
 
 def test_an_instance_is_named_as_ec2_names_instances() -> None:
