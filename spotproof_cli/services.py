@@ -46,9 +46,7 @@ class Services:
     env: Mapping[str, str] = field(default_factory=environment)
     connect: "Connect" = _connect
     clients: Callable[[Target], "Clients"] = _clients  # for commands that must not need a deployment
-    stop_flag: Callable[[], Waiter] = field(
-        default=lambda: ThreadSpawner().flag()
-    )  # ends what runs until it is told to
+    stop_flag: Callable[[], Waiter] = ThreadSpawner().flag  # what runs until it is told to stop waits for one
 
 
 class Invocation:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from spotproof.capacity.live_jobs import RunJobs
+from spotproof.capacity.pool_records import PoolRecords
+from spotproof.capacity.records import Records
 from spotproof.capacity.waiting_reader import WaitingReader
 from spotproof.clock import Clock
 from spotproof.costs.price_book import PriceBook
@@ -29,8 +31,9 @@ def readings_of(deployment: Deployment, *, clock: Clock, warn: Callable[[str], N
         batch=clients.batch, ec2=clients.ec2, scaling=clients.autoscaling, retrier=retrier, clock=clock
     )
     jobs = RunJobs(batch=clients.batch, queues=list(queues), retrier=retrier)
+    records = Records(dynamodb=clients.dynamodb, table_name=deployment.names.table, retrier=retrier)
     sources = (
-        RunsSource(store=deployment.store, book=book, clock=clock),
+        RunsSource(store=deployment.store, pools=PoolRecords(records), book=book, clock=clock),
         JobsSource(queues=queues, jobs=jobs, waiting=waiting, environments=environments),
         NodesSource(ec2=clients.ec2, prefix=deployment.prefix, retrier=retrier),
         ScaleUpsSource(scaling=clients.autoscaling, environments=environments, clock=clock, retrier=retrier),

@@ -54,10 +54,11 @@ def _counter(name: str, text: str, *labels: str, open_label: str | None = None) 
 # --- runs, from the table --------------------------------------------------------------------------------------------
 RUNS: Final = _gauge("runs", "Live runs by state.", "state")
 RUNS_ENDED: Final = _counter("runs_ended_total", "Runs that ended, by how.", "state")
-SHARDS: Final = _gauge("shards", "Shards of live runs by state.", "job", "state", open_label="job")
+SHARDS: Final = _gauge("shards", "Shards of live runs by state.", "job_name", "state", open_label="job_name")
 SHARDS_FINISHED: Final = _counter(
-    "shards_finished_total", "Shards committed or quarantined.", "job", "outcome", open_label="job"
+    "shards_finished_total", "Shards committed or quarantined.", "job_name", "outcome", open_label="job_name"
 )
+RUN_PAUSED: Final = _gauge("run_paused", "1 while the run is paused, else 0.", "run")
 RUN_SHARDS: Final = _gauge("run_shards", "Shards of a live run by state.", "run", "state")
 RUN_WORKERS: Final = _gauge("run_workers", "Live workers of a live run.", "run", "lifecycle")
 RUN_REQUEUED_AGE: Final = _gauge(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
+from spotproof.capacity.pool_records import PoolRecords
 from spotproof.clock import Clock
 from spotproof.commits.worked_sessions import worked_sessions
 from spotproof.costs.price_book import PriceBook
@@ -29,8 +30,9 @@ class RunsSource:
 
     name = "table"
 
-    def __init__(self, *, store: LeaseStore, book: PriceBook, clock: Clock) -> None:
+    def __init__(self, *, store: LeaseStore, pools: PoolRecords, book: PriceBook, clock: Clock) -> None:
         self._store = store
+        self._pools = pools
         self._book = book
         self._clock = clock
         self._watched: dict[RunId, WatchedRun] = {}
@@ -55,20 +57,25 @@ class RunsSource:
             except ItemError:
                 unreadable += 1
         bills = bills_of_runs({run_id: _lives(look) for run_id, look in looks.items()}, book=self._book)
-        counted = list(self._count(watched, looks, bills))
+        taken = taken_hosts(self._pools)
+        counted = list(self._count(watched, looks, bills, taken))
         self._forget(looks, watched, ended)
         self._began = True
         unread = sample(metrics.RUNS_UNREADABLE, unreadable)
-        return Observation(gauges=(unread, *_gauges(looks, bills)), increments=(*_still(), *counted))
+        return Observation(gauges=(unread, *_gauges(watched, looks, bills)), increments=(*_still(), *counted))
 
     def _new(self) -> WatchedRun:
         return WatchedRun(reader=RunReader(store=self._store, clock=self._clock))
 
     def _count(
-        self, watched: Mapping[RunId, WatchedRun], looks: Mapping[RunId, Look], bills: Mapping[RunId, RunBill]
+        self,
+        watched: Mapping[RunId, WatchedRun],
+        looks: Mapping[RunId, Look],
+        bills: Mapping[RunId, RunBill],
+        taken: Mapping[str, int],
     ) -> Iterator[Sample]:
         for run_id, look in looks.items():
-            yield from watched[run_id].take(look, bills[run_id], is_new=self._began)
+            yield from watched[run_id].take(look, bills[run_id], taken=taken, is_new=self._began)
 
     def _forget(self, looks: Mapping[RunId, Look], watched: Mapping[RunId, WatchedRun], ended: set[RunId]) -> None:
         """Keep what may still move, and ended runs whose hosts still serve others: they bear a part of them."""
@@ -89,17 +96,29 @@ def _lives(look: Look) -> list[WorkedSession]:
     return worked_sessions(look.sessions, now_ms=look.read_ms)
 
 
-def _gauges(looks: Mapping[RunId, Look], bills: Mapping[RunId, RunBill]) -> Iterator[Sample]:
-    live = {run_id: look for run_id, look in looks.items() if not look.run.state.ended}
-    by_state = Counter(look.run.state for look in live.values())
+def _gauges(
+    watched: Mapping[RunId, WatchedRun], looks: Mapping[RunId, Look], bills: Mapping[RunId, RunBill]
+) -> Iterator[Sample]:
+    live = [look for look in looks.values() if not look.run.state.ended]
+    by_state = Counter(look.run.state for look in live)
     for state in _LIVE:
         yield sample(metrics.RUNS, by_state[state], state=state.lower())
-    for look in live.values():
+    for look in live:
         for name, number in shard_numbers(look.counts).items():
-            yield sample(metrics.SHARDS, number, job=look.run.job, state=name)
-    newest = sorted(live.values(), key=lambda look: (-look.run.created_at, look.run.run_id))
+            yield sample(metrics.SHARDS, number, job_name=look.run.job, state=name)
+    newest = sorted(live, key=lambda look: (-look.run.created_at, look.run.run_id))
     for look in islice(newest, RUNS_SHOWN_MAX):
-        yield from run_gauges(look, bills[look.run.run_id])
+        run_id = look.run.run_id
+        yield from run_gauges(look, bills[run_id], interruptions=watched[run_id].interruptions)
+
+
+def taken_hosts(pools: PoolRecords) -> dict[str, int]:
+    """Spot hosts that EC2 took back or will, and since when that is known (epoch ms): the newest of each pool.
+
+    Raises:
+        AwsError: the table refused or stayed unavailable.
+    """
+    return {noted.instance_id: noted.at for record in pools.all().values() for noted in record.interruptions}
 
 
 def _still() -> Iterator[Sample]:

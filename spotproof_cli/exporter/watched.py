@@ -6,13 +6,13 @@ from decimal import Decimal
 from typing import Final
 
 from spotproof.clock import to_epoch_ms
-from spotproof.leases.model import CapacityClass, Run, Session, SessionId, SessionState
+from spotproof.leases.model import CapacityClass, Run, RunState, Session, SessionId, SessionState
 from spotproof.leases.store import LeaseStore
 from spotproof_cli.exporter import metrics
 from spotproof_cli.exporter.costs import ZERO, RunBill
 from spotproof_cli.exporter.samples import Sample, sample
 from spotproof_cli.exporter.worked import LIFECYCLES, Counted, counted, increments, lifecycle_of, pool_series
-from spotproof_cli.run_view import RunReader, ShardCounts, count_interruptions, eta_s
+from spotproof_cli.run_view import RunReader, ShardCounts, eta_s
 
 COUNT_ALWAYS_MAX: Final = 1000  # shards; those of a bigger run are counted less often, for it reads every row not done
 COUNT_SHARDS_PER_S: Final = 500
@@ -74,26 +74,32 @@ class WatchedRun:
         latest = self.latest
         return latest is not None and latest.run.state.ended and not any(map(latest.is_alive, latest.sessions))
 
-    def take(self, look: Look, bill: RunBill, *, is_new: bool) -> Iterator[Sample]:
+    @property
+    def interruptions(self) -> int:
+        """Workers that were interrupted since the run began."""
+        return sum(each.signal is not None for each in self.counted.values())
+
+    def take(self, look: Look, bill: RunBill, *, taken: Mapping[str, int], is_new: bool) -> Iterator[Sample]:
         """Remember the reading; what it adds to the counters.
 
         Args:
             look: the reading.
             bill: the run's cost at the same time.
+            taken: hosts that EC2 took, as of worked.signal_of.
             is_new: it began since the exporter did. Of an older one only what comes from now on is counted.
         """
         before, self.latest = self.latest, look
         counts_before = before.counts if before is not None else ShardCounts(total=0)
         first = before is None and not is_new
-        for sample_ in (*self._workers(look, first), *self._shards(look, counts_before), *self._cost(bill)):
+        for sample_ in (*self._workers(look, taken, first), *self._shards(look, counts_before), *self._cost(bill)):
             yield Sample(metric=sample_.metric, values=sample_.values, number=0) if first else sample_
         if look.run.state.ended and (before is None or not before.run.state.ended) and not first:
             yield sample(metrics.RUNS_ENDED, 1, state=look.run.state.lower())
 
-    def _workers(self, look: Look, first: bool) -> Iterator[Sample]:
+    def _workers(self, look: Look, taken: Mapping[str, int], first: bool) -> Iterator[Sample]:
         for session in look.sessions:
             before = self.counted.get(session.session_id)
-            now = self.counted[session.session_id] = counted(session, before)
+            now = self.counted[session.session_id] = counted(session, before, taken=taken)
             if first:
                 yield from pool_series(session)
             else:
@@ -102,8 +108,8 @@ class WatchedRun:
     def _shards(self, look: Look, before: ShardCounts) -> Iterator[Sample]:
         job, now = look.run.job, look.counts
         done, quarantined = max(0, now.done - before.done), max(0, now.quarantined - before.quarantined)
-        yield sample(metrics.SHARDS_FINISHED, done, job=job, outcome="committed")
-        yield sample(metrics.SHARDS_FINISHED, quarantined, job=job, outcome="quarantined")
+        yield sample(metrics.SHARDS_FINISHED, done, job_name=job, outcome="committed")
+        yield sample(metrics.SHARDS_FINISHED, quarantined, job_name=job, outcome="quarantined")
 
     def _cost(self, bill: RunBill) -> Iterator[Sample]:
         """A cost that falls was not charged after all: another counter rises."""
@@ -130,9 +136,10 @@ def shard_numbers(counts: ShardCounts) -> Mapping[str, int]:
     }
 
 
-def run_gauges(look: Look, bill: RunBill) -> Iterator[Sample]:
+def run_gauges(look: Look, bill: RunBill, *, interruptions: int) -> Iterator[Sample]:
     """The series of one live run."""
     run, run_id, cost, now_ms = look.run, look.run.run_id, bill.cost, look.read_ms
+    yield sample(metrics.RUN_PAUSED, run.state is RunState.PAUSED, run=run_id)
     for state, number in shard_numbers(look.counts).items():
         yield sample(metrics.RUN_SHARDS, number, run=run_id, state=state)
     alive = [lifecycle_of(each) for each in look.sessions if look.is_alive(each)]
@@ -140,8 +147,7 @@ def run_gauges(look: Look, bill: RunBill) -> Iterator[Sample]:
         yield sample(metrics.RUN_WORKERS, alive.count(lifecycle), run=run_id, lifecycle=lifecycle)
     since = look.oldest_requeued
     yield sample(metrics.RUN_REQUEUED_AGE, 0 if since is None else max(0, now_ms - since) / 1000, run=run_id)
-    interruptions = count_interruptions(look.sessions, ())
-    yield sample(metrics.RUN_INTERRUPTIONS, interruptions.workers_stopped + interruptions.workers_lost, run=run_id)
+    yield sample(metrics.RUN_INTERRUPTIONS, interruptions, run=run_id)
     left_s = eta_s(run, look.counts, now_ms=now_ms)
     if left_s is not None:
         yield sample(metrics.RUN_ETA, left_s, run=run_id)

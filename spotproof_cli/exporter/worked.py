@@ -1,6 +1,6 @@
 """What the sessions of workers add to the counters, each second and each interruption once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -35,11 +35,15 @@ class Counted:
     idle_ms: int = 0
 
 
-def counted(session: Session, before: Counted | None = None) -> Counted:
-    """All that the session tells now. Reports may come out of order: nothing goes back."""
+def counted(session: Session, before: Counted | None = None, *, taken: Mapping[str, int]) -> Counted:
+    """All that is known of the session now. Reports may come out of order: nothing goes back.
+
+    Args:
+        taken: as of signal_of.
+    """
     known = before if before is not None else Counted()
     return Counted(
-        signal=known.signal or signal_of(session),
+        signal=known.signal or signal_of(session, taken),
         hint_until=max(known.hint_until, session.hint_until or 0),
         work_ms=max(known.work_ms, session.work_ms + session.redone_ms),
         lost_ms=max(known.lost_ms, session.redone_ms),
@@ -48,11 +52,20 @@ def counted(session: Session, before: Counted | None = None) -> Counted:
     )
 
 
-def signal_of(session: Session) -> Signal | None:
-    """How it was interrupted; None if it was not. Whoever was cancelled, paused or retired was not."""
-    stop = session.stop
+def signal_of(session: Session, taken: Mapping[str, int]) -> Signal | None:
+    """How it was interrupted; None if it was not. Whoever was cancelled, paused or retired was not.
+
+    A worker that sees the notice by itself and leaves at once has ended before anybody could write a stop down for it:
+    of that only the record of its host is left.
+
+    Args:
+        taken: hosts that EC2 took back or will, and since when that is known (epoch ms).
+    """
+    stop, noticed_at = session.stop, taken.get(session.host.instance_id)
     if stop is not None and stop.kind.interrupts:
         return Signal.NOTICE if stop.kind is StopKind.NOTICE else Signal.TERMINATED
+    if noticed_at is not None and (session.ended_at is None or session.ended_at >= noticed_at):
+        return Signal.NOTICE
     return Signal.LOST if session.state is SessionState.DEAD and stop is None else None
 
 

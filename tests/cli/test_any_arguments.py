@@ -26,6 +26,7 @@ from tests.cli.doctor.healthy import Account
 from tests.cli.fake_batch import FakeBatch
 from tests.cli.fake_ec2 import FakeEC2
 from tests.cli.fake_logs import FakeLogs
+from tests.cli.fake_scaling import FakeScaling
 from tests.fakes.ids import CountingIds
 
 
@@ -43,6 +44,13 @@ class FakeS3:
         if _["Key"] == "in":
             return {"Body": io.BytesIO(CONTENT), "ContentLength": len(CONTENT), "ETag": '"1"'}
         raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "no such key"}}, "GetObject")
+
+
+class FakeDynamoDB:
+    """A table without items; runs are in memory."""
+
+    def query(self, **_: Any) -> dict[str, Any]:
+        return {"Items": []}
 
 
 NOW = ScriptedClock().now()
@@ -78,6 +86,8 @@ def services() -> Services:
             "ec2": FakeEC2(),
             "logs": FakeLogs("/spotproof/workers"),
             "s3": FakeS3(),
+            "dynamodb": FakeDynamoDB(),
+            "autoscaling": FakeScaling(),
         }
         vars(clients).update(fakes)
         return dataclasses.replace(find_deployment(clients, prefix=target.prefix, clock=clock), store=store)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import boto3
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -10,7 +11,8 @@ from spotproof_cli.exporter.assembly import readings_of
 from spotproof_cli.exporter.exposition import registry_of, text_of
 from spotproof_cli.exporter.readings import Readings
 from spotproof_cli.target import Target
-from tests.cli.conftest import World
+from tests.cli.conftest import REGION, World
+from tests.fakes.table import create_table
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -59,11 +61,18 @@ class Exporter:
 
 
 @pytest.fixture
+def world(world: World) -> World:
+    """The deployment with a real table beside the store in memory: records of pools are in it."""
+    create_table(boto3.client("dynamodb", region_name=REGION), "table")
+    return world
+
+
+@pytest.fixture
 def exporter(world: World) -> Exporter:
     """One that has read nothing yet."""
     warnings: list[str] = []
     deployment = world._connect(
-        Target(aws=AwsSettings(region="eu-central-1", endpoint_url=None), prefix="Spotproof"), world.clock
+        Target(aws=AwsSettings(region=REGION, endpoint_url=None), prefix="Spotproof"), world.clock
     )
     readings = readings_of(deployment, clock=world.clock, warn=warnings.append, version="1.2.3")
     return Exporter(world=world, readings=readings, warnings=warnings)

@@ -111,9 +111,9 @@ def test_a_metric_has_a_bounded_number_of_series_and_loses_no_count() -> None:
 
 
 def test_gauges_of_the_same_series_add_up_and_are_bounded_too() -> None:
-    shards = [sample(metrics.SHARDS, 2, job=f"job-{number}", state="ready") for number in range(SERIES_MAX)]
+    shards = [sample(metrics.SHARDS, 2, job_name=f"job-{number}", state="ready") for number in range(SERIES_MAX)]
 
-    found = bounded_gauges([*shards, *shards, sample(metrics.SHARDS, 1, job="late", state="ready")])
+    found = bounded_gauges([*shards, *shards, sample(metrics.SHARDS, 1, job_name="late", state="ready")])
 
     assert len(found) == SERIES_MAX + 1
     assert {each.number for each in found[:-1]} == {4}
@@ -139,4 +139,5 @@ def test_names_follow_prometheus_conventions() -> None:
         assert (each.kind is Kind.COUNTER) == each.name.endswith("_total"), each.name
         assert each.help.endswith("."), each.name
         assert each.open_label is None or each.open_label in each.labels, each.name
-        assert not set(each.labels) & {"session", "shard", "instance", "job_id"}, each.name
+        assert not set(each.labels) & {"session", "shard", "job_id"}, each.name
+        assert not set(each.labels) & {"job", "instance"}, f"{each.name}: Prometheus puts these on by itself"

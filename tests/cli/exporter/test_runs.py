@@ -1,11 +1,18 @@
 """What the exporter tells of runs, shards, workers and costs."""
 
+import random
+
+import boto3
 import pytest
 
+from spotproof.capacity.breaker import BreakerSettings, Interruption
+from spotproof.capacity.pool_records import PoolRecords
+from spotproof.capacity.records import Records
 from spotproof.clock import to_epoch_ms
 from spotproof.leases.model import Host, Ledger, Run, RunOptions, RunState, Session, Stop, StopKind
 from spotproof.leases.requeue import key_of
-from tests.cli.conftest import World
+from spotproof.retries import Retrier
+from tests.cli.conftest import REGION, World
 from tests.cli.exporter.conftest import Exporter
 from tests.cli.test_status import complete, end, hold_one, lease_and_commit
 from tests.fakes.leases import a_session
@@ -49,10 +56,11 @@ def test_live_runs_show_their_shards_workers_and_what_waits(exporter: Exporter) 
 
     assert (shown("runs", state="running"), shown("runs", state="paused")) == (2, 1)
     assert shown.series("shards") == {
-        (("job", job), ("state", state)): number
+        (("job_name", job), ("state", state)): number
         for job, numbers in {"flight-delays": (4, 1, 1, 0), "other": (2, 0, 0, 0)}.items()
         for state, number in zip(("ready", "leased", "done", "quarantined"), numbers, strict=True)
     }
+    assert [shown("run_paused", run=f"run-{number}") for number in (1, 3)] == [0, 1]
     assert [shown("run_shards", run="run-1", state=each) for each in ("ready", "leased", "done")] == [3, 1, 1]
     assert shown("run_workers", run="run-1", lifecycle="spot") == 1
     assert shown("run_workers", run="run-1", lifecycle="on-demand") == 1
@@ -88,10 +96,10 @@ def test_what_was_before_the_exporter_is_not_counted_and_what_comes_is_counted_o
     exporter.read()
     after = exporter.read()  # nothing happened in between
 
-    assert before("shards_finished_total", job="flight-delays", outcome="committed") == 0
+    assert before("shards_finished_total", job_name="flight-delays", outcome="committed") == 0
     assert before("workers_started_total", lifecycle="spot") == 0
     assert before("worker_seconds_total", lifecycle="spot", activity="work") == 0
-    assert after("shards_finished_total", job="flight-delays", outcome="committed") == 1
+    assert after("shards_finished_total", job_name="flight-delays", outcome="committed") == 1
     assert after("workers_started_total", lifecycle="spot") == 1
     spent = [after("worker_seconds_total", lifecycle="spot", activity=each) for each in ("work", "checkpoint", "idle")]
     assert spent == [30, 1, 2]
@@ -131,6 +139,35 @@ def test_an_interruption_is_counted_once_however_it_was_learned(exporter: Export
     assert [before("interruptions_total", pool=POOL, signal=each) for each in signals] == [0, 0, 0]
     assert [after("interruptions_total", pool=POOL, signal=each) for each in signals] == [1, 1, 1]
     assert after("run_interruptions", run="run-1") == 3
+
+
+def note_taken(world: World, instance_id: str) -> None:
+    """As the function does that hears of it."""
+    retrier = Retrier(clock=world.clock, rng=random.Random(0))
+    records = Records(dynamodb=boto3.client("dynamodb", region_name=REGION), table_name="table", retrier=retrier)
+    noted = Interruption(at=to_epoch_ms(world.clock.now()), instance_id=instance_id)
+    assert PoolRecords(records).note_interruption(POOL, noted, BreakerSettings()) is not None
+
+
+def test_a_worker_that_left_before_anybody_marked_it_counts_by_the_record_of_its_host(exporter: Exporter) -> None:
+    world = exporter.world
+    run = world.put_run()
+    early, left, stays, elsewhere = (
+        a_worker(world, run, name, host=host) for name, host in zip("abcd", ("i-1", "i-1", "i-1", "i-2"), strict=True)
+    )
+    exporter.read()
+    world.store.end_session(early, ledger=Ledger())
+    world.clock.advance(5)
+    note_taken(world, "i-1")
+    world.clock.advance(5)
+    for session in (left, elsewhere):
+        world.store.end_session(session, ledger=Ledger())
+    exporter.read()
+    interrupt(world, stays, StopKind.NOTICE)
+    shown = exporter.read()
+
+    assert shown("interruptions_total", pool=POOL, signal="notice") == 2  # `left` and `stays`
+    assert shown("run_interruptions", run="run-1") == 2
 
 
 def test_recommendations_are_counted_by_pool(exporter: Exporter) -> None:
@@ -221,7 +258,7 @@ def test_a_run_that_ended_is_counted_and_has_no_series_of_its_own_any_more(expor
     again = exporter.read()
 
     assert shown("runs_ended_total", state="complete") == again("runs_ended_total", state="complete") == 1
-    assert shown("shards_finished_total", job="flight-delays", outcome="committed") == 3
+    assert shown("shards_finished_total", job_name="flight-delays", outcome="committed") == 3
     assert shown("run_shards", run="run-1", state="done") is None
     assert shown("run_shards", run="run-2", state="ready") == 4
 
@@ -236,7 +273,7 @@ def test_a_run_that_came_and_ended_between_two_readings_is_counted(exporter: Exp
     shown = exporter.read()
 
     assert shown("runs_ended_total", state="complete") == 1
-    assert shown("shards_finished_total", job="flight-delays", outcome="committed") == 3
+    assert shown("shards_finished_total", job_name="flight-delays", outcome="committed") == 3
 
 
 def test_only_the_newest_live_runs_have_series_of_their_own_and_the_sums_have_all(exporter: Exporter) -> None:
@@ -250,7 +287,7 @@ def test_only_the_newest_live_runs_have_series_of_their_own_and_the_sums_have_al
     labels = {dict(series)["run"] for series in shown.series("run_shards")}
     assert labels == {f"run-{number}" for number in range(5, 25)}
     assert shown("runs", state="running") == 25
-    assert shown("shards", job="flight-delays", state="ready") == 50
+    assert shown("shards", job_name="flight-delays", state="ready") == 50
 
 
 def test_the_shards_of_a_big_run_are_counted_less_often(exporter: Exporter) -> None:
