@@ -82,15 +82,13 @@ class JobDefinitions:
             readonly_root_filesystem=True,
             volumes=[scratch],
             gpu=job.gpus or None,
-            # Process 1 ignores SIGTERM unless it handles it; the init process passes it on.
-            linux_parameters=batch.LinuxParameters(self._scope, f"Linux-{job.name}", init_process_enabled=True),
         )
 
     def _on_fargate(self, job: JobSpec, family: Family, name: str) -> batch.EcsFargateContainerDefinition:
         """The container of a worker in a virtual machine of its own.
 
         Its root file system stays writable: volumes on Fargate belong to root, so nobody could not write them, and
-        nothing of the machine outlives the task. There is no init process; the bootstrap and the worker handle SIGTERM.
+        nothing of the machine outlives the task.
         """
         return batch.EcsFargateContainerDefinition(
             self._scope,
@@ -112,6 +110,8 @@ class JobDefinitions:
             "job_role": parts.job_role,
             "execution_role": parts.execution_role,
             "user": NOBODY,
+            # Process 1 ignores SIGTERM unless it handles it; the init process passes it on.
+            "linux_parameters": batch.LinuxParameters(self._scope, f"Linux-{job.name}", init_process_enabled=True),
             "logging": ecs.LogDriver.aws_logs(stream_prefix=job.name, log_group=parts.log_group),
         }
 

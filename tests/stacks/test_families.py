@@ -165,7 +165,7 @@ def test_a_job_of_fargate_is_defined_for_it(everything: Assembly) -> None:
     assert found["NetworkConfiguration"] == {"AssignPublicIp": "ENABLED"}
     assert found["User"] == "65534:65534"
     assert "ExecutionRoleArn" in found
-    assert "LinuxParameters" not in found  # Fargate starts no init process for Batch
+    assert found["LinuxParameters"] == {"InitProcessEnabled": True}  # the others are refused on Fargate
     assert "Volumes" not in found  # they would belong to root
     spot_queue = json.dumps(variables(everything, "serverless")[contract.ENV_FARGATE_SPOT_QUEUE])
     assert "FleetFargateSpotSharedQueue" in spot_queue
