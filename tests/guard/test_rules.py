@@ -98,6 +98,7 @@ BREAKS: dict[str, tuple[Change, ...]] = {
         drop("Job.RetryStrategy.EvaluateOnExit.1"),
         drop("Job.RetryStrategy.EvaluateOnExit.0"),
         put("Job.RetryStrategy.EvaluateOnExit.1", {"Action": "RETRY", "OnReason": "*"}),
+        put("Job.PlatformCapabilities", ["FARGATE"]),  # where a reclaim is told in other words
         put("Job.RetryStrategy.EvaluateOnExit.1", {"Action": "EXIT", "OnReason": "*", "OnExitCode": "1"}),
     ),
     "job-image-digest": (
@@ -265,6 +266,18 @@ def changed(change: Change) -> Assembly:
 
 def test_a_deployment_that_meets_every_rule_is_left_alone() -> None:
     assert findings(Assembly(good_templates()), strict=True) == ()
+
+
+def test_on_fargate_the_root_may_be_written_and_a_reclaim_has_its_own_words() -> None:
+    container = "Job.ContainerProperties"
+    on_fargate = both(
+        put("Job.PlatformCapabilities", ["FARGATE"]),
+        put("Job.RetryStrategy.EvaluateOnExit.0.OnStatusReason", "Your Spot Task*"),
+        put(f"{container}.ReadonlyRootFilesystem", False),
+        drop(f"{container}.MountPoints"),
+    )
+
+    assert findings(changed(on_fargate), strict=True) == ()
 
 
 def test_every_rule_has_templates_that_break_it() -> None:

@@ -10,10 +10,15 @@ from tools.guard.rule import Rule
 KINDS: Final = ("AWS::Batch::JobDefinition",)
 TIMEOUT_S_MIN: Final = 60  # AWS Batch takes no less
 CONDITIONS_MAX: Final = 5  # AWS Batch takes no more
-RECLAIMED: Final = "Host EC2*"  # statusReason of an attempt whose host was taken away
 FARGATE: Final = "FARGATE"
+# statusReason of an attempt whose host was taken away: on an instance, and on Fargate Spot.
+RECLAIMED: Final = ("Host EC2*", "Your Spot Task*")
 SCRATCH: Final = "/tmp"
 DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
+
+
+def _on_fargate(job: Resource) -> bool:
+    return FARGATE in as_list(job.get("PlatformCapabilities"))
 
 
 def has_timeout(job: Resource, _assembly: Assembly) -> Iterator[str]:
@@ -52,7 +57,7 @@ def runs_as_nobody(job: Resource, _assembly: Assembly) -> Iterator[str]:
 
 def keeps_root_read_only(job: Resource, _assembly: Assembly) -> Iterator[str]:
     """On Fargate the root may be written: a host path for scratch does not exist there, and the disk ends with the task."""
-    if FARGATE in as_list(job.get("PlatformCapabilities")):
+    if _on_fargate(job):
         return
     if job.get("ContainerProperties.ReadonlyRootFilesystem") is not True:
         yield "ReadonlyRootFilesystem is not true"
@@ -84,8 +89,9 @@ def ends_retries(job: Resource, _assembly: Assembly) -> Iterator[str]:
         yield f"RetryStrategy.Attempts is {attempts}, needs 2 to 10"
     if len(conditions) > CONDITIONS_MAX:
         yield f"EvaluateOnExit has {len(conditions)} conditions, Batch takes {CONDITIONS_MAX}"
-    if not any(each.get("Action") == "RETRY" and each.get("OnStatusReason") == RECLAIMED for each in conditions):
-        yield f"no RETRY on the status reason {RECLAIMED!r}: a reclaimed host would end the worker"
+    reclaimed = RECLAIMED[_on_fargate(job)]
+    if not any(each.get("Action") == "RETRY" and each.get("OnStatusReason") == reclaimed for each in conditions):
+        yield f"no RETRY on the status reason {reclaimed!r}: a reclaimed host would end the worker"
     if not conditions or conditions[-1] != {"Action": "EXIT", "OnReason": "*"}:
         yield 'EvaluateOnExit does not end with EXIT OnReason "*": what matches nothing is retried'
 
