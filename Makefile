@@ -15,6 +15,11 @@ FIRST_SEED ?= 1
 FRESH ?= 0
 SHARD_BY ?= time
 PLAN ?= interrupt
+PROFILE ?= baseline
+# A strict deployment needs an image of a registry that its network reaches; to judge the templates an example does.
+IMAGE ?= 123456789012.dkr.ecr.eu-west-1.amazonaws.com/worker@sha256:0000000000000000000000000000000000000000000000000000000000000000
+SYNTH_CONTEXT = {"compliance":"$(PROFILE)"$(if $(filter strict,$(PROFILE)),$(comma)"worker_image":"$(IMAGE)")}
+comma := ,
 PY := .venv/bin/python
 SETUP = @python="$$(tools/find-python)" && exec "$$python" -m tools.setup
 # Node first, then the environment's own programs (uv, the AWS command line), then the system's.
@@ -64,9 +69,12 @@ format: setup-dev ## put the code into its one format
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
-synth: setup-synth ## synthesize the stacks into cdk.out (no AWS account, no credentials)
-	@$(WITH_TOOLS) CDK_OUTDIR=cdk.out $(PY) app.py
-	@echo "synthesized: $$(ls cdk.out/*.template.json | wc -l | tr -d ' ') templates in cdk.out"
+synth: setup-dev ## synthesize into cdk.out and judge it: rule packs, cfn-lint, own rules (PROFILE=baseline|strict)
+	@rm -rf cdk.out && $(WITH_TOOLS) CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='$(SYNTH_CONTEXT)' $(PY) app.py
+	@$(PY) -m tools.template_lint cdk.out; lint=$$?; \
+	$(PY) -m tools.guard cdk.out --profile $(PROFILE); guard=$$?; \
+	[ $$lint = 0 ] && [ $$guard = 0 ] || exit 1
+	@echo "synthesized ($(PROFILE)): $$(ls cdk.out/*.template.json | wc -l | tr -d ' ') templates in cdk.out"
 
 setup: setup-dev ## install everything for development into .venv (the other commands do it themselves)
 

@@ -45,9 +45,9 @@ ACKNOWLEDGED: Final = (
         title="things that AWS names at run time",
         where=_POLICY,
         id=r"AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:(batch|ec2|ecs):<AWS::Region>:<AWS::AccountId>:"
-        r"(job/|job-definition/[\w-]+:|instance/|cluster/|container-instance/)\*\]",
-        reason="Job ids, revisions of a job definition, instances and Batch's own clusters don't exist at deployment. "
-        "Account and region are fixed, a job definition's name too, and an instance must carry the tag of this "
+        r"(job/\*|job-definition/[\w-]+:\*|instance/\*|cluster/\*|container-instance/\*|\*/\*)\]",
+        reason="Job ids, revisions of a job definition, instances, Batch's own clusters and functions' network "
+        "interfaces don't exist at deployment. Account and region are fixed, a job definition's name too, and an instance must carry the tag of this "
         "deployment before a game day may interrupt it.",
     ),
     Acknowledged(
@@ -55,7 +55,7 @@ ACKNOWLEDGED: Final = (
         where=_POLICY,
         id=r"AwsSolutions-IAM5\[Resource::\*\]",
         reason="IAM gives these actions no resource type to name (Describe and List calls, prices, X-Ray, an ECR login "
-        "token, the network interfaces of functions). They are a fixed list in tools/guard/open_actions.py, and the "
+        "token). They are a fixed list in tools/guard/open_actions.py, and the "
         "guard fails the synthesis if any other action stands beside a * resource.",
     ),
     Acknowledged(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import Aws, Duration, Size
+from aws_cdk import Annotations, Aws, Duration, Size
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
@@ -53,12 +53,17 @@ class JobDefinitions:
     def define(self, job: JobSpec) -> batch.EcsJobDefinition:
         """The definition of one row."""
         family, name = FAMILIES[job.family], job.definition_name(self._parts.settings.prefix)
+        container = self._on_host(job, family, name) if family.has_hosts else self._on_fargate(job, family, name)
+        # The CDK warns that it lets nobody pull from ECR: the roles of stacks/job_roles.py do, by repository.
+        Annotations.of(container).acknowledge_warning(
+            "@aws-cdk/aws-ecs:ecrImageRequiresPolicy", "host and execution role may pull from this repository"
+        )
         return batch.EcsJobDefinition(
             self._scope,
             f"Job-{job.name}",
             job_definition_name=name,
             parameters=dict.fromkeys(contract.JOB_PARAMETERS, contract.AUTO),
-            container=self._on_host(job, family, name) if family.has_hosts else self._on_fargate(job, family, name),
+            container=container,
             retry_attempts=ATTEMPTS,
             retry_strategies=retry_rules(family),
             timeout=Duration.seconds(job.timeout_s),

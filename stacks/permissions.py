@@ -87,24 +87,25 @@ def allow(actions: list[str], resources: list[str]) -> iam.PolicyStatement:
 def in_network() -> list[iam.PolicyStatement]:
     """What Lambda needs to place a function in a network, and the function's own code must not use.
 
-    EC2 knows no narrower resource for network interfaces that don't exist yet.
+    Lambda refuses resources narrower than all of the account's (its guide, "Configuring a function for a VPC").
     """
-    interfaces = [
-        "ec2:CreateNetworkInterface",
-        "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeSubnets",
-        "ec2:DeleteNetworkInterface",
-        "ec2:AssignPrivateIpAddresses",
-        "ec2:UnassignPrivateIpAddresses",
+    known = [
+        "CreateNetworkInterface",
+        "DeleteNetworkInterface",
+        "AssignPrivateIpAddresses",
+        "UnassignPrivateIpAddresses",
     ]
-    functions = f"arn:{Aws.PARTITION}:lambda:{Aws.REGION}:{Aws.ACCOUNT_ID}:function:*"
+    interfaces = [f"ec2:{name}" for name in known]
+    describes = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    account = f"{Aws.REGION}:{Aws.ACCOUNT_ID}"
     return [
-        allow(interfaces, ["*"]),
+        allow(interfaces, [f"arn:{Aws.PARTITION}:ec2:{account}:*/*"]),
+        allow(describes, ["*"]),  # EC2 knows no narrower resource for these
         iam.PolicyStatement(
             effect=iam.Effect.DENY,
-            actions=interfaces,
+            actions=[*interfaces, *describes],
             resources=["*"],
-            conditions={"ArnLike": {"lambda:SourceFunctionArn": functions}},
+            conditions={"ArnLike": {"lambda:SourceFunctionArn": f"arn:{Aws.PARTITION}:lambda:{account}:function:*"}},
         ),
     ]
 
