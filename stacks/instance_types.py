@@ -25,6 +25,16 @@ class Family:
     architecture: str = "x86_64"
     gpus: int = 0  # of each of the sizes above
     smallest: str = "large"
+    largest: str = "4xlarge"
+
+    @property
+    def vcpus(self) -> range:
+        """From its smallest to its largest size."""
+        return range(VCPUS_BY_SIZE[self.smallest], VCPUS_BY_SIZE[self.largest] + 1)
+
+    @property
+    def sizes(self) -> list[str]:
+        return [size for size, vcpus in VCPUS_BY_SIZE.items() if vcpus in self.vcpus]
 
 
 FAMILIES = {
@@ -51,9 +61,9 @@ FAMILIES = {
     "m7g": Family(gib_per_vcpu=4, generation=7, architecture="arm64"),
     "r6g": Family(gib_per_vcpu=8, generation=6, architecture="arm64"),
     "r7g": Family(gib_per_vcpu=8, generation=7, architecture="arm64"),
-    "g4dn": Family(gib_per_vcpu=4, generation=4, gpus=1, smallest="xlarge"),  # NVIDIA T4
-    "g5": Family(gib_per_vcpu=4, generation=5, gpus=1, smallest="xlarge"),  # NVIDIA A10G
-    "g6": Family(gib_per_vcpu=4, generation=6, gpus=1, smallest="xlarge"),  # NVIDIA L4
+    "g4dn": Family(gib_per_vcpu=4, generation=4, gpus=1, smallest="xlarge", largest="8xlarge"),  # NVIDIA T4
+    "g5": Family(gib_per_vcpu=4, generation=5, gpus=1, smallest="xlarge", largest="8xlarge"),  # NVIDIA A10G
+    "g6": Family(gib_per_vcpu=4, generation=6, gpus=1, smallest="xlarge", largest="8xlarge"),  # NVIDIA L4
 }
 
 DEFAULT_TYPES = (
@@ -112,10 +122,10 @@ def parse_type(name: str) -> InstanceType:
     """
     family_name, _, size = name.partition(".")
     family, vcpus = FAMILIES.get(family_name), VCPUS_BY_SIZE.get(size)
-    if family is None or vcpus is None or vcpus < VCPUS_BY_SIZE[family.smallest]:
+    if family is None or vcpus is None or vcpus not in family.vcpus:
         raise ConfigurationError(
             f"unknown instance type {name!r}: use a family of {', '.join(FAMILIES)} in a size of "
-            f"{', '.join(VCPUS_BY_SIZE)} (there is no g*.large), or add it to stacks/instance_types.py"
+            f"{', '.join(family.sizes if family else VCPUS_BY_SIZE)}, or add it to stacks/instance_types.py"
         )
     return InstanceType(
         name=name,

@@ -1,13 +1,14 @@
 """Context values: what can be chosen, and how a wrong choice is refused."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from spotproof.capacity.breaker import parse_breaker
+from spotproof.costs.prices import load_on_demand_prices
 from spotproof.errors import ConfigurationError
-from stacks.instance_types import DEFAULT_TYPES, VCPUS_BY_SIZE, check_types, parse_type
+from stacks.instance_types import DEFAULT_TYPES, FAMILIES, VCPUS_BY_SIZE, check_types, parse_type
 from stacks.jobs import JOBS, JobSpec, check_rows
 from stacks.settings import DECLARED, DeploySettings
 
@@ -243,7 +244,8 @@ def test_the_facts_of_a_type_follow_from_family_and_size(name: str, vcpus: int, 
 @pytest.mark.parametrize(
     ("types", "message"),
     [
-        ((*DEFAULT_TYPES, "g5.large"), "instance_types: unknown instance type 'g5.large'"),
+        ((*DEFAULT_TYPES, "g5.large"), "in a size of xlarge, 2xlarge, 4xlarge, 8xlarge, or add it"),
+        ((*DEFAULT_TYPES, "c5.8xlarge"), "instance_types: unknown instance type 'c5.8xlarge'"),
         ((*DEFAULT_TYPES, "m7g.large"), "must all be x86_64, as the worker bundle is; these are arm64 and x86_64"),
         (("m6g.large", "m7g.large"), "must all be x86_64, as the worker bundle is; these are arm64"),
         ((*DEFAULT_TYPES, "optimal"), "unknown instance type 'optimal'"),
@@ -269,7 +271,9 @@ def test_types_of_one_generation_are_too_much_alike() -> None:
         check_types(alike, JOBS)
 
 
-def test_types_of_two_families_are_too_much_alike() -> None:
+def test_types_of_two_families_are_too_much_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    for family in ("m5", "m6i"):  # with today's sizes two families are too few types anyway
+        monkeypatch.setitem(FAMILIES, family, replace(FAMILIES[family], largest="8xlarge"))
     alike = [f"{family}.{size}" for family in ("m5", "m6i") for size in VCPUS_BY_SIZE]
 
     with pytest.raises(ConfigurationError, match="at least 3 instance families to find capacity, got 2"):
@@ -332,3 +336,13 @@ def test_a_row_whose_family_is_not_deployed_says_how_to_deploy_it() -> None:
 def test_a_job_that_needs_more_gpus_than_a_type_has_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"job 'wide' needs 2 GPUs, g4dn.xlarge has 1"):
         check_types(DeploySettings().gpu_types, [JobSpec(name="wide", module="m", family="gpu", gpus=2)])
+
+
+def test_every_type_that_can_be_chosen_has_a_price() -> None:
+    priced = load_on_demand_prices()
+    chosen = [f"{family}.{size}" for family, facts in FAMILIES.items() for size in facts.sizes]
+
+    assert [name for name in chosen if name not in priced] == []
+    for name in chosen:
+        found = parse_type(name)
+        assert (priced[name].vcpus, priced[name].memory_mib) == (found.vcpus, found.memory_mib)

@@ -1,5 +1,6 @@
 """Prices over time: each moment is charged at its own price, without rounding."""
 
+import itertools
 from datetime import timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -65,7 +66,18 @@ def test_the_shipped_snapshot_has_every_size_at_its_multiple() -> None:
     assert prices["m5.large"] == M5_LARGE
     assert prices["c5.large"].memory_mib == prices["r5.large"].memory_mib // 4 == 4096
     for name, price in prices.items():
+        if name.startswith("g"):
+            continue
         smallest = prices[f"{name.partition('.')[0]}.large"]
         times = price.vcpus // 2
         assert price.usd_per_hour == smallest.usd_per_hour * times
         assert price.memory_mib == smallest.memory_mib * times
+
+
+def test_a_larger_host_around_the_same_gpu_costs_more_but_not_as_much_more() -> None:
+    prices = load_on_demand_prices()
+    for family in ("g4dn", "g5", "g6"):
+        sizes = [prices[f"{family}.{size}"] for size in ("xlarge", "2xlarge", "4xlarge", "8xlarge")]
+        for smaller, larger in itertools.pairwise(sizes):
+            assert (larger.vcpus, larger.memory_mib) == (2 * smaller.vcpus, 2 * smaller.memory_mib)
+            assert 1 < larger.usd_per_hour / smaller.usd_per_hour < 2
