@@ -34,9 +34,12 @@ ACKNOWLEDGED: Final = (
     Acknowledged(
         title="keys below a prefix",
         where=_POLICY,
-        id=r"AwsSolutions-IAM5\[Resource::\S*(ExportsOutputFnGetAtt(Work|Data)\w+/(checkpoints/|control/|runs/|staging/"
-        r"|history/)?|arn:<AWS::Partition>:s3:::[a-z0-9.-]+/|cdk-[a-z0-9]+-assets-<AWS::AccountId>-<AWS::Region>/)"
-        r"\*(\.zip)?\]",
+        id=r"AwsSolutions-IAM5\[Resource::("
+        r"[\w-]+-State:ExportsOutputFnGetAttWork\w+/(checkpoints|control|history|runs|staging)/"
+        r"|[\w-]+-State:ExportsOutputFnGetAttData\w+/"
+        r"|arn:<AWS::Partition>:s3:::[a-z0-9][a-z0-9.-]+/)\*\]"
+        r"|AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:s3:::"
+        r"cdk-[a-z0-9]+-assets-<AWS::AccountId>-<AWS::Region>/\*\.zip\]",
         reason="S3 objects are named while a run goes on, so a policy can only name what their keys begin with. The "
         "bucket is always named, each role has only the prefixes that its code uses, and of the CDK's bucket only zips; "
         "the test of least privilege compares the prefixes with the keys that real runs touch.",

@@ -17,6 +17,12 @@ elif _node := shutil.which("node"):
 
 from tests.stacks.assembly import Assembly, Json, synthesise
 
+# What a strict deployment needs besides: an image, by digest, of a registry that its network reaches.
+STRICT = {
+    "compliance": "strict",
+    "worker_image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/worker@sha256:" + "0" * 64,
+}
+
 
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
@@ -38,6 +44,12 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
         log_retention_days="7",
         spot_vcpus_max="16",
     )
+
+
+@pytest.fixture(scope="session")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """A deployment for those who must prove a lot."""
+    return synthesise(tmp_path_factory.mktemp("strict"), **STRICT)
 
 
 @pytest.fixture(scope="session")
