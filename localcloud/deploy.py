@@ -68,11 +68,10 @@ def deploy_with_cdk(
     """
     started = time.monotonic()
     stacks = read_assembly(assembly, account=running.account, region=running.region)
-    command, path = cdk_command(cdk_directory or state.node, environment)
-    variables = {key: value for key, value in environment.items() if key not in FOREIGN_VARIABLES}
-    variables |= {**state.client_environment(running), "PATH": path}
-    options = ["--app", str(assembly.resolve()), "--require-approval", "never", "--no-notices", "--progress", "events"]
-    result = subprocess.run([*command, "deploy", "--all", *options], env=variables, check=False)
+    options = ["--require-approval", "never", "--progress", "events"]
+    result = run_cdk(
+        state, running, assembly, environment, "deploy", "--all", *options, cdk_directory=cdk_directory, captured=False
+    )
     if result.returncode != 0:
         raise LocalcloudError(f"cdk deploy failed with exit code {result.returncode}: its output above says why")
     cloudformation = clients_of(running)("cloudformation")
@@ -81,6 +80,23 @@ def deploy_with_cdk(
         DeployedStack(name=stack.name, outcome="deployed", outputs=_outputs(cloudformation, stack.name), seconds=took)
         for stack in stacks
     ]
+
+
+def run_cdk(
+    state: StateDir,
+    running: Running,
+    assembly: Path,
+    environment: Mapping[str, str],
+    *arguments: str,
+    cdk_directory: Path | None = None,
+    captured: bool = True,
+) -> "subprocess.CompletedProcess[str]":
+    """Run one command of the pinned CDK CLI on an assembly against the account; its output is captured or shown."""
+    command, path = cdk_command(cdk_directory or state.node, environment)
+    variables = {key: value for key, value in environment.items() if key not in FOREIGN_VARIABLES}
+    variables |= {**state.client_environment(running), "PATH": path}
+    whole = [*command, *arguments, "--app", str(assembly.resolve()), "--no-notices"]
+    return subprocess.run(whole, env=variables, check=False, capture_output=captured, text=True)
 
 
 def _publish(s3: Any, assets: list[FileAsset], say: Say) -> None:

@@ -189,6 +189,7 @@ METRIC_NAMESPACE: Final = "Spotproof"
 OUTPUT_TABLE: Final = "TableName"
 OUTPUT_WORK_BUCKET: Final = "WorkBucketName"
 OUTPUT_DATA_BUCKET: Final = "DataBucketName"
+OUTPUT_KEPT: Final = "KeptByDestroy"  # in words: what `cdk destroy` leaves in the account
 OUTPUT_SPOT_QUEUE: Final = "SpotQueueName"
 OUTPUT_ON_DEMAND_QUEUE: Final = "OnDemandQueueName"
 OUTPUT_LOG_GROUP: Final = "WorkerLogGroupName"

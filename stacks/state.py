@@ -28,6 +28,15 @@ class StateStack(Stack):
         CfnOutput(self, contract.OUTPUT_TABLE, value=self.table.table_name)
         CfnOutput(self, contract.OUTPUT_WORK_BUCKET, value=self.work_bucket.bucket_name)
         CfnOutput(self, contract.OUTPUT_DATA_BUCKET, value=self.data_bucket.bucket_name)
+        CfnOutput(self, contract.OUTPUT_KEPT, value=self._kept())
+
+    def _kept(self) -> str:
+        """What `cdk destroy` leaves, for people: shown after each deployment."""
+        buckets = [each.bucket_name for each in (self.work_bucket, self.data_bucket, self.access_logs)]
+        if not self._retain:
+            return f"nothing, once these buckets are empty: {', '.join(buckets)}"
+        key = f", key {self.key.key_id}" if self.key is not None else ""
+        return f"table {self.table.table_name}, buckets {', '.join(buckets)}{key}"
 
     @property
     def _removal_policy(self) -> RemovalPolicy:
@@ -120,7 +129,7 @@ class StateStack(Stack):
     ) -> s3.Bucket:
         key = self.key if logged else None
         abandoned = s3.LifecycleRule(id="multipart", abort_incomplete_multipart_upload_after=Duration.days(1))
-        return s3.Bucket(
+        bucket = s3.Bucket(
             self,
             construct_id,
             enforce_ssl=True,
@@ -136,6 +145,9 @@ class StateStack(Stack):
             server_access_logs_prefix=f"{construct_id.lower()}/" if logged else None,
             removal_policy=self._removal_policy,
         )
+        if bucket.policy is not None:  # a bucket that stays keeps refusing plain HTTP
+            bucket.policy.apply_removal_policy(self._removal_policy)
+        return bucket
 
 
 def _attribute(name: str, kind: str) -> dynamodb.Attribute:

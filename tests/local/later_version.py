@@ -21,29 +21,37 @@ def changed(assembly: Path, into: Path, stack: str, change: Callable[[Resources]
 def later_version(assembly: Path, into: Path) -> Path:
     """A copy with other code for workers and functions, larger disks, and other limits of jobs and functions."""
     shutil.copytree(assembly, into, symlinks=True)
-    for manifest in sorted(into.glob("*.assets.json")):
-        for digest, asset in json.loads(manifest.read_text())["files"].items():
-            if str(asset["source"].get("path", "")).endswith(".zip"):
-                _other_code(into, digest)
-    for template in sorted(into.glob("*.template.json")):
-        _change(template, _other_limits)
+    for digest, path in _assets(into, ".zip"):
+        later = hashlib.sha256(f"later than {digest}".encode()).hexdigest()
+        with zipfile.ZipFile(path.rename(path.with_name(f"asset.{later}.zip")), "a") as archive:
+            archive.writestr("LATER_VERSION", "")
+        _rename(into, digest, later)
+    for digest, path in _assets(into, ".template.json"):
+        _change(path, _other_limits)
+        _rename(into, digest, hashlib.sha256(path.read_bytes()).hexdigest())
     return into
+
+
+def _assets(assembly: Path, ending: str) -> list[tuple[str, Path]]:
+    """Digest and file of each asset whose name ends so; several stacks may have the same."""
+    found = {
+        digest: assembly / asset["source"]["path"]
+        for manifest in sorted(assembly.glob("*.assets.json"))
+        for digest, asset in json.loads(manifest.read_text())["files"].items()
+    }
+    return [(digest, path) for digest, path in found.items() if path.name.endswith(ending)]
+
+
+def _rename(assembly: Path, digest: str, later: str) -> None:
+    """Put another digest in the place of one, wherever the assembly names it."""
+    for path in assembly.glob("*.json"):
+        path.write_text(path.read_text().replace(digest, later))
 
 
 def _change(path: Path, change: Callable[[Resources], None]) -> None:
     template = json.loads(path.read_text())
     change(template.get("Resources", {}))
     path.write_text(json.dumps(template))
-
-
-def _other_code(assembly: Path, digest: str) -> None:
-    """Add a file to the bundle; its new digest takes the old one's place wherever the assembly names it."""
-    later = hashlib.sha256(f"later than {digest}".encode()).hexdigest()
-    bundle = (assembly / f"asset.{digest}.zip").rename(assembly / f"asset.{later}.zip")
-    with zipfile.ZipFile(bundle, "a") as archive:
-        archive.writestr("LATER_VERSION", "")
-    for path in assembly.glob("*.json"):
-        path.write_text(path.read_text().replace(digest, later))
 
 
 def _other_limits(resources: Resources) -> None:
