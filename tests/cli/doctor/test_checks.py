@@ -410,6 +410,21 @@ def test_an_answer_that_nobody_expects_is_a_fault_and_the_others_go_on(answer: E
     assert len(findings) == len(CHECKS)
 
 
+def test_drift_waits_until_cloudformation_is_done() -> None:
+    account, key = Account(), "cloudformation.describe_stack_drift_detection_status"
+    done = ANSWERS[key]
+    asked: list[str] = []
+
+    def status(request: Any) -> dict[str, Any]:
+        asked.append(request["StackDriftDetectionId"])
+        going_on = asked.count(asked[-1]) < 3
+        return {**done(request), **({"DetectionStatus": "DETECTION_IN_PROGRESS"} if going_on else {})}
+
+    account.answers[key] = status
+
+    assert said_by(account, "drift") == [(OK, "5 stacks are as they were deployed", "")]
+
+
 def test_drift_waits_for_cloudformation_and_gives_up() -> None:
     account = Account()
     started = ANSWERS["cloudformation.describe_stack_drift_detection_status"]

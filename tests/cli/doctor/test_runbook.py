@@ -73,7 +73,7 @@ def test_the_policy_has_the_actions_of_the_checks_and_no_others() -> None:
 @pytest.mark.parametrize(
     ("pattern", "known"),
     [
-        (r"\bquer(?:y|ies) `([\w-]+)`", {query.name for query in QUERIES}),
+        (r"[Qq]uer(?:y|ies) `([\w-]+)`|` and `([\w-]+)`\.", {query.name for query in QUERIES}),
         (r"`spotproof (\w+)", {entry.name for entry in COMMANDS}),
         (r"(?:log event `|--event )(\w+)", {value for name, value in vars(events).items() if name.isupper()}),
         (r"context value `(\w+)`|-c (\w+)=", set(DECLARED)),
