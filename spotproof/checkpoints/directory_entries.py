@@ -41,17 +41,17 @@ def flaw_in_link(path: str, target: str) -> str | None:
     link to anywhere.
     """
     if not target or target.startswith("/") or "\0" in target or not _fits(target):
-        return f"is a link to {target!r}: only relative links that stay inside the folder are saved"
+        return f"is a link to {target!r:.80}: only relative links that stay inside the folder are saved"
     climbs, names = 0, False
     for part in target.split("/"):
         if part == ".." and names:
-            return f"is a link to {target!r}: '..' behind a name may lead anywhere; write the link without it"
+            return f"is a link to {target!r:.80}: '..' behind a name may lead anywhere; write the link without it"
         if part == "..":
             climbs += 1
         elif part not in ("", "."):
             names = True
     if climbs > path.count("/"):
-        return f"is a link to {target!r}, which leads out of the folder: copy what it names into the folder instead"
+        return f"is a link to {target!r:.80}, which leads out of the folder: copy what it names into the folder instead"
     return None
 
 

@@ -1,0 +1,1 @@
+"""A million bad inputs over everything that reads what others wrote."""
