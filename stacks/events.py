@@ -49,7 +49,7 @@ class EventsStack(Stack):
         self._settings, self._key = settings, state.key
         self._network = compute.fleet.network if settings.strict else None
         self._queues = compute.fleet.queues
-        self._targets = self._all_targets(state, jobs)
+        self._targets = self._all_targets(state, compute, jobs)
         self._environment = self._function_environment(state, compute)
         self._code = lambda_.Code.from_asset(str(code.path), asset_hash=code.digest)
         # Delivered but failed to the end: another thing than never delivered, whose messages name their rule.
@@ -63,12 +63,13 @@ class EventsStack(Stack):
         CfnOutput(self, "FailedEventsQueueUrl", value=self.failed.queue_url)
         CfnOutput(self, "UndeliveredQueueUrl", value=self.undelivered.queue_url)
 
-    def _all_targets(self, state: StateStack, jobs: Sequence[JobSpec]) -> Targets:
+    def _all_targets(self, state: StateStack, compute: ComputeStack, jobs: Sequence[JobSpec]) -> Targets:
         arn = f"arn:{Aws.PARTITION}:batch:{Aws.REGION}:{Aws.ACCOUNT_ID}:"
         names = (job.definition_name(self._settings.prefix) for job in jobs)
         return replace(
             state_targets(state, self._settings),
             queues=tuple(queue.job_queue_arn for queue in self._queues),
+            on_demand_queues=tuple(pair.on_demand.job_queue_arn for pair in compute.fleet.pairs),
             job_definitions=tuple(f"{arn}job-definition/{name}" for name in names),
             jobs=f"{arn}job/*",
         )

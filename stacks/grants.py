@@ -18,6 +18,7 @@ class Grant(StrEnum):
     CHECKPOINTS_SWEEP = auto()  # find and delete what dead epochs left
     OUTPUT_PUBLISH = auto()  # publish, then clean up: the finalizer's objects
     BATCH_SUBMIT = auto()
+    ON_DEMAND_SUBMIT = auto()  # to the queues for on-demand workers only
     BATCH_CANCEL = auto()  # what waits for a host, never what runs
     QUEUES_READ = auto()  # why workers wait: queues, environments, launches, sizes of instance types
     EC2_PRICES = auto()

@@ -1,5 +1,6 @@
 """Least privilege as facts: what each grant allows, and on what."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Aws
@@ -26,6 +27,7 @@ class Targets:
     data_buckets: tuple[str, ...]
     event_bus: str
     queues: tuple[str, ...] = ()
+    on_demand_queues: tuple[str, ...] = ()  # those among them
     job_definitions: tuple[str, ...] = ()  # without revision
     jobs: str = ""
 
@@ -68,7 +70,9 @@ def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
         case Grant.OUTPUT_PUBLISH:
             return _output_publish(targets)
         case Grant.BATCH_SUBMIT:
-            return _batch_submit(targets)
+            return _batch_submit(targets, targets.queues)
+        case Grant.ON_DEMAND_SUBMIT:
+            return _batch_submit(targets, targets.on_demand_queues)
         case Grant.QUEUES_READ:
             return _queues_read(targets)
         case Grant.BATCH_CANCEL:
@@ -139,11 +143,11 @@ def _output_publish(targets: Targets) -> list[iam.PolicyStatement]:
     ]
 
 
-def _batch_submit(targets: Targets) -> list[iam.PolicyStatement]:
+def _batch_submit(targets: Targets, queues: Sequence[str]) -> list[iam.PolicyStatement]:
     """Jobs of ours like one that ran: its definition is named with its revision."""
     definitions = [f"{arn}:*" for arn in targets.job_definitions]
     return [
-        allow(["batch:SubmitJob"], [*targets.queues, *definitions]),
+        allow(["batch:SubmitJob"], [*queues, *definitions]),
         allow(["batch:TagResource"], [targets.jobs]),
         # Whether a submission whose reply was lost gave a job; Batch knows no narrower resource for it.
         allow(["batch:ListJobs"], ["*"]),

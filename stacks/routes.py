@@ -98,7 +98,7 @@ EVENT_ROUTES = (
         detail_type=contract.DETAIL_QUEUE_BLOCKED,
         our_queues=True,
         handler="lambdas.queue_blocked.handler",
-        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.ROWS_ADD, Grant.BATCH_SUBMIT, Grant.QUEUES_READ),
+        grants=(Grant.SHARDS_READ, Grant.SHARDS_WRITE, Grant.ROWS_ADD, Grant.ON_DEMAND_SUBMIT, Grant.QUEUES_READ),
         age_s_max=HOUR_S,  # the controller finds by itself what waits for so long
         deliveries=185,
     ),

@@ -56,6 +56,11 @@ UNUSED_GRANTS: Final = (
         "The list is that of AWS's own policy for such hosts, on fewer resources.",
     ),
     UnusedGrant(
+        roles=("Compute-*FlowLogRole*",),
+        actions=("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
+        reason="VPC writes the flow logs with this role, by the list in its guide; the local network carries no traffic.",
+    ),
+    UnusedGrant(
         roles=("Compute-JobRole*", "Events-RunFinished*"),
         actions=("s3:AbortMultipartUpload",),
         reason="Asked only when writing an object of more than 16 MiB in parts fails half-way; the tests that do so use "
@@ -73,6 +78,64 @@ UNUSED_GRANTS: Final = (
         actions=("s3:PutObjectTagging",),
         reason="The finalizer marks for the lifecycle what S3 refuses to delete; the emulator refuses nothing, the "
         "tests with a refusing bucket run on moto.",
+    ),
+    UnusedGrant(
+        roles=("Events-RunFinished*",),
+        actions=("s3:DeleteObject",),
+        resource="*/checkpoints/*",
+        reason="Workers delete a shard's checkpoints when they commit it; the finalizer those of a worker that died "
+        "between the two, which no test on the local account hits by design.",
+    ),
+    UnusedGrant(
+        roles=("Events-RunFinished*",),
+        actions=("s3:GetObject",),
+        resource="*/staging/*",
+        reason="Workers publish what they commit; the finalizer copies the output of one that died between the two, "
+        "which the tests of the function do on moto.",
+    ),
+    UnusedGrant(
+        roles=("Events-Controller*",),
+        actions=("s3:GetObject", "s3:DeleteObject", "s3:ListBucket"),
+        reason="The sweep deletes what dead epochs of long runs left of their checkpoints, long after the tests' runs of "
+        "half a minute have ended; the tests of the controller do it on moto.",
+    ),
+    UnusedGrant(
+        roles=("Events-Controller*",),
+        actions=("batch:SubmitJob",),
+        resource="*SpotQueue*",
+        reason="The controller submits Spot workers only for a run whose workers are all gone and whose events were lost; "
+        "the tests of the controller and the simulation lose them.",
+    ),
+    UnusedGrant(
+        roles=("Events-JobStateChange*", "Events-QueueBlocked*"),
+        actions=("batch:ListJobs",),
+        reason="Asked only after a submission whose reply was lost: whether it gave a job all the same. The local account "
+        "loses no replies; the tests of the functions and the simulation do.",
+    ),
+    UnusedGrant(
+        roles=("Events-JobStateChange*",),
+        actions=("ec2:DescribeSpotPriceHistory",),
+        reason="A reclaimed worker of a run with a budget is replaced by what the run's money allows, which takes prices; "
+        "the local runs that lose their last attempt have no budget.",
+    ),
+    UnusedGrant(
+        roles=("Events-JobStateChange*",),
+        actions=("batch:SubmitJob",),
+        resource="*OnDemandQueue*",
+        reason="A replacement goes on demand only while the breaker of its Spot pool is open, which takes three reclaims "
+        "of one pool; the tests of the function open it.",
+    ),
+    UnusedGrant(
+        roles=("Events-QueueBlocked*",),
+        actions=("batch:GetJobQueueSnapshot",),
+        resource="*OnDemandQueue*",
+        reason="Looks at the front of the queue that the event is about; in the tests only Spot queues are blocked.",
+    ),
+    UnusedGrant(
+        roles=("GameDays-ExperimentRole*",),
+        actions=("ec2:DescribeInstances",),
+        reason="FIS finds the instances of a target by their tags with the experiment's role; the local account knows "
+        "them without asking.",
     ),
     UnusedGrant(
         roles=("Events-SpotInterruption*", "Events-RebalanceRecommendation*"),
