@@ -23,7 +23,7 @@ from spotproof_cli.exporter.scale_ups import ScaleUpsSource
 def readings_of(deployment: Deployment, *, clock: Clock, warn: Callable[[str], None], version: str) -> Readings:
     """All sources of the deployment."""
     clients, retrier = deployment.clients, deployment.retrier
-    queues = {name: kind for kind, name in deployment.names.queues.items()}
+    queues = deployment.names.all_queues
     environments = Environments(batch=clients.batch, queues=queues, retrier=retrier)
     spot = EC2SpotPrices(client=clients.ec2, retrier=retrier)
     book = PriceBook(on_demand=load_on_demand_prices(), spot=spot)
