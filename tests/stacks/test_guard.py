@@ -2,11 +2,12 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stacks.assembly import Assembly, Json
+from tests.stacks.assembly import Assembly, Json, synthesise
 from tools.guard.assembly import Assembly as Guarded
 from tools.guard.rules import RULES, findings
 
@@ -22,6 +23,23 @@ def test_the_default_deployment_meets_every_rule(guarded: Guarded) -> None:
 
 def test_a_deployment_of_other_choices_meets_them_too(second: Assembly) -> None:
     assert [str(finding) for finding in findings(Guarded.read(second.directory), strict=False)] == []
+
+
+@pytest.mark.slow
+def test_the_strict_deployment_of_every_family_meets_the_strict_rules(tmp_path: Path) -> None:
+    image = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/worker@sha256:{'a' * 64}"
+
+    strict = synthesise(
+        tmp_path,
+        compliance="strict",
+        families="x86_64,graviton,gpu,fargate",
+        worker_image=image,
+        worker_image_arm64=image,
+        worker_image_gpu=image,
+    )
+
+    found = findings(Guarded.read(strict.directory), strict=True)
+    assert [str(finding) for finding in found] == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
