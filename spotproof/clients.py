@@ -221,6 +221,10 @@ class Clients:
         return self._make("iam")
 
     @cached_property
+    def kms(self) -> Any:
+        return self._make("kms")
+
+    @cached_property
     def service_quotas(self) -> Any:
         return self._make("service-quotas")
 

@@ -156,6 +156,24 @@ def _prefix(rule: "LifecycleRuleOutputTypeDef") -> str:
     return str(_filter(rule).get("Prefix") or rule.get("Prefix") or "")
 
 
+def _keys(subject: Subject) -> Sequence[Verdict]:
+    """Without its key, what is kept under it can't be read; once the key is deleted, never again."""
+    keys = [each.physical_id for each in subject.resources_anywhere("AWS::KMS::Key")]
+    if not keys:
+        return [ok("AWS's own keys")]
+    verdicts = []
+    for key in keys:
+        answer = subject.call(f"reading the key {key}", subject.clients.kms.describe_key, KeyId=key)
+        state = answer["KeyMetadata"].get("KeyState")
+        if state == "PendingDeletion":
+            fix = f"aws kms cancel-key-deletion --key-id {key} && aws kms enable-key --key-id {key}"
+            verdicts.append(fail(f"the key {key} is about to be deleted, and with it all data", fix=fix))
+        elif state != "Enabled":
+            text = f"the key {key} is {state}: nothing that is kept under it can be read"
+            verdicts.append(fail(text, fix=f"aws kms enable-key --key-id {key}"))
+    return verdicts or [ok(f"{len(keys)} enabled")]
+
+
 def _reach(subject: Subject) -> Sequence[Verdict]:
     """The data plane, as `status` and `results` use it; describing a table proves nothing about reading it."""
     table = subject.output(contract.STACK_STATE, contract.OUTPUT_TABLE)
@@ -209,6 +227,13 @@ CHECKS: Final = (
         claim="S3 deletes what is done and abandoned, and nothing that a run needs",
         examine=_lifecycle,
         actions=("s3:GetLifecycleConfiguration",),
+        needs=_STATE,
+    ),
+    Check(
+        name="keys",
+        claim="keys that the deployment encrypts with are enabled",
+        examine=_keys,
+        actions=("kms:DescribeKey",),
         needs=_STATE,
     ),
     Check(

@@ -22,11 +22,12 @@ ARN = f"arn:aws:batch:{REGION}:{ACCOUNT}"
 QUEUE_URL = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/Spotproof-Events-FailedEvents"
 FUNCTION, RULE, TEMPLATE = "Spotproof-Events-Controller", "Spotproof-Events-ControllerRule", "lt-0123456789abcdef0"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:Spotproof-Attention"
+KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
 ALARMS = ("Spotproof-ControllerFails", "Spotproof-Attention")
 DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
 SERVICES = {
     "autoscaling": "autoscaling", "batch": "batch", "cloudformation": "cloudformation", "cloudwatch": "cloudwatch",
-    "dynamodb": "dynamodb", "ec2": "ec2", "events": "events", "iam": "iam", "lambda_": "lambda", "logs": "logs", "s3": "s3",
+    "dynamodb": "dynamodb", "ec2": "ec2", "events": "events", "iam": "iam", "kms": "kms", "lambda_": "lambda", "logs": "logs", "s3": "s3",
     "service_quotas": "service-quotas", "sns": "sns", "sqs": "sqs", "ssm": "ssm", "sts": "sts",
 }  # fmt: skip
 
@@ -211,7 +212,7 @@ def lifecycle(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 RESOURCES: dict[str, list[dict[str, Any]]] = {
-    contract.STACK_STATE: [_resource("AWS::DynamoDB::GlobalTable", "table")],
+    contract.STACK_STATE: [_resource("AWS::DynamoDB::GlobalTable", "table"), _resource("AWS::KMS::Key", KEY)],
     contract.STACK_COMPUTE: [
         _resource("AWS::Batch::ComputeEnvironment", f"{ARN}:compute-environment/SPOT-Env"),
         _resource("AWS::Batch::ComputeEnvironment", f"{ARN}:compute-environment/EC2-Env"),
@@ -327,6 +328,7 @@ ANSWERS: dict[str, Any] = {
         "MetricAlarms": [{"AlarmName": ALARMS[0], "StateValue": "OK"}],
         "CompositeAlarms": [{"AlarmName": ALARMS[1], "StateValue": "INSUFFICIENT_DATA"}],
     },
+    "kms.describe_key": {"KeyMetadata": {"KeyId": KEY, "KeyState": "Enabled"}},
     "sns.list_subscriptions_by_topic": {
         "Subscriptions": [{"Endpoint": "ann@example.com", "SubscriptionArn": f"{TOPIC}:1", "Protocol": "email"}]
     },

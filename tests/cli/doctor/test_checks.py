@@ -11,8 +11,10 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Pro
 from spotproof import contract
 from spotproof.retries import Retrier, RetryPolicy
 from spotproof_cli.doctor.examination import CHECKS, Finding, examine, is_healthy
+from spotproof_cli.doctor.quotas import kind_of_type
 from spotproof_cli.doctor.subject import Subject
 from spotproof_cli.doctor.verdict import Level
+from stacks.instance_types import DEFAULT_TYPES, GPU_TYPES, GRAVITON_TYPES
 from tests.cli.doctor.healthy import ALARMS, ANSWERS, FUNCTION, Account, FrozenClock, error, lifecycle
 
 FAIL, WARN, SKIP, OK = Level.FAIL, Level.WARN, Level.SKIP, Level.OK
@@ -230,6 +232,9 @@ BROKEN = [
            "'mine' of work-bucket deletes what runs still need", "remove the rule"),
     broken("lifecycle", FAIL, rules({"ID": "old", "Status": "Enabled", "Prefix": "checkpoints/r", "Expiration": {"Days": 7}}),
            "'old'", "remove the rule"),
+    broken("keys", FAIL, edit("kms.describe_key", "KeyMetadata", "KeyState", to="Disabled"), "is Disabled", "enable-key"),
+    broken("keys", FAIL, edit("kms.describe_key", "KeyMetadata", "KeyState", to="PendingDeletion"), "about to be deleted",
+           "cancel-key-deletion"),
     broken("reach", FAIL, answers("dynamodb.get_item", error("AccessDeniedException")), "table can't be read", "dynamodb:GetItem"),
     broken("reach", FAIL, answers("s3.list_objects_v2", error("AccessDenied")), "bucket can't be read", "s3:ListBucket"),
     broken("reach", FAIL, answers("s3.list_objects_v2", EndpointConnectionError(endpoint_url="x")), "unavailable", "network"),
@@ -464,3 +469,18 @@ def test_the_newest_of_several_pages_of_errors_is_shown() -> None:
     ((_, text, _),) = said_by(account, "function-errors")
 
     assert text.endswith("00:00:03 UTC: ERROR third")
+
+
+def test_without_keys_of_its_own_a_deployment_has_none_to_lose() -> None:
+    account = Account()
+    account.resources[contract.STACK_STATE] = account.resources[contract.STACK_STATE][:1]
+
+    assert said_by(account, "keys") == [(OK, "AWS's own keys", "")]
+
+
+@pytest.mark.parametrize("instance_type", [*DEFAULT_TYPES, *GRAVITON_TYPES, *GPU_TYPES])
+def test_the_quota_of_every_type_that_a_deployment_starts_with_is_known(instance_type: str) -> None:
+    kind = kind_of_type(instance_type)
+
+    assert kind is not None
+    assert (kind.name == "standard") == (instance_type not in GPU_TYPES)
