@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-MOST: Final = 10
+MOST: Final = 10  # acknowledgements; the eleventh must take another one's place
+_STRICT_PACKS: Final = ("NIST.800.53.R5", "HIPAA.Security", "PCI.DSS.321")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,8 @@ class Acknowledged:
 
     title: str
     where: str  # regular expression of construct paths; the deployment's prefix is taken off them
-    id: str  # regular expression of findings: rule, and in brackets what exactly it found
+    rules: tuple[str, ...]
+    what: str = ""  # regular expression of what exactly the rule found; empty where the rule does not tell
     reason: str
 
     def covers(self, path: str, finding: str) -> bool:
@@ -21,25 +23,39 @@ class Acknowledged:
 
         Args:
             path: of the construct, from the stack's suffix on: `State/Work/Resource`.
-            finding: as the pack names it: `AwsSolutions-IAM5[Resource::*]`.
+            finding: as the pack names it: rule, and in brackets what it found, as in `AwsSolutions-IAM5[Resource::*]`.
         """
-        return bool(re.fullmatch(self.where, path) and re.fullmatch(self.id, finding))
+        rule, _, what = finding.partition("[")
+        return (
+            rule in self.rules
+            and re.fullmatch(self.where, path) is not None
+            and re.fullmatch(self.what, what.removesuffix("]")) is not None
+        )
+
+    @property
+    def is_strict_only(self) -> bool:
+        """Whether only a strict deployment is asked."""
+        return all(rule.startswith(_STRICT_PACKS) for rule in self.rules)
+
+
+def _strict(rule: str) -> tuple[str, ...]:
+    return tuple(f"{pack}-{rule}" for pack in _STRICT_PACKS)
 
 
 _POLICY: Final = r".*Policy/Resource"
-
-_STRICT_PACKS: Final = r"(NIST\.800\.53\.R5|HIPAA\.Security|PCI\.DSS\.321)"
+_OF_OURS: Final = r"[\w-]+-State:ExportsOutputFnGetAtt"  # a bucket of the state stack, as other stacks name it
 
 ACKNOWLEDGED: Final = (
     Acknowledged(
         title="keys below a prefix",
         where=_POLICY,
-        id=r"AwsSolutions-IAM5\[Resource::("
-        r"[\w-]+-State:ExportsOutputFnGetAttWork\w+/(checkpoints|control|history|runs|staging)/"
-        r"|[\w-]+-State:ExportsOutputFnGetAttData\w+/"
-        r"|arn:<AWS::Partition>:s3:::[a-z0-9][a-z0-9.-]+/)\*\]"
-        r"|AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:s3:::"
-        r"cdk-[a-z0-9]+-assets-<AWS::AccountId>-<AWS::Region>/\*\.zip\]",
+        rules=("AwsSolutions-IAM5",),
+        what=(
+            rf"Resource::({_OF_OURS}Work\w+/(checkpoints|control|history|runs|staging)/\*"
+            rf"|{_OF_OURS}Data\w+/\*"
+            r"|arn:<AWS::Partition>:s3:::[a-z0-9][a-z0-9.-]+/\*"
+            r"|arn:<AWS::Partition>:s3:::cdk-[a-z0-9]+-assets-<AWS::AccountId>-<AWS::Region>/\*\.zip)"
+        ),
         reason="S3 objects are named while a run goes on, so a policy can only name what their keys begin with. The "
         "bucket is always named, each role has only the prefixes that its code uses, and of the CDK's bucket only zips; "
         "the test of least privilege compares the prefixes with the keys that real runs touch.",
@@ -47,31 +63,33 @@ ACKNOWLEDGED: Final = (
     Acknowledged(
         title="things that AWS names at run time",
         where=_POLICY,
-        id=r"AwsSolutions-IAM5\[Resource::arn:<AWS::Partition>:(batch|ec2|ecs):<AWS::Region>:<AWS::AccountId>:"
-        r"(job/\*|job-definition/[\w-]+:\*|instance/\*|cluster/\*|container-instance/\*|\*/\*)\]",
-        reason="Job ids, revisions of a job definition, instances, Batch's own clusters and functions' network "
-        "interfaces don't exist at deployment. Account and region are fixed, a job definition's name too, and an instance must carry the tag of this "
-        "deployment before a game day may interrupt it.",
+        rules=("AwsSolutions-IAM5",),
+        what=r"Resource::arn:<AWS::Partition>:(batch|ec2|ecs):<AWS::Region>:<AWS::AccountId>:"
+        r"(job|job-definition/[\w-]+|instance|cluster|container-instance|\*)[:/]\*",
+        reason="Job ids, revisions of a job definition, instances, Batch's own clusters and functions' network interfaces "
+        "don't exist at deployment. Account and region are fixed, a job definition's name too, and an instance must carry "
+        "the tag of this deployment before a game day may interrupt it.",
     ),
     Acknowledged(
         title="actions that know no resource",
         where=_POLICY,
-        id=r"AwsSolutions-IAM5\[Resource::\*\]",
+        rules=("AwsSolutions-IAM5",),
+        what=r"Resource::\*",
         reason="IAM gives these actions no resource type to name (Describe and List calls, prices, X-Ray, an ECR login "
-        "token). They are a fixed list in tools/guard/open_actions.py, and the "
-        "guard fails the synthesis if any other action stands beside a * resource.",
+        "token). They are a fixed list in tools/guard/open_actions.py, and the guard fails the synthesis if any other "
+        "action stands beside a * resource.",
     ),
     Acknowledged(
-        title="the end of the line has no queue behind it",
+        title="no queue behind the end of the line",
         where=r"Events/(FailedEvents|Undelivered)/Resource",
-        id=r"AwsSolutions-SQS3|Serverless-SQSRedrivePolicy",
+        rules=("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"),
         reason="These two queues are the dead-letter queues: of the functions and of the rules. Nothing receives from "
         "them but people, so no message can fail there; an alarm rings when one holds anything.",
     ),
     Acknowledged(
-        title="functions have an on-failure destination instead of a dead-letter queue",
+        title="a destination of failed events instead of a dead-letter queue",
         where=r"Events/\w+/Resource",
-        id=r"(Serverless|NIST\.800\.53\.R5|HIPAA\.Security)-LambdaDLQ",
+        rules=("Serverless-LambdaDLQ", "NIST.800.53.R5-LambdaDLQ", "HIPAA.Security-LambdaDLQ"),
         reason="Each function sends what failed to the end to the queue FailedEvents by its on-failure destination, "
         "which also tells the error and the number of tries. A dead-letter queue besides would hold every failed event "
         "twice, and with less in it; Serverless-LambdaAsyncFailureDestination passes.",
@@ -79,22 +97,22 @@ ACKNOWLEDGED: Final = (
     Acknowledged(
         title="no copy of the buckets in another region",
         where=r"State/(Work|Data|AccessLogs)/Resource",
-        id=rf"{_STRICT_PACKS}-S3BucketReplicationEnabled",
+        rules=_strict("S3BucketReplicationEnabled"),
         reason="Replication needs a second bucket in a region that only the company can choose, and doubles what storage "
-        "costs. Versions are kept in each bucket; docs/security.md says how to add replication to the data bucket, the "
-        "only one whose loss a run can't repair.",
+        "costs. Each bucket keeps versions; replication can be added to the data bucket, the only one whose loss a run "
+        "can't repair.",
     ),
     Acknowledged(
         title="S3's own key on the bucket of access logs",
         where=r"State/AccessLogs/Resource",
-        id=rf"{_STRICT_PACKS}-S3DefaultEncryptionKMS",
+        rules=_strict("S3DefaultEncryptionKMS"),
         reason="S3 delivers server access logs only to buckets whose default encryption is SSE-S3; with a KMS key it "
         "would deliver none at all. The logs hold names of keys and callers, no content.",
     ),
     Acknowledged(
         title="the default security group",
         where=r"Compute/Fleet/Network/Default/Resource",
-        id=rf"{_STRICT_PACKS}-VPCDefaultSecurityGroupClosed",
+        rules=_strict("VPCDefaultSecurityGroupClosed"),
         reason="CloudFormation can't change a network's default group; CDK's way is a custom resource, a function that "
         "may revoke rules of security groups while a deployment runs. Instead nothing is in that group: hosts, "
         "functions and endpoints each name one of their own, which a test on the templates holds them to.",
