@@ -58,6 +58,8 @@ def handle(
 
 def _count(done: Round, telemetry: Telemetry) -> None:
     telemetry.count(events.METRIC_CONTROLLER_HEARTBEAT)
+    if done.is_idle:
+        return  # a metric is paid for in every hour in which it was written, also as a zero
     telemetry.count(events.METRIC_SESSIONS_RESCUED, done.rescued)
     telemetry.count(events.METRIC_SHARDS_REQUEUED, done.requeued)
     telemetry.count(events.METRIC_WORKERS_REPLACED, done.topped_up)

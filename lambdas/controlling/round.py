@@ -32,6 +32,12 @@ class Round:
     going_on: list[Run] = field(default_factory=list)  # runs that were tended and have not ended
     failures: list[str] = field(default_factory=list)
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing to tend, nothing done, nobody waiting, nothing wrong."""
+        numbers = {name: number for name, number in self.facts().items() if name != "pools_open"}
+        return not (self.quarantined or any(numbers.values()))
+
     def facts(self) -> dict[str, int]:
         """The numbers, for the log."""
         return {
