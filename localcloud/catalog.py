@@ -51,7 +51,20 @@ _LARGE: tuple[tuple[str, float, int], ...] = (
     ("r6a", 0.1134, 8192),
     ("r7i", 0.1323, 8192),
     ("r7a", 0.15215, 8192),
+    ("m6g", 0.077, 4096),
+    ("m7g", 0.0816, 4096),
+    ("c6g", 0.068, 2048),
+    ("c7g", 0.0725, 2048),
+    ("r6g", 0.1008, 8192),
+    ("r7g", 0.1071, 8192),
 )
+# USD per hour of `.xlarge` to `.8xlarge`, each with one GPU: which a container here does not get to see.
+_GPU: tuple[tuple[str, tuple[float, ...]], ...] = (
+    ("g4dn", (0.526, 0.752, 1.204, 2.176)),
+    ("g5", (1.006, 1.212, 1.624, 2.448)),
+    ("g6", (0.8048, 0.9776, 1.3232, 2.0144)),
+)
+_GPU_SIZES: tuple[tuple[str, int], ...] = (("xlarge", 4), ("2xlarge", 8), ("4xlarge", 16), ("8xlarge", 32))
 _SIZES: tuple[tuple[str, int], ...] = (("large", 1), ("xlarge", 2), ("2xlarge", 4), ("4xlarge", 8))
 
 
@@ -66,7 +79,16 @@ def _types() -> dict[str, InstanceType]:
                 memory_mib=2 * factor * mib_per_vcpu,
                 on_demand_usd=round(price * factor, 6),
             )
+    for family, prices in _GPU:
+        for (size, vcpus), usd in zip(_GPU_SIZES, prices, strict=True):
+            name = f"{family}.{size}"
+            found[name] = InstanceType(name=name, vcpus=vcpus, memory_mib=vcpus * 4096, on_demand_usd=usd)
     return found
+
+
+def fargate_task(*, vcpus: int, memory_mib: int) -> InstanceType:
+    """What a Fargate task is instead of an instance: as large as its job, and not priced here."""
+    return InstanceType(name="fargate", vcpus=vcpus, memory_mib=memory_mib, on_demand_usd=0.0)
 
 
 TYPES = _types()

@@ -4,6 +4,7 @@ import logging
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from localcloud.reactor import Reactor
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_S = 10.0  # from `shutting-down` to `terminated`
+FARGATE_INTERRUPTED = "Your Spot Task was interrupted."  # statusReason of an attempt
 REPLACED = "compute environment updated"
 INTERRUPTION_WARNING = "EC2 Spot Instance Interruption Warning"
 REBALANCE_RECOMMENDATION = "EC2 Instance Rebalance Recommendation"
@@ -69,7 +71,8 @@ class Fleet:
         """Start an instance; it is `running` after the boot time."""
         now = self._clock.now()
         instance = Instance(id=new_instance_id(), request=request, launched_at=now, idle_since=now)
-        self._records.add(instance)
+        if not instance.is_fargate:
+            self._records.add(instance)
         self.instances[instance.id] = instance
         (self._directory / instance.id).mkdir(parents=True)
         self._enter(instance, State.PENDING)
@@ -96,7 +99,8 @@ class Fleet:
 
         def ended(task: Task, how: TaskExit) -> None:
             instance.tasks.pop(spec.task_id, None)
-            on_exit(task, how)
+            interrupted = instance.is_fargate and instance.reclaim_at is not None
+            on_exit(task, replace(how, status_reason=FARGATE_INTERRUPTED) if interrupted else how)
             self.watch_idle(instance)
 
         directory = self._directory / instance.id / spec.task_id
@@ -107,14 +111,14 @@ class Fleet:
 
     def watch_idle(self, instance: Instance) -> None:
         """End the instance once it has been idle long enough and its environment can do without it."""
-        wait = 0.0 if instance.outdated else self._clock.real(self._idle_s) + 0.01
+        wait = 0.0 if instance.outdated or instance.is_fargate else self._clock.real(self._idle_s) + 0.01
         self._reactor.after(wait, partial(self._scale_in, instance))
 
     def _scale_in(self, instance: Instance) -> None:
         if instance.state is not State.RUNNING or instance.vcpus_used:
             return
-        if instance.outdated:
-            self.terminate(instance, why=REPLACED)
+        if instance.outdated or instance.is_fargate:
+            self.terminate(instance, why=REPLACED if instance.outdated else "task ended")
             return
         if self._clock.now() - instance.idle_since < self._clock.real(self._idle_s):
             return
@@ -143,6 +147,8 @@ class Fleet:
             When the reclaim is due, real seconds since 1970; instance metadata carries the same moment.
         """
         self._require_running(instance)
+        if instance.is_fargate:
+            return self._stop_task(instance)
         window = self._clock.warning_window(lead_s)
         instance.reclaim_at = self._clock.now() + window
         instance.draining = True
@@ -154,8 +160,18 @@ class Fleet:
             self._reactor.after(window, partial(self.power_off, instance, "reclaimed"))
         return instance.reclaim_at
 
+    def _stop_task(self, instance: Instance) -> float:
+        """Fargate takes its capacity back: SIGTERM is the notice, and the stop time-out the window."""
+        instance.reclaim_at = self._clock.now() + self._clock.stop_grace()
+        self._journal.note("task.notice", instance=instance.id, reclaim_at=instance.reclaim_at)
+        self.terminate(instance, why="reclaimed")
+        return instance.reclaim_at
+
     def interrupt(self, instance: Instance, *, lead_s: float = NOTICE_S) -> None:
         """The full sequence: rebalance now, notice two minutes before the reclaim, reclaim after `lead_s`."""
+        if instance.is_fargate:  # knows no recommendation
+            self.notice(instance)
+            return
         self.rebalance(instance)
         wait = self._clock.real(max(0.0, lead_s - NOTICE_S))
         self._reactor.after(wait, partial(self._notice_if_running, instance, lead_s))
@@ -223,7 +239,8 @@ class Fleet:
 
     def _report_lost(self, instance: Instance) -> None:
         for task in list(instance.tasks.values()):
-            how = TaskExit(exit_code=None, reason=None, status_reason=host_gone_reason(instance.id))
+            said = FARGATE_INTERRUPTED if instance.is_fargate else host_gone_reason(instance.id)
+            how = TaskExit(exit_code=None, reason=None, status_reason=said)
             task.on_exit(task, how)
         shutil.rmtree(self._directory / instance.id, ignore_errors=True)
 
@@ -260,7 +277,8 @@ class Fleet:
 
     def _enter(self, instance: Instance, state: State) -> None:
         instance.state = state
-        self._records.set_state(instance)
+        if not instance.is_fargate:
+            self._records.set_state(instance)
         self._journal.note(
             "instance." + str(state),
             instance=instance.id,
@@ -268,7 +286,8 @@ class Fleet:
             az=instance.zone,
             lifecycle=str(instance.request.lifecycle),
         )
-        self._publish(instance, STATE_CHANGE, {"instance-id": instance.id, "state": str(state)})
+        if not instance.is_fargate:
+            self._publish(instance, STATE_CHANGE, {"instance-id": instance.id, "state": str(state)})
         if state is State.SHUTTING_DOWN:
             self.on_leaving(instance)
 

@@ -61,6 +61,7 @@ class LaunchRequest:
     pool: Pool
     instance_role: str | None
     tags: dict[str, str]
+    fargate: bool = False  # for one task, and nobody sees an instance
 
 
 def new_instance_id() -> str:
@@ -111,6 +112,10 @@ class Instance:
     @property
     def is_spot(self) -> bool:
         return self.request.lifecycle is Lifecycle.SPOT
+
+    @property
+    def is_fargate(self) -> bool:
+        return self.request.fargate
 
     @property
     def is_live(self) -> bool:

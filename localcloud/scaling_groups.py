@@ -19,8 +19,8 @@ class ScalingGroup:
 
 
 def scaling_groups(store: BatchStore) -> list[ScalingGroup]:
-    """The groups of one account and region."""
-    return [_group(store, environment) for environment in store.environments.values()]
+    """The groups of one account and region; Fargate has none."""
+    return [_group(store, environment) for environment in store.environments.values() if not environment.is_fargate]
 
 
 def _group(store: BatchStore, environment: ComputeEnvironment) -> ScalingGroup:

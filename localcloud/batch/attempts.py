@@ -125,7 +125,6 @@ class Attempts:
         variables |= {
             "AWS_REGION": job.region,
             "AWS_ENDPOINT_URL": self._endpoint,
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT": self._metadata.instance_url(instance),
             "ECS_CONTAINER_METADATA_URI_V4": self._metadata.describe_task(
                 attempt.task_id, task_metadata(job, attempt, now=self._clock.now())
             ),
@@ -135,6 +134,10 @@ class Attempts:
             "AWS_BATCH_CE_NAME": instance.request.environment,
             **self._clock.windows(),
         }
+        if instance.is_fargate:
+            variables["AWS_EXECUTION_ENV"] = "AWS_ECS_FARGATE"
+        else:
+            variables["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = self._metadata.instance_url(instance)
         if job.index is not None and job.parent is not None:
             variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
             variables["AWS_BATCH_JOB_ARRAY_SIZE"] = str(len(job.parent.children))
@@ -181,6 +184,6 @@ def task_metadata(job: Job, attempt: Attempt, *, now: float) -> dict[str, Any]:
         "DesiredStatus": "RUNNING",
         "KnownStatus": "RUNNING",
         "AvailabilityZone": attempt.instance.zone,
-        "LaunchType": "EC2",
+        "LaunchType": "FARGATE" if attempt.instance.is_fargate else "EC2",
         "Containers": [container],
     }

@@ -74,6 +74,7 @@ class Job:
     tags: dict[str, str]
     propagate_tags: bool
     created_ms: int
+    share: str = ""  # whose part of a shared queue; empty: nobody shares it
     status: Status = Status.SUBMITTED
     status_reason: str | None = None
     started_ms: int | None = None
@@ -127,12 +128,13 @@ class Job:
             "container": self._container(),
             "tags": {**self.tags, "resourceArn": self.arn},
             "propagateTags": self.propagate_tags,
-            "platformCapabilities": ["EC2"],
+            "platformCapabilities": ["FARGATE" if "fargatePlatformConfiguration" in self.container else "EC2"],
             "isCancelled": self.is_cancelled,
             "isTerminated": self.is_terminated,
         }
         optional = {
             "statusReason": self.status_reason,
+            "shareIdentifier": self.share or None,
             "startedAt": self.started_ms,
             "stoppedAt": self.stopped_ms,
             "timeout": {"attemptDurationSeconds": self.timeout_s} if self.timeout_s else None,

@@ -11,6 +11,8 @@ from localcloud.catalog import expand
 from localcloud.ec2_records import Ec2Records
 
 QUEUE_ENVIRONMENTS_MAX = 3
+FARGATE_TYPES = ("FARGATE", "FARGATE_SPOT")
+FARGATE_SETTINGS = {"type", "maxvCpus", "subnets", "securityGroupIds"}
 VALID = {"status": "VALID", "statusReason": "ComputeEnvironment Healthy"}
 _KEPT = (
     "containerProperties",
@@ -86,7 +88,7 @@ class Resources:
         self._require_resources(store, "MANAGED", merged)
         changed = replacing_changes(environment.resources, merged)
         role = str(given.get("serviceRole") or environment.document["serviceRole"])
-        if changed:
+        if changed and not environment.is_fargate:
             require_updatable(merged, service_role=role, changed=changed)
         environment.document["computeResources"] = merged
         environment.document |= VALID  # an update looks at everything anew
@@ -97,6 +99,21 @@ class Resources:
             environment.template_version = self._template_version(store, merged)
             self._renew(environment)
         return {"computeEnvironmentName": environment.name, "computeEnvironmentArn": environment.arn}
+
+    def _require_fargate(self, store: BatchStore, resources: dict[str, Any]) -> None:
+        """CreateComputeEnvironment of the Batch API: what is not applicable to Fargate is not to be specified."""
+        unknown = sorted(resources.keys() - FARGATE_SETTINGS)
+        if unknown:
+            raise ClientException(f"computeResources of a Fargate environment can't have {', '.join(unknown)}")
+        if not resources.get("securityGroupIds"):
+            raise ClientException("computeResources of a Fargate environment must have securityGroupIds")
+        self._require_subnets(store, resources)
+
+    def _require_subnets(self, store: BatchStore, resources: dict[str, Any]) -> None:
+        place = {"account": store.account, "region": store.region}
+        missing = self._records.missing_subnets(**place, subnets=resources["subnets"])
+        if missing:
+            raise ClientException(f"the subnets do not exist: {', '.join(missing)}")
 
     def _template_version(self, store: BatchStore, resources: dict[str, Any]) -> str | None:
         place = {"account": store.account, "region": store.region}
@@ -125,16 +142,15 @@ class Resources:
         return environment.document | {"computeResources": resources} | status
 
     def _require_resources(self, store: BatchStore, kind: str, resources: dict[str, Any]) -> None:
-        if kind != "MANAGED" or resources["type"] not in ("EC2", "SPOT"):
-            raise ClientException(
-                f"the local account runs MANAGED environments of EC2 or SPOT only, got {kind} {resources['type']}"
-            )
+        if kind != "MANAGED" or resources["type"] not in ("EC2", "SPOT", *FARGATE_TYPES):
+            raise ClientException(f"the local account runs MANAGED environments only, got {kind} {resources['type']}")
+        if resources["type"] in FARGATE_TYPES:
+            self._require_fargate(store, resources)
+            return
         if not expand(resources.get("instanceTypes") or []):
             raise ClientException(f"none of the instance types exists here: {resources.get('instanceTypes')}")
+        self._require_subnets(store, resources)
         place = {"account": store.account, "region": store.region}
-        missing = self._records.missing_subnets(**place, subnets=resources["subnets"])
-        if missing:
-            raise ClientException(f"the subnets do not exist: {', '.join(missing)}")
         profile = resources.get("instanceRole")
         if self._records.role_of_profile(**place, profile=profile) is None:
             raise ClientException(f"instanceRole {profile} is not an instance profile with a role")

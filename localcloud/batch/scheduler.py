@@ -8,6 +8,7 @@ from localcloud.batch.blocked import Blocked, Refusal, judge_blocked, launch_fai
 from localcloud.batch.job import Job, Status
 from localcloud.batch.store import BatchStore, ComputeEnvironment, JobQueue, QueueBlocked, name_of
 from localcloud.batch.transitions import QUEUE_BLOCKED, Transitions
+from localcloud.catalog import fargate_task
 from localcloud.clock import Clock
 from localcloud.ec2_records import Ec2Records
 from localcloud.fleet import Fleet
@@ -127,10 +128,27 @@ class Scheduler:
         mine = [
             one for one in self._fleet.instances.values() if one.is_live and one.request.cluster == environment.cluster
         ]
+        if environment.is_fargate:
+            return self._launch_task(environment, job, used_vcpus=sum(one.vcpus_used for one in mine))
         fitting = [one for one in mine if one.has_room(vcpus=job.vcpus, memory_mib=job.memory_mib)]
         if fitting:
             return min(fitting, key=lambda one: (one.type.vcpus - one.vcpus_used, one.launched_at))
         return self._launch(environment, job, used_vcpus=sum(one.type.vcpus for one in mine))
+
+    def _launch_task(self, environment: ComputeEnvironment, job: Job, *, used_vcpus: int) -> Instance | Refusal:
+        """A Fargate task is a host for its job alone."""
+        if job.vcpus > environment.max_vcpus:
+            return Refusal.TOO_SMALL
+        if used_vcpus + job.vcpus > environment.max_vcpus:
+            return Refusal.BUSY
+        if environment.fault is not None:
+            return environment.fault
+        place = {"account": environment.account, "region": environment.region}
+        subnet = str(environment.resources["subnets"][0])
+        zone = self._records.zone_of_subnet(**place, subnet=subnet)
+        size = fargate_task(vcpus=job.vcpus, memory_mib=job.memory_mib)
+        pool = Pool(type=size, zone=zone, subnet=subnet, price_usd=0.0, free=1, risk=0.0)
+        return self._fleet.launch(self._request(environment, pool))
 
     def _launch(self, environment: ComputeEnvironment, job: Job, *, used_vcpus: int) -> Instance | Refusal:
         fitting = [
@@ -212,6 +230,7 @@ class Scheduler:
             lifecycle=environment.lifecycle,
             pool=pool,
             instance_role=self._records.role_of_profile(**place, profile=environment.resources.get("instanceRole")),
+            fargate=environment.is_fargate,
             tags={
                 **(environment.resources.get("tags") or {}),
                 "AWSBatchServiceTag": "batch",

@@ -20,7 +20,7 @@ def name_of(reference: str) -> str:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class ComputeEnvironment:
-    """A managed EC2 or Spot compute environment; `document` is what DescribeComputeEnvironments shows."""
+    """A managed compute environment; `document` is what DescribeComputeEnvironments shows."""
 
     name: str
     account: str
@@ -49,10 +49,17 @@ class ComputeEnvironment:
 
     @property
     def lifecycle(self) -> Lifecycle:
-        return Lifecycle.SPOT if self.resources["type"] == "SPOT" else Lifecycle.ON_DEMAND
+        return Lifecycle.SPOT if self.resources["type"] in ("SPOT", "FARGATE_SPOT") else Lifecycle.ON_DEMAND
+
+    @property
+    def is_fargate(self) -> bool:
+        return str(self.resources["type"]).startswith("FARGATE")
 
     @property
     def types(self) -> list[InstanceType]:
+        """Of its instances; Fargate has none."""
+        if self.is_fargate:
+            return []
         return expand(self.resources.get("instanceTypes") or [])
 
     @property

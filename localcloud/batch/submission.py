@@ -14,7 +14,7 @@ from localcloud.batch.parameters import (
     require_retry_strategy,
     require_timeout,
 )
-from localcloud.batch.store import BatchStore
+from localcloud.batch.store import BatchStore, JobQueue
 
 DEPENDENCIES_MAX = 20
 _UNSUPPORTED = ("nodeOverrides", "eksPropertiesOverride", "ecsPropertiesOverride")
@@ -31,6 +31,7 @@ def new_jobs(store: BatchStore, given: Mapping[str, Any], *, now_ms: int) -> Job
         raise ClientException(f"JobQueue {queue.arn} is DISABLED")
     definition = store.definition(given["jobDefinition"])
     _require_acceptable(store, given)
+    _require_share(queue, given)
     container, vcpus, memory_mib = _container(definition["containerProperties"], given.get("containerOverrides") or {})
     retry = given.get("retryStrategy") or definition.get("retryStrategy") or {}
     timeout = given.get("timeout") or definition.get("timeout") or {}
@@ -53,6 +54,7 @@ def new_jobs(store: BatchStore, given: Mapping[str, Any], *, now_ms: int) -> Job
         tags={**((definition.get("tags") or {}) if propagate else {}), **(given.get("tags") or {})},
         propagate_tags=propagate,
         created_ms=now_ms,
+        share=str(given.get("shareIdentifier", "")),
     )
     size = (given.get("arrayProperties") or {}).get("size")
     job.children = [_child(job, index) for index in range(size or 0)]
@@ -82,6 +84,15 @@ def _require_acceptable(store: BatchStore, given: Mapping[str, Any]) -> None:
     for link in links:
         if link.get("jobId") and link["jobId"] not in store.jobs:
             raise ClientException(f"Job {link['jobId']} does not exist")
+
+
+def _require_share(queue: JobQueue, given: Mapping[str, Any]) -> None:
+    """Shared queues want to know whose job it is, others don't; here shares are told and not enforced."""
+    shared = bool(queue.document.get("schedulingPolicyArn"))
+    if shared and not given.get("shareIdentifier"):
+        raise ClientException(f"shareIdentifier must be specified for the fair-share job queue {queue.name}")
+    if not shared and given.get("shareIdentifier"):
+        raise ClientException(f"shareIdentifier can't be specified for the job queue {queue.name}: it has no policy")
 
 
 def _container(properties: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], int, int]:
@@ -126,6 +137,7 @@ def _child(parent: Job, index: int) -> Job:
         tags=parent.tags,
         propagate_tags=parent.propagate_tags,
         created_ms=parent.created_ms,
+        share=parent.share,
         parent=parent,
         index=index,
     )

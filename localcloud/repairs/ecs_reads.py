@@ -67,7 +67,7 @@ class EcsReads:
                 everyone = [one for one in self._fleet.instances.values() if one.request.cluster == cluster]
                 if not everyone and not cluster.startswith("AWSBatch-"):
                     return self._before[name](given)
-                here = [one for one in everyone if one.state is State.RUNNING]
+                here = [one for one in everyone if one.state is State.RUNNING and not one.is_fargate]
                 body = json.dumps(answer(here, given)).encode()
             return 200, {"Content-Type": "application/x-amz-json-1.1"}, body
 
