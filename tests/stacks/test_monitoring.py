@@ -13,6 +13,7 @@ from stacks.monitoring.alarms import ALARMS, COMPOSITE, alarm_name
 from stacks.monitoring.queries import QUERIES
 from stacks.monitoring.rows import NOT_DRAWN, ROWS, Graph, Table
 from tests.stacks.assembly import Assembly, Json, synthesise
+from tests.tidy.repository import ROOT
 
 METRICS_FREE = 50  # of a dashboard: beyond, it is not one of the three that cost nothing
 ALARMS_FREE = 10
@@ -232,3 +233,36 @@ def test_what_monitoring_costs_when_nothing_runs_is_less_than_a_dollar_a_month(a
 
     assert dashboards <= 3
     assert 0.10 * max(0, alarms - ALARMS_FREE) + 0.50 * composites < 1.0
+
+
+# --- documentation -----------------------------------------------------------------------------------------------
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """Cells of the table below a heading of docs/monitoring.md."""
+    section = (ROOT / "docs" / "monitoring.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("| `")
+    ]
+
+
+def test_the_page_lists_every_metric_and_those_that_are_told_apart_by_lifecycle() -> None:
+    listed = [cells[0] for cells in rows_of("Metrics")]
+    twice = {metric.name for given in EVENT_METRICS.values() for metric in given if metric.by_lifecycle}
+
+    assert {name.strip("`*") for name in listed} == emitted()
+    assert {name.strip("`*") for name in listed if name.endswith("*")} == twice
+    assert len(listed) == len(set(listed))
+
+
+def test_the_page_lists_every_alarm_and_what_it_looks_at() -> None:
+    listed = {cells[0].strip("`"): cells[1] for cells in rows_of("Alarms")}
+
+    assert list(listed) == [spec.name for spec in ALARMS]
+    assert all(f"`{spec.metric}`" in listed[spec.name] for spec in ALARMS if spec.metric)
+
+
+def test_the_page_lists_every_saved_query_with_its_question() -> None:
+    assert {cells[0].strip("`"): cells[1] for cells in rows_of("Saved queries")} == {
+        query.name: query.asks for query in QUERIES
+    }
