@@ -42,6 +42,7 @@ from localcloud.repairs.ecs_reads import EcsReads
 from localcloud.repairs.emf import install_emf
 from localcloud.repairs.event_delivery import EventDelivery
 from localcloud.repairs.lambda_interpreter import install_lambda_interpreter
+from localcloud.repairs.lambda_logs import install_lambda_logs
 from localcloud.repairs.lambda_warmup import WarmUp
 from localcloud.repairs.scaling_activities import install_scaling_activities
 from localcloud.repairs.scaling_group_reads import ScalingGroupReads
@@ -146,6 +147,7 @@ class Account:
         self.calls.install()  # before what checks more than the emulator does, so that it sees those checks too
         install_batch_authorization(seams)
         install_emf(seams)
+        install_lambda_logs(seams)
         install_lambda_interpreter(seams, self.images, self.clock)
         install_ec2_reads(seams=seams, fleet=self.fleet, market=self.market, reactor=self.reactor)
         install_scaling_activities(seams=seams, launches=self.launches)

@@ -48,6 +48,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "_targets",
     ),
     "ministack.services.lambda_svc": (
+        "_emit_lambda_logs",
         "_functions",
         "_emit_lambda_metrics",
         "_execute_function",
