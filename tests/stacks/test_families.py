@@ -2,20 +2,26 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import App
 
 import app as spotproof_app
 from lambdas.queue_pairs import parse_further
 from spotproof import contract
 from spotproof.errors import ConfigurationError
+from stacks.compliance import RulePacks
 from stacks.families import FAMILIES
 from stacks.images import repository_arn
 from stacks.instance_types import parse_type
 from stacks.job_definitions import retry_rules
 from stacks.jobs import JOBS, JobSpec
-from tests.stacks.assembly import PYTHON, Assembly, Json, synthesise
+from stacks.settings import DeploySettings
+from tests.stacks.assembly import PYTHON, Assembly, Json, synthesise, tiny_bundles
+from tools.guard.assembly import Assembly as GuardedAssembly
+from tools.guard.rules import findings
 
 MODULE = JOBS[0].module
 ROWS = (
@@ -308,3 +314,20 @@ def test_a_declared_job_of_a_family_that_is_not_deployed_stops_the_synthesis(
 )
 def test_a_private_image_is_pulled_from_its_own_repository(image: str, arn: str | None) -> None:
     assert repository_arn(image, partition="aws") == arn
+
+
+def test_every_family_passes_the_rule_packs_and_our_own_rules(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spotproof_app, "JOBS", ROWS)
+        app = App(
+            outdir=str(tmp_path / "out"),
+            context={**spotproof_app.cdk_flags(), "families": ",".join(FAMILIES), "fair_shares": "nightly=1"},
+            analytics_reporting=False,
+        )
+        settings = DeploySettings.from_context(app.node.get_all_context())
+        spotproof_app.build(app, settings=settings, bundles=tiny_bundles(tmp_path))
+    packs = RulePacks(app, settings=settings)
+    app.synth()
+
+    assert [str(finding) for finding in packs.findings] == []
+    assert [str(finding) for finding in findings(GuardedAssembly.read(tmp_path / "out"), strict=False)] == []
