@@ -138,9 +138,15 @@ UNUSED_GRANTS: Final = (
         "them without asking.",
     ),
     UnusedGrant(
+        roles=("Events-Controller*",),
+        actions=("batch:CancelJob",),
+        reason="Workers that still wait for a host are cancelled when their run is paused, or Spot is back; no local run "
+        "is paused while workers wait, the tests of the controller do that on moto.",
+    ),
+    UnusedGrant(
         roles=("Events-SpotInterruption*", "Events-RebalanceRecommendation*"),
-        actions=("s3:ListBucket",),
-        reason="Nobody lists; but S3 answers 403 instead of 404 for a stop file that is not there to a role that may "
-        "not list, and the function would take that for a refusal.",
+        actions=("s3:GetObject", "s3:ListBucket"),
+        reason="A stop file is read only where one lies already, so that a hint never replaces a notice. To a role that "
+        "may not list, S3 answers 403 instead of 404 for one that has just expired.",
     ),
 )
