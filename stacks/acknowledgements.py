@@ -87,6 +87,14 @@ ACKNOWLEDGED: Final = (
         "them but people, so no message can fail there; an alarm rings when one holds anything.",
     ),
     Acknowledged(
+        title="no queue behind the mail of an alarm",
+        where=r"Monitoring/Attention/.+/Resource",
+        rules=("Serverless-SNSRedrivePolicy",),
+        reason="A mail that can't be delivered bounces at a mail server, after SNS has handed it over, so a queue would "
+        "stay empty. The alarm itself stays on in CloudWatch, and the doctor names it and says whether anybody has "
+        "confirmed the subscription.",
+    ),
+    Acknowledged(
         title="a destination of failed events instead of a dead-letter queue",
         where=r"Events/\w+/Resource",
         rules=("Serverless-LambdaDLQ", "NIST.800.53.R5-LambdaDLQ", "HIPAA.Security-LambdaDLQ"),

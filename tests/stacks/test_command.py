@@ -11,6 +11,7 @@ import pytest
 import app
 from stacks import bundle
 from stacks.settings import DeploySettings
+from tests.stacks.assembly import SUFFIXES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -53,7 +54,7 @@ def test_synthesis_needs_no_credentials_no_docker_and_no_network(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
     stacks = sorted(each.name.removesuffix(".template.json") for each in out.glob("*.template.json"))
-    assert stacks == ["Spotproof-Compute", "Spotproof-Events", "Spotproof-GameDays", "Spotproof-State"]
+    assert stacks == sorted(f"Spotproof-{suffix}" for suffix in SUFFIXES)
     assert "missing" not in json.loads((out / "manifest.json").read_text())
 
 
@@ -69,7 +70,10 @@ def test_the_built_in_validation_of_templates_finds_nothing(tmp_path: Path) -> N
     ("context", "line"),
     [
         ({"removal": "yes"}, "spotproof: context value removal must be retain or destroy, got 'yes'"),
-        ({"instance_types": "m5.large"}, "spotproof: spot needs at least 10 instance types to find capacity, got 1"),
+        (
+            {"instance_types": "m5.large"},
+            "spotproof: context value instance_types: spot needs at least 10 instance types to find capacity, got 1",
+        ),
     ],
 )
 @pytest.mark.usefixtures("cached")

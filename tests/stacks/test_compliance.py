@@ -33,7 +33,7 @@ def judged(directory: Path, **context: str) -> RulePacks:
 
 @pytest.fixture(scope="module")
 def strict_packs(tmp_path_factory: pytest.TempPathFactory) -> RulePacks:
-    return judged(tmp_path_factory.mktemp("strict-packs"), **STRICT)
+    return judged(tmp_path_factory.mktemp("strict-packs"), alarm_email="team@example.com", **STRICT)
 
 
 @pytest.mark.parametrize(("profile", "packs"), [("baseline", 2), ("strict", 5)])
