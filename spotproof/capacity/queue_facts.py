@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 T = TypeVar("T")
+_SPOT_TYPES: Final = ("SPOT", "FARGATE_SPOT")
 _ENVIRONMENTS_MAX: Final = 3  # of a queue (Batch service quotas)
 
 
@@ -107,7 +108,7 @@ def _environment(
         state=described.get("state", "ENABLED"),
         status=described.get("status", "VALID"),
         status_reason=described.get("statusReason", ""),
-        is_spot=resources.get("type") == "SPOT",
+        is_spot=resources.get("type") in _SPOT_TYPES,
         vcpus_max=resources.get("maxvCpus", 0),
         vcpus_desired=resources.get("desiredvCpus", 0),
         sizes=sizes,

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from spotproof.capacity.waiting import WaitingKind, explain_waiting
 from spotproof.capacity.waiting_facts import AheadFacts, InstanceSize, WaitingFacts
 from spotproof.capacity.waiting_reader import JOBS_MAX, WaitingReader
 from spotproof.errors import AwsAccessError, AwsError
@@ -261,3 +262,15 @@ def test_jobs_of_older_definitions_name_their_size_otherwise(aws: FakeAws) -> No
     facts = only(reader(aws).in_queue("spot"))
 
     assert (facts.vcpus, facts.memory_mib) == (2, 512)
+
+
+def test_fargate_spot_is_spot_without_types_and_nobody_is_too_big_for_it(aws: FakeAws) -> None:
+    aws.add_environment("SpotEnv", computeResources={"type": "FARGATE_SPOT", "instanceTypes": []})
+    aws.add_job("job-1", createdAt=ms(NOON - timedelta(seconds=900)))
+
+    facts = only(reader(aws).in_queue("spot"))
+
+    (environment,) = facts.queue.environments
+    assert (environment.is_spot, environment.sizes) == (True, ())
+    assert "DescribeInstanceTypes" not in aws.calls
+    assert explain_waiting(facts).kind is not WaitingKind.TOO_BIG
