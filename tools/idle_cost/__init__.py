@@ -1,0 +1,1 @@
+"""What a deployment costs while no run is going on, computed from its templates and published prices."""
