@@ -42,8 +42,6 @@ class RunsSource:
     def read(self) -> Observation:
         """All requests come first, so that a failure counts nothing."""
         active, ended = set(self._store.active_runs()), set(self._store.ended_runs())
-        if not self._began:
-            self._done_with = ended - active
         wanted = sorted(active | (ended - self._done_with) | self._watched.keys())
         watched: dict[RunId, WatchedRun] = {}
         looks: dict[RunId, Look] = {}

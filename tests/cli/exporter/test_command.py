@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,9 @@ def test_a_scrape_over_http_shows_the_latest_reading(exporter: Exporter) -> None
     assert before("runs", state="running") is None
     assert before.series("exporter_info") != {}
     assert after("runs", state="running") == 1
-    with pytest.raises(OSError):
-        get(url)  # the block has ended, and so has the server
+    with pytest.raises(urllib.error.URLError) as refused:
+        get(url)
+    assert isinstance(refused.value.reason, ConnectionRefusedError)  # the block has ended, and so has the server
 
 
 def test_sigterm_is_left_alone_where_it_can_not_be_caught() -> None:
