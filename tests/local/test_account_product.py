@@ -24,6 +24,7 @@ NO_STATE = (
     "FunctionName",
     "Qualifier",
     "Queues",
+    "Topics",
     "Type",
     "ReplaceComputeEnvironment",
 )

@@ -63,6 +63,7 @@ def test_a_period_without_values_breaches_where_silence_does() -> None:
     }
 
     assert judged(silent, [None, None, None]) == "ALARM"
+    assert judged(silent, [None, 0.0, None]) == "ALARM"
     assert judged(silent, [None, 1.0, None]) == "OK"
 
 

@@ -49,10 +49,12 @@ def test_only_the_stack_and_the_lifecycle_are_dimensions() -> None:
 
 def test_commits_and_lost_work_are_told_apart_by_lifecycle_where_it_is_known() -> None:
     on_spot = METRICS.members(events.SHARD_RELEASED, {"lost_ms": 250, "lifecycle": "spot"}, at_ms=0)
+    saved = METRICS.members(events.CHECKPOINT_SAVED, {"duration_ms": 9, "lifecycle": "spot"}, at_ms=0)
     somewhere = METRICS.members(events.SHARD_RELEASED, {"lost_ms": 250, "lifecycle": ""}, at_ms=0)
 
     assert dimensions_of(on_spot) == {"WorkLost": [["Stack"], ["Stack", "Lifecycle"]]}
     assert on_spot["Lifecycle"] == "spot"
+    assert dimensions_of(saved) == {"CheckpointDuration": [["Stack"]]}  # each series costs
     assert dimensions_of(somewhere) == {"WorkLost": [["Stack"]]}  # CloudWatch takes no empty value
     assert "Lifecycle" not in somewhere
 
