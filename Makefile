@@ -26,7 +26,7 @@ SETUP = @python="$$(tools/find-python)" && exec "$$python" -m tools.setup
 # Node first, then the environment's own programs (uv, the AWS command line), then the system's.
 WITH_TOOLS = PATH="$$(PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m localcloud.node path)"
 
-.PHONY: help setup setup-dev setup-demo setup-bench setup-synth setup-ml demo gameday test test-ml check simulate crashes mutants format synth fuzz sbom lock clean
+.PHONY: help setup setup-dev setup-demo setup-bench setup-ml demo gameday test test-ml check simulate crashes mutants format synth fuzz sbom lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -90,9 +90,6 @@ setup-bench:
 
 setup-ml:
 	$(SETUP) ml
-
-setup-synth:
-	$(SETUP) synth
 
 fuzz: setup-dev ## bad inputs for everything that reads what others wrote: no crash, no hang (N=1000000 SEED=1)
 	@$(PY) -m bench.fuzz --inputs "$(N)" --seed "$(SEED)"

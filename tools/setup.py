@@ -13,7 +13,6 @@ from tools import locks, node_runtime
 
 _BASE: Final = ("base",)
 PURPOSES: Final[dict[str, tuple[str, ...]]] = {
-    "synth": _BASE,
     "demo": (*_BASE, "local", "demo"),
     "dev": (*_BASE, "local", "demo", "dev"),
     "bench": (*_BASE, "local", "demo", "dev", "bench"),
@@ -85,8 +84,7 @@ class WorkingCopy:
         if system_node is None:
             groups.insert(1, "node")
         self._install_groups(groups)
-        if purpose != "synth":
-            self._install_cdk(system_node)
+        self._install_cdk(system_node)
 
     def _make_venv(self) -> None:
         if self.python.exists() and self._is_new_enough():
