@@ -43,7 +43,7 @@ class Capacity:
 
 
 def fargate_environment(scope: Construct, capacity: Capacity, place: Place) -> batch.FargateComputeEnvironment:
-    """Of Fargate: no hosts of ours, so neither template nor types; and no tags, which Batch refuses there."""
+    """Of Fargate: no hosts of ours, so neither template, types nor tags of instances."""
     environment = batch.FargateComputeEnvironment(
         scope,
         capacity.construct_id,
@@ -54,9 +54,8 @@ def fargate_environment(scope: Construct, capacity: Capacity, place: Place) -> b
         maxv_cpus=capacity.vcpus_max,
         replace_compute_environment=False,
     )
-    resource = cast("CfnResource", environment.node.default_child)
-    for unknown in ("ComputeResources.Tags", "ComputeResources.UpdateToLatestImageVersion", "UpdatePolicy"):
-        resource.add_property_deletion_override(unknown)
+    # Without hosts there are none to update, and Batch refuses a policy for it.
+    cast("CfnResource", environment.node.default_child).add_property_deletion_override("UpdatePolicy")
     return environment
 
 

@@ -55,10 +55,7 @@ class WorkerEnd:
 
 # What Batch and ECS write, lower case, the way evaluateOnExit compares (AWS Batch user guide, job_states and
 # troubleshooting pages; the reclaim text is quoted by awslabs/ec2-spot-workshops and seqeralabs/nextflow).
-RECLAIM_PREFIXES: Final = (
-    "host ec2",
-    "your spot task",
-)  # the second one on Fargate Spot (AWS Fargate, termination notices)
+RECLAIM_PREFIXES: Final = ("host ec2", "your spot task")  # of an instance, and of a Fargate Spot task
 PULL_PREFIXES: Final = ("cannotpullcontainererror", "cannotpullimage")
 MEMORY_PREFIX: Final = "outofmemoryerror"
 TIMEOUT_PREFIX: Final = "job attempt duration exceeded timeout"
