@@ -10,6 +10,7 @@ from localcloud.batch.job import DEFAULT_LOG_GROUP
 from localcloud.batch.service import BatchService
 from localcloud.calls import Calls
 from localcloud.cfn.batch_types import register_batch_types
+from localcloud.cfn.drift import install_drift
 from localcloud.cfn.fis_types import register_fis_types
 from localcloud.cfn.monitoring_types import register_monitoring_types
 from localcloud.cfn.network_types import register_network_types
@@ -141,6 +142,7 @@ class Account:
         seams = self.seams
         install_property_repairs(seams, on_function=self.warm_up.request)
         register_batch_types(seams, self.batch.api)
+        install_drift(seams, lambda: self.batch.store(*seams.current()))
         register_fis_types(seams, self.fis)
         register_monitoring_types(seams, self.queries)
         register_network_types(seams)

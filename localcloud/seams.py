@@ -32,6 +32,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "_REPLACING_PROPERTIES",
         "_physical_name",
     ),
+    "ministack.services.cloudformation.drift": ("_DRIFT_READERS",),
     "ministack.services.cloudformation.stacks": ("_runs_on_worker_thread",),
     "ministack.services.eventbridge": (
         "_put_events",
@@ -159,6 +160,7 @@ class Seams:
         self.router = _module("ministack.core.router")
         self.lambda_runtime = _module("ministack.core.lambda_runtime")
         self.provisioners = _module("ministack.services.cloudformation.provisioners")
+        self.drift = _module("ministack.services.cloudformation.drift")
         self.stacks = _module("ministack.services.cloudformation.stacks")
         self.eventbridge = _module("ministack.services.eventbridge")
         self.lambda_svc = _module("ministack.services.lambda_svc")
