@@ -48,12 +48,18 @@ def one_line(text: str) -> str:
 
     Errors quote what others wrote; neither a terminal nor a log is to obey it or to drown in it.
     """
-    if len(text) > LINE_CHARS_MAX:
-        tail = text[_HEAD_CHARS - LINE_CHARS_MAX :]
-        text = f"{text[:_HEAD_CHARS]} … ({len(text):,} characters) … {tail}"
-    if text.isprintable():
+    line = _shortened(text)
+    if line.isprintable():
+        return line
+    escaped = (each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in line)
+    return _shortened("".join(escaped))
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= LINE_CHARS_MAX:
         return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+    tail = text[_HEAD_CHARS - LINE_CHARS_MAX :]
+    return f"{text[:_HEAD_CHARS]} … ({len(text):,} characters) … {tail}"
 
 
 class ConfigurationError(SpotproofError):

@@ -265,6 +265,14 @@ def test_an_error_of_ours_is_one_line_with_its_beginning_and_its_end() -> None:
     assert text.endswith("use a shorter one")
 
 
+def test_an_error_that_quotes_what_must_be_escaped_is_no_longer_than_any_other() -> None:
+    text = str(InputError("columns: " + "\0" * 5000 + "; give others"))
+
+    assert len(text) < LINE_CHARS_MAX + 100
+    assert text.startswith("columns: \\x00")
+    assert text.endswith("; give others")
+
+
 @pytest.mark.parametrize(
     "invisible", ["\xad", "\u061c", "\u180e", "\U000e0041", "\u202e", "\u2066", "\x07", "\x85", "\ud800"]
 )

@@ -240,5 +240,13 @@ def table_of_rows(rows: list[Any], columns: Sequence[str] | None) -> ArrowTable:
 
 
 def rows_of_table(table: ArrowTable) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_pylist()
+    """The table's rows as Python values.
+
+    Raises:
+        InputError: Python has no such value, such as a time beyond the year 9999.
+    """
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except (ValueError, OverflowError) as error:  # Arrow's own errors are ValueErrors
+        raise InputError(f"a value of these records is none of Python's ({error}); use batch.table") from error
     return rows

@@ -29,11 +29,14 @@ def cut_by_time(spec: ShardingSpec, source: PlannedInput) -> Cut:
     calendar = Calendar.of(zone)
     sample = sample_keys(source, column)
     pieces = survey_pieces(source, column, calendar.instant_ns, lambda recorded: statistics_bounds(calendar, recorded))
-    starts = _window_starts(calendar, window, column, _instants(calendar, sample, pieces))
-    inner = starts[1:-1]
-    nulls = max(0, len(starts) - 1)
+    try:
+        starts = _window_starts(calendar, window, column, _instants(calendar, sample, pieces))
+        inner = starts[1:-1]
+        nulls = max(0, len(starts) - 1)
+        sizes = scaled(_weights(calendar, sample, inner, nulls), source.size_bytes)
+    except KeyValueError as error:  # where statistics told the bounds, the values themselves are first seen here
+        raise InputError(f"column {column!r} has times outside the calendar: {error}") from error
     members = pieces_by_interval(pieces, inner, null_interval=nulls) if pieces else []
-    sizes = scaled(_weights(calendar, sample, inner, nulls), source.size_bytes)
     planned = [number for number, numbers in enumerate(members) if numbers]
 
     def shards() -> Iterator[PlannedShard]:
