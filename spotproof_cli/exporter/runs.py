@@ -45,7 +45,7 @@ class RunsSource:
         wanted = sorted(active | (ended - self._done_with) | self._watched.keys())
         watched: dict[RunId, WatchedRun] = {}
         looks: dict[RunId, Look] = {}
-        unreadable = 0
+        unreadable: set[RunId] = set()
         for run_id in wanted:
             watched[run_id] = self._watched.get(run_id) or self._new()
             try:
@@ -53,17 +53,17 @@ class RunsSource:
                 if run is not None:
                     looks[run_id] = watched[run_id].look(run)
             except ItemError:
-                unreadable += 1
+                unreadable.add(run_id)
         bills = bills_of_runs({run_id: _lives(look) for run_id, look in looks.items()}, book=self._book)
         taken = taken_hosts(self._pools)
         counted = list(self._count(watched, looks, bills, taken))
-        self._forget(looks, watched, ended)
+        self._forget(looks, watched, ended, unreadable)
         self._began = True
-        unread = sample(metrics.RUNS_UNREADABLE, unreadable)
+        unread = sample(metrics.RUNS_UNREADABLE, len(unreadable))
         return Observation(gauges=(unread, *_gauges(watched, looks, bills)), increments=(*_still(), *counted))
 
     def _new(self) -> WatchedRun:
-        return WatchedRun(reader=RunReader(store=self._store, clock=self._clock))
+        return WatchedRun(reader=RunReader(store=self._store, clock=self._clock), is_new=self._began)
 
     def _count(
         self,
@@ -73,9 +73,15 @@ class RunsSource:
         taken: Mapping[str, int],
     ) -> Iterator[Sample]:
         for run_id, look in looks.items():
-            yield from watched[run_id].take(look, bills[run_id], taken=taken, is_new=self._began)
+            yield from watched[run_id].take(look, bills[run_id], taken=taken)
 
-    def _forget(self, looks: Mapping[RunId, Look], watched: Mapping[RunId, WatchedRun], ended: set[RunId]) -> None:
+    def _forget(
+        self,
+        looks: Mapping[RunId, Look],
+        watched: Mapping[RunId, WatchedRun],
+        ended: set[RunId],
+        unreadable: set[RunId],
+    ) -> None:
         """Keep what may still move, and ended runs whose hosts still serve others: they bear a part of them."""
         busy = {
             session.host.instance_id for look in looks.values() for session in look.sessions if look.is_alive(session)
@@ -86,7 +92,7 @@ class RunsSource:
             if not watched[run_id].settled or busy & {session.host.instance_id for session in look.sessions}
         }
         self._done_with = (self._done_with | (looks.keys() - kept.keys())) & ended
-        self._watched = kept
+        self._watched = kept | {run_id: watched[run_id] for run_id in unreadable}
 
 
 def _lives(look: Look) -> list[WorkedSession]:

@@ -39,6 +39,7 @@ class WatchedRun:
     """Memory of one run, for as long as it is watched."""
 
     reader: RunReader
+    is_new: bool  # it began since the exporter did; of an older one only what comes from now on is counted
     latest: Look | None = None
     counted: dict[SessionId, Counted] = field(default_factory=dict)
     usd: dict[str, Decimal] = field(default_factory=dict)  # by lifecycle
@@ -79,18 +80,17 @@ class WatchedRun:
         """Workers that were interrupted since the run began."""
         return sum(each.signal is not None for each in self.counted.values())
 
-    def take(self, look: Look, bill: RunBill, *, taken: Mapping[str, int], is_new: bool) -> Iterator[Sample]:
+    def take(self, look: Look, bill: RunBill, *, taken: Mapping[str, int]) -> Iterator[Sample]:
         """Remember the reading; what it adds to the counters.
 
         Args:
             look: the reading.
             bill: the run's cost at the same time.
             taken: hosts that EC2 took, as of worked.signal_of.
-            is_new: it began since the exporter did. Of an older one only what comes from now on is counted.
         """
         before, self.latest = self.latest, look
         counts_before = before.counts if before is not None else ShardCounts(total=0)
-        first = before is None and not is_new
+        first = before is None and not self.is_new
         for sample_ in (*self._workers(look, taken, first), *self._shards(look, counts_before), *self._cost(bill)):
             yield Sample(metric=sample_.metric, values=sample_.values, number=0) if first else sample_
         if look.run.state.ended and (before is None or not before.run.state.ended) and not first:

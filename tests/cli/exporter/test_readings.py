@@ -12,6 +12,7 @@ from spotproof_cli.exporter import metrics
 from spotproof_cli.exporter.metrics import METRICS, SERIES_MAX, Kind
 from spotproof_cli.exporter.samples import Counters, bounded_gauges, sample
 from tests.cli.exporter.conftest import Exporter
+from tests.cli.test_status import lease_and_commit
 
 
 def refuse(**_: Any) -> Any:
@@ -93,6 +94,25 @@ def test_a_run_that_can_not_be_read_is_named_as_such_and_hides_no_other(
 
     assert (shown("runs_unreadable"), shown("runs", state="running")) == (1, 1)
     assert shown("run_shards", run="run-2", state="ready") == 4
+
+
+def test_a_run_that_can_be_read_again_is_not_counted_again(exporter: Exporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: RunId) -> Run | None:
+        raise ItemTooNewError("schema 9")
+
+    world = exporter.world
+    run = world.put_run()
+    for stripe in (0, 1):
+        lease_and_commit(world, run, world.open_session(run, f"w{stripe}"), stripe=stripe)
+        exporter.read()
+    with monkeypatch.context() as broken:
+        broken.setattr(world.store, "get_run", damaged)
+        exporter.read()
+
+    shown = exporter.read()
+
+    assert shown("shards_finished_total", job_name="flight-delays", outcome="committed") == 1
+    assert shown("workers_started_total", lifecycle="spot") == 1
 
 
 def test_a_metric_has_a_bounded_number_of_series_and_loses_no_count() -> None:
