@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -17,12 +18,14 @@ from localcloud.deploy import deploy
 from localcloud.settings import Settings
 from localcloud.state_dir import FOREIGN_VARIABLES, StateDir
 from spotproof_cli.doctor.examination import CHECKS
-from tests.cli.doctor.test_runbook import policy
+from tests.cli.doctor.test_runbook import TEXT, policy
 from tests.local.account import TestAccount, eventually
 from tests.local.product import Product
-from tests.local.synthesis import synthesized
+from tests.local.synthesis import ROOT, synthesized
 
 AWS = Path(sys.executable).with_name("aws")
+# Of the runbook; without an option it only names an operation.
+COMMANDS = [each for each in re.findall(r"^aws .*|(?<=`)aws [^`]*(?=`)", TEXT, re.MULTILINE) if " --" in each]
 
 
 @pytest.fixture(scope="module")
@@ -119,18 +122,48 @@ def harm(product: Product) -> None:
     client("s3").put_bucket_versioning(Bucket=product.data_bucket, VersioningConfiguration={"Status": "Suspended"})
 
 
-def type_in(product: Product, command: str) -> None:
+def type_in(product: Product, command: str, *, cwd: Path | None = None) -> None:
     words = shlex.split(command)
     assert words[0] == "aws"
-    done = run([str(AWS), *words[1:]], product, AWS_PAGER="")
+    # Version 1 of the AWS command line forgets the environment's endpoint for SQS (its override of TLS names).
+    there = ["--endpoint-url", product.account.running.endpoint]
+    done = run([str(AWS), *there, *words[1:]], product, cwd=cwd, AWS_PAGER="")
     assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
-def run(words: list[str], product: Product, **more: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    words: list[str], product: Product, *, cwd: Path | None = None, **more: str
+) -> "subprocess.CompletedProcess[str]":
     """A program in the account's environment, with some variables of its own."""
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
-    environment = {**kept, **product.account.state.client_environment(product.account.running), **more}
-    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    environment = {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        **product.account.state.client_environment(product.account.running),
+        **more,
+    }
+    return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_the_aws_commands_of_the_runbook_work_as_they_are_written(product: Product, tmp_path: Path) -> None:
+    stacks = product.account.client("cloudformation").describe_stacks()["Stacks"]
+    named = {one["OutputKey"]: one["OutputValue"] for stack in stacks for one in stack.get("Outputs", [])}
+    (tmp_path / "event.json").write_text("{}")
+    function = resource(product, "Events", "AWS::Lambda::Function", like="Controller")
+
+    def typed(command: str) -> None:
+        filled = re.sub(r"<(\w+)>", lambda match: named[match[1]], command)
+        type_in(product, filled.replace(" NAME ", f" {function} "), cwd=tmp_path)
+
+    assert {command.split()[2] for command in COMMANDS} == {"update-job-queue", "purge-queue", "invoke"}
+    try:
+        for command in COMMANDS:
+            typed(command)
+        assert len(complaints(examined(product, code=1))["queues"]) == 2  # as the runbook wants it
+    finally:
+        for command in COMMANDS:
+            if "DISABLED" in command:
+                typed(command.replace("DISABLED", "ENABLED"))
 
 
 def as_operator(product: Product, allowed: dict[str, Any]) -> dict[str, list[str]]:
@@ -176,14 +209,18 @@ def test_the_quota_of_a_new_account_is_a_fault(product: Product) -> None:
 
 
 def test_an_event_that_was_given_up_is_a_fault_until_somebody_read_it(product: Product) -> None:
-    sqs = product.account.client("sqs")
+    sqs, alarms = product.account.client("sqs"), product.account.client("cloudwatch")
     queue = resource(product, "Events", "AWS::SQS::Queue", like="FailedEvents")
     sqs.send_message(QueueUrl=queue, MessageBody="{}")
+    eventually(lambda: "Spotproof-EventsFailed" in raised(alarms), "the alarm", timeout_s=60)
 
-    assert "1 events were given up" in complaints(examined(product, code=1))["dead-letters"][0]
+    said = complaints(examined(product, code=1))
 
+    assert set(said) == {"dead-letters", "alarms"}
+    assert "1 events were given up" in said["dead-letters"][0]
     sqs.purge_queue(QueueUrl=queue)
-    assert "dead-letters" not in complaints(examined(product))
+    eventually(lambda: not raised(alarms), "the alarm's end", timeout_s=60)
+    assert complaints(examined(product)) == {}
 
 
 def test_an_account_before_bootstrap_and_deployment_is_told_both(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Every check passes where all is well, and says what mends it where something is broken."""
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from botocore import xform_name
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ProfileNotFound
 
 from spotproof import contract
@@ -15,7 +17,7 @@ from spotproof_cli.doctor.quotas import kind_of_type
 from spotproof_cli.doctor.subject import Subject
 from spotproof_cli.doctor.verdict import Level
 from stacks.instance_types import DEFAULT_TYPES, GPU_TYPES, GRAVITON_TYPES
-from tests.cli.doctor.healthy import ALARMS, ANSWERS, FUNCTION, Account, FrozenClock, error, lifecycle
+from tests.cli.doctor.healthy import ALARMS, ANSWERS, FUNCTION, Account, FrozenClock, error, lifecycle, model
 
 FAIL, WARN, SKIP, OK = Level.FAIL, Level.WARN, Level.SKIP, Level.OK
 
@@ -324,6 +326,29 @@ def test_warnings_and_faults_say_what_to_do_and_nothing_else_does() -> None:
         case.harm(account)
         for finding in findings_of(account):
             assert bool(finding.verdict.fix) == (finding.verdict.level in (WARN, FAIL)), finding
+
+
+COMMAND = re.compile(r"aws ([a-z0-9]+) ([a-z0-9-]+)((?: --[a-z-]+(?: [^-\s][^\s,;:)]*)?)+)")
+API_NAMES = {"s3api": "s3"}  # of commands whose service has another name
+
+
+def test_every_aws_command_in_a_fix_is_one_that_aws_has() -> None:
+    commands = {match for case in BROKEN for match in COMMAND.findall(" ".join(fixes(case)))}
+
+    for service, operation, options in commands:
+        known = model(API_NAMES.get(service, service))
+        names = {xform_name(name, "-"): name for name in known.operation_names}
+        shape = known.operation_model(names[operation]).input_shape
+        assert shape is not None
+        given = re.findall(r" --([a-z-]+)", options)
+        assert set(given) <= {xform_name(name, "-") for name in shape.members}, (service, operation, given)
+    assert {operation for _, operation, _ in commands} >= {"enable-rule", "update-job-queue", "put-public-access-block"}
+
+
+def fixes(case: Broken) -> list[str]:
+    account = Account()
+    case.harm(account)
+    return [each.verdict.fix for each in findings_of(account)]
 
 
 def test_without_credentials_only_region_and_clock_are_looked_at() -> None:
