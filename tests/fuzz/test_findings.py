@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from spotproof.capacity.pool_records import pool_from_item
@@ -32,12 +33,16 @@ from spotproof.leases.session_items import session_from_item, session_to_item
 from spotproof.leases.shard_items import new_row, shard_from_item
 from spotproof.settings import AwsSettings, BatchSettings, positive_float
 from spotproof.shards.model import InputPart, ShardPlan
-from spotproof.shards.values import key_from_json
+from spotproof.shards.sources.parquet import rows_of_table
+from spotproof.shards.sources.survey import SampledKey
+from spotproof.shards.strategies import time_window
+from spotproof.shards.values import Moment, key_from_json
 from spotproof.worker.host import launched_at_ms
 from spotproof_cli.game_day import log_entries
 from spotproof_cli.terminal_text import clean
 from spotproof_cli.worker_logs import parse_line
 from tests.fakes.leases import NOON, a_run, a_session
+from tests.fuzz.targets.input_data import targets as data_targets
 from tests.fuzz.targets.plans import targets as plan_targets
 from tests.unit.capacity.sizing_samples import a_record
 
@@ -278,3 +283,21 @@ def test_an_error_that_quotes_what_must_be_escaped_is_no_longer_than_any_other()
 )
 def test_no_invisible_character_reaches_the_terminal(invisible: str) -> None:
     assert clean(f"a{invisible}b").replace(" ", "") == "ab"
+
+
+def test_a_time_that_python_does_not_know_is_an_input_error_and_the_table_still_has_it() -> None:
+    table = pa.table({"at": pa.array([2**62], pa.timestamp("us"))})
+
+    with pytest.raises(InputError, match=r"none of Python's .*use batch.table"):
+        rows_of_table(table)
+
+
+def test_a_sampled_time_beyond_the_calendar_ends_planning_with_the_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row group's statistics did not tell, so that the survey did not look at the values."""
+    [parquet] = [target for target in data_targets() if target.name == "input-parquet"]
+    [by_time] = [seed for seed in parquet.seeds if seed[2] == "time:at:1d"]
+    far = SampledKey(key=Moment(10**30, zoned=False), weight=1.0)
+    monkeypatch.setattr(time_window, "sample_keys", lambda *_: [far])
+
+    with pytest.raises(InputError, match="column 'at' has times outside the calendar"):
+        parquet.attempt(by_time)
