@@ -53,6 +53,7 @@ def test_numbers_come_as_text_from_the_command_line() -> None:
         ("prefix", "a_b", "prefix must be a letter"),
         ("prefix", "a" * 51, "prefix must be a letter"),
         ("prefix", None, "prefix must be a letter, then up to 49 letters, digits or hyphens, got None"),
+        ("prefix", True, "letters, digits or hyphens, got True"),
         ("removal", "delete", "removal must be retain or destroy, got 'delete'"),
         ("compliance", "hard", "compliance must be one of none, baseline, strict, got 'hard'"),
         ("network", "vpn", "network must be one of auto, public, private, existing, got 'vpn'"),
