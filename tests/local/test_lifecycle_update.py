@@ -21,7 +21,7 @@ from tests.local.test_sizing import TOO_LITTLE_MIB, memory_mib, workers
 RUN = "updated"
 COMPUTE, EVENTS, STATE = "Spotproof-Compute", "Spotproof-Events", "Spotproof-State"
 DEFINITION = "spotproof-flight-delays"
-UNHURRIED_S = "0.002"  # a record, 20 s a shard: the update falls into the run, also on a busy machine
+UNHURRIED_S = "0.001"  # a record, 10 s a shard: the update falls into the run, also on a busy machine
 
 
 @dataclass(frozen=True, kw_only=True)
