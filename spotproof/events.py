@@ -17,6 +17,7 @@ SHARD_RELEASED: Final = "shard_released"
 SHARD_PUBLISHED: Final = "shard_published"
 SHARD_USAGE: Final = "shard_usage"  # requests and units that one shard took
 PUBLISH_FAILED: Final = "publish_failed"  # the finalizer repeats it
+CHANGES_TRACKED: Final = "changes_tracked"  # how, and why so: by the kernel, or by comparing all of it
 CHECKPOINT_SAVED: Final = "checkpoint_saved"
 CHECKPOINT_FAILED: Final = "checkpoint_failed"
 CHECKPOINT_RESTORING: Final = "checkpoint_restoring"  # a long restore goes on

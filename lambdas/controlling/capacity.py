@@ -42,6 +42,7 @@ class Capacity:
     last_cause: dict[RunId, int] = field(default_factory=dict)
     unnoted: dict[RunId, "_Unnoted"] = field(default_factory=dict)  # additions of which no answer came
     told: dict[RunId, tuple[str, ...]] = field(default_factory=dict)  # what keeps runs from workers, as last noted
+    pauses_told: dict[RunId, int] = field(default_factory=dict)  # when they were paused, epoch ms
 
     def tend(self, run: Run, sessions: Sequence[Session], look: Look, done: Round, telemetry: Telemetry) -> None:
         """Decide about the run and act.
@@ -51,8 +52,8 @@ class Capacity:
         """
         self._note_late(run.run_id, telemetry)
         if run.state is RunState.PAUSED:
-            self._note_pause(run, telemetry)
             self.pausing.keep(run, look)
+            self._tell_pause(run, telemetry)
             return
         submission = self.submissions.of(run, look)
         case = _Case(run=run, sessions=sessions, look=look, done=done, telemetry=telemetry)
@@ -81,7 +82,7 @@ class Capacity:
     def forget_all_but(self, run_ids: set[RunId]) -> None:
         """Runs that have ended need no memory."""
         self.submissions.forget_all_but(run_ids)
-        for memory in (self.last_cause, self.told, self.unnoted):
+        for memory in (self.last_cause, self.told, self.unnoted, self.pauses_told):
             for gone in memory.keys() - run_ids:
                 del memory[gone]
 
@@ -97,14 +98,21 @@ class Capacity:
             return
         case.done.paused += 1
         case.telemetry.warning(events.RUN_PAUSED, run_id=paused.run_id, reason=reason)
-        self._note_pause(paused, case.telemetry)
+        self._tell_pause(paused, case.telemetry)
 
-    def _note_pause(self, paused: Run, telemetry: Telemetry) -> None:
-        """Of one pause once, by whoever comes first; again in each round, for the one that died before it could."""
-        at, reason = paused.paused_at or 0, paused.reason or ""
-        self.notes.note(
-            paused.run_id, at=at, name="paused", kind="paused", reason=reason, facts={}, telemetry=telemetry
-        )
+    def _tell_pause(self, paused: Run, telemetry: Telemetry) -> None:
+        """Announce a pause, then note it: so whoever dies in between is made up for by a later round, and hardly ever
+        is a pause announced twice."""
+        at = paused.paused_at or 0
+        if self.pauses_told.get(paused.run_id) == at:
+            return
+        if not self.notes.holds(paused.run_id, at=at, name="paused"):
+            self.pausing.announce(paused)
+            reason = paused.reason or ""
+            self.notes.note(
+                paused.run_id, at=at, name="paused", kind="paused", reason=reason, facts={}, telemetry=telemetry
+            )
+        self.pauses_told[paused.run_id] = at
 
     def _add(self, case: "_Case", like: Submission, decision: FallbackDecision) -> None:
         if self.situations.queues.on_demand_for(like.job_queue) in case.look.live.truncated:

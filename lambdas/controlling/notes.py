@@ -36,3 +36,11 @@ class Notes:
             self.store.note_history(run_id, entry)
         except AwsError as error:
             telemetry.warning(events.CONTROLLER_FAILED, run_id=run_id, error=f"history: {error}")
+
+    def holds(self, run_id: RunId, *, at: int, name: str) -> bool:
+        """Whether the entry of this name and `at` (epoch ms) is in the run's history.
+
+        Raises:
+            AwsError: the table can't be read.
+        """
+        return any(entry.key == history_key(at, name) for entry in self.store.history(run_id))

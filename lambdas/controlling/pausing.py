@@ -18,16 +18,23 @@ class Pausing:
     run_events: RunEvents
 
     def pause(self, run: Run, look: Look, *, reason: str) -> Run | None:
-        """RUNNING -> PAUSED, and say so on the bus; the paused run, or None if it has ended or got another budget meanwhile.
+        """RUNNING -> PAUSED; the paused run, or None if it has ended or got another budget meanwhile.
 
         Raises:
-            AwsError: table, Batch or bus refused; the next round goes on with what is left to do.
+            AwsError: table or Batch refused; the next round goes on with what is left to do.
         """
         paused = self.requeuer.pause_run(run.run_id, reason=reason, seen=run)
         if paused is not None:
-            self.run_events.announce_paused(run.run_id, reason=reason)
             self._cancel_waiting(run, look)
         return paused
+
+    def announce(self, paused: Run) -> None:
+        """Say on the bus that somebody has to decide about the run.
+
+        Raises:
+            AwsError: the bus refused.
+        """
+        self.run_events.announce_paused(paused.run_id, reason=paused.reason or "")
 
     def keep(self, run: Run, look: Look) -> None:
         """Reach workers that came since: sessions that opened, jobs that were submitted."""

@@ -1,11 +1,13 @@
 """What the parts of a state are made with: memory, trackers, a folder for files."""
 
+import logging
 import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from spotproof import events
 from spotproof.concurrency import Spawner
 from spotproof.errors import CheckpointCorruptError, ScratchFullError
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from spotproof.checkpoints.memory.arena import BufferPool
     from spotproof.checkpoints.memory.trackers.base import Tracker
     from spotproof.checkpoints.memory.trackers.choose import TrackerChoice
+
+logger = logging.getLogger(__name__)
 
 SLICE_BYTES: Final = 16 * 2**20
 DELTA_BYTES: Final = 16 * 2**20
@@ -35,6 +39,7 @@ class Workshop:
     _folder: Path | None = field(default=None, init=False)
     _pool: "BufferPool | None" = field(default=None, init=False)
     _images: "list[Image]" = field(default_factory=list, init=False)
+    _told: set[str] = field(default_factory=set, init=False)  # why images are tracked as they are, as logged
 
     @property
     def folder(self) -> Path:
@@ -123,4 +128,9 @@ class Workshop:
         from spotproof.checkpoints.memory.trackers.choose import choose_tracker
 
         memory = image.live.memory()
-        return choose_tracker(self.tracker, source=image, shadow=lambda: image.shadow, memory=memory).tracker
+        chosen = choose_tracker(self.tracker, source=image, shadow=lambda: image.shadow, memory=memory)
+        if chosen.reason not in self._told:  # a folder may hold thousands of files
+            self._told.add(chosen.reason)
+            fields = {"image": image.name, "tracker": chosen.tracker.name, "reason": chosen.reason}
+            logger.info(events.CHANGES_TRACKED, extra=fields)
+        return chosen.tracker

@@ -164,10 +164,13 @@ class RecordingBus:
     """EventBridge that remembers what was put."""
 
     put: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    refused: str = ""  # the type of events that it does not take
 
     def put_events(self, *, Entries: list[dict[str, str]]) -> Any:  # noqa: N803
         import json
 
+        if any(entry["DetailType"] == self.refused for entry in Entries):
+            return {"Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "down"} for _ in Entries]}
         self.put += [(entry["DetailType"], json.loads(entry["Detail"])) for entry in Entries]
         return {"Entries": [{"EventId": "1"} for _ in Entries]}
 

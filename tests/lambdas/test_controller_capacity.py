@@ -421,6 +421,39 @@ def test_a_run_that_cost_its_budget_is_paused_and_everybody_is_told_once(
     assert batch.submitted == []
 
 
+def test_a_pause_that_the_bus_did_not_take_is_announced_later_and_holds_meanwhile(
+    account: Account, bus: RecordingBus, batch: BatchWorld
+) -> None:
+    run, job_id, _ = costly_run(account, batch)
+    bus.refused = contract.DETAIL_RUN_PAUSED
+    assert tick(account)["failures"] == 1
+    assert [job for job, _ in batch.cancelled] == [job_id]
+    assert history(account, run) == []
+
+    account.clock.advance(60)
+    assert tick(account)["failures"] == 1
+    bus.refused = ""
+    for _ in range(3):
+        account.clock.advance(60)
+        assert tick(account)["failures"] == 0
+
+    assert bus.runs(contract.DETAIL_RUN_PAUSED) == ["starved"]
+    assert [entry.kind for entry in history(account, run)] == ["paused"]
+
+
+def test_a_controller_that_begins_anew_does_not_announce_an_old_pause_again(
+    account: Account, bus: RecordingBus, batch: BatchWorld
+) -> None:
+    costly_run(account, batch)
+    tick(account)
+    controller.warm.cache_clear()  # another execution environment
+
+    account.clock.advance(60)
+    tick(account)
+
+    assert bus.runs(contract.DETAIL_RUN_PAUSED) == ["starved"]
+
+
 def test_workers_that_come_to_a_paused_run_are_sent_away(
     account: Account, bus: RecordingBus, batch: BatchWorld
 ) -> None:

@@ -1,11 +1,13 @@
 """What a workshop took is given back."""
 
 import gc
+import logging
 import os
 import weakref
 
 import pytest
 
+from spotproof import events
 from spotproof.checkpoints.memory.trackers.pagemap import pagemap_works
 from spotproof.checkpoints.state import State
 from spotproof.checkpoints.workshop import Workshop
@@ -53,3 +55,14 @@ def test_a_dropped_state_lets_its_arrays_go_without_a_garbage_collection() -> No
         assert image() is None
     finally:
         gc.enable()
+
+
+def test_the_log_says_once_how_changes_are_found_and_why_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="spotproof")
+    state = State(workshop=Workshop(tracker="compare"))
+
+    for number in range(3):
+        state.array(f"a{number}", 100)
+
+    told = [vars(record) for record in caplog.records if record.getMessage() == events.CHANGES_TRACKED]
+    assert [(each["tracker"], each["reason"]) for each in told] == [("compare", "compare is set")]

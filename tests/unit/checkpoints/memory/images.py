@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from spotproof.checkpoints.memory.pages import PAGE, Bytes8, Piece, padded
+from spotproof.checkpoints.memory.rows import BATCH_PAGES
 
-BATCH = 64 * PAGE  # what the code under test handles at once
+BATCH = BATCH_PAGES * PAGE  # what the code under test handles at once
 
 
 @dataclass(frozen=True, kw_only=True)

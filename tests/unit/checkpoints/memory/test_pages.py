@@ -47,7 +47,7 @@ def test_changed_pages_are_exactly_those_that_differ(example: Example) -> None:
 
 
 @settings(deadline=None)
-@given(examples(), st.integers(0, 70), st.integers(0, 70))
+@given(examples(), st.integers(0, BATCH // PAGE + 6), st.integers(0, BATCH // PAGE + 6))
 def test_changed_pages_of_a_range_are_those_of_the_whole_within_it(example: Example, a: int, b: int) -> None:
     first, stop = sorted(min(n, len(example.shadow) // PAGE) for n in (a, b))
 
