@@ -30,6 +30,7 @@ NOT_REACHED = {
         (
             "controller batch.cancel_job",
             "controller dynamodb.put_item top-up",
+            "controller dynamodb.update_item mark retired",
             "controller dynamodb.update_item mark stop",
             "controller dynamodb.update_item pause run of budget",
             "controller ec2.describe_spot_price_history",
