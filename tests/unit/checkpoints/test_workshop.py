@@ -1,4 +1,4 @@
-"""What a workshop took is given back."""
+"""What a workshop took is given back; how it finds changes, it says."""
 
 import gc
 import logging
