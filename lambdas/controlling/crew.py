@@ -1,12 +1,14 @@
 """A run's workers as its sessions and Batch jobs show them. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from spotproof import contract
 from spotproof.capacity.deadline import SpotMarket
 from spotproof.capacity.live_jobs import LiveJob
 from spotproof.capacity.situation import Workforce
+from spotproof.capacity.topup import SubmittedWorkers
 from spotproof.leases.model import CapacityClass, Run, Session, SessionState
 
 ON_DEMAND = CapacityClass.ON_DEMAND.value
@@ -66,6 +68,12 @@ class Crew:
 
     def _is_open(self, session: Session) -> bool:
         return session.state is SessionState.ALIVE and session.until >= self.now_ms
+
+
+def unheard_of(submitted: Iterable[SubmittedWorkers], *, heard: Collection[str]) -> int:
+    """How many of the submitted workers are still coming; `heard`: Batch jobs, with their indices, that have come."""
+    by_job = Counter(job_id.partition(":")[0] for job_id in set(heard))
+    return sum(max(0, job.workers - (by_job[job.job_id] if job.job_id else 0)) for job in submitted)
 
 
 def is_on_demand(session: Session) -> bool:

@@ -6,6 +6,7 @@ from functools import cached_property
 from lambdas.controlling.additions import Additions
 from lambdas.controlling.beginnings import Beginnings
 from lambdas.controlling.capacity import Capacity
+from lambdas.controlling.headroom import Headroom
 from lambdas.controlling.look import Lookout
 from lambdas.controlling.money import Till
 from lambdas.controlling.notes import Notes
@@ -81,10 +82,18 @@ class Parts:
         return Till(book=PriceBook(on_demand=listed, spot=spot), list_prices=tuple(listed.values()), clock=wiring.clock)
 
     @cached_property
+    def headroom(self) -> Headroom:
+        return Headroom(topup=self.topup, queues=self.queues, till=self.till, clock=self.wiring.clock)
+
+    @cached_property
     def router(self) -> Router:
         wiring = self.wiring
         return Router(
-            store=wiring.store, pools=self.pools, till=self.till, breaker=wiring.settings.breaker, clock=wiring.clock
+            store=wiring.store,
+            pools=self.pools,
+            headroom=self.headroom,
+            breaker=wiring.settings.breaker,
+            clock=wiring.clock,
         )
 
     @cached_property

@@ -51,10 +51,10 @@ class Replacements:
         Raises:
             AwsError: table or Batch refused or stayed unavailable; doing it again is safe.
         """
-        if end.kind is not WorkerEndKind.OUT_OF_MEMORY and run is not None and self._is_steered(job):
-            return Replaced(
-                topup=None, reason="the controller decides each minute how many on-demand workers there are"
-            )
+        if run is not None and self._is_steered(job):
+            reason = self._why_left_to_controller(job, end, run)
+            if reason:
+                return Replaced(topup=None, reason=reason)
         memory_mib, reason = job.memory_mib, ""
         if end.kind is WorkerEndKind.OUT_OF_MEMORY:
             cap_mib = self.queues.pair_of(job.job_queue).worker_memory_mib_max(job.vcpus)
@@ -87,12 +87,19 @@ class Replacements:
         """Whether a function submitted it on demand: replaced by us and added by the controller it would be two."""
         return self.queues.is_on_demand(job.job_queue) and is_top_up(job.job_name)
 
+    def _why_left_to_controller(self, job: JobStateChange, end: WorkerEnd, run: Run) -> str:
+        """Only what the controller can't know is ours to do: that the next on-demand worker needs more memory."""
+        if end.kind is not WorkerEndKind.OUT_OF_MEMORY:
+            return "the controller decides each minute how many on-demand workers there are"
+        room = self.router.room(run, batch_job_id=job.job_id, vcpus=job.vcpus, workers=run.workers)
+        return "" if room.one_more else f"another on-demand worker has taken its place; capped: {room.caps.reason}"
+
     def _queue(self, job: JobStateChange, end: WorkerEnd, run: Run | None) -> tuple[str, str]:
         """Where it goes, and why; only a worker that Spot let down is sent elsewhere."""
         reclaimed = end.kind in (WorkerEndKind.HOST_RECLAIMED, WorkerEndKind.INTERRUPTED)
         if run is None or not reclaimed or not self.queues.is_spot(job.job_queue):
             return job.job_queue, ""
-        route = self.router.route(run, batch_job_id=job.job_id, vcpus=1.0, workers=run.workers)
+        route = self.router.route(run, batch_job_id=job.job_id, vcpus=job.vcpus, workers=run.workers)
         if not route.on_demand:
             return job.job_queue, route.reason
         return self.queues.on_demand_for(job.job_queue), f"on demand: {route.reason}"

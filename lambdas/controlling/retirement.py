@@ -39,7 +39,7 @@ class Retirement:
 
     def _ours(self, run: Run) -> set[str]:
         submitted = self.topup.submitted(run.run_id)
-        return {each.job_id for each in submitted if self.queues.is_on_demand(each.job_queue)}
+        return {each.job_id for each in submitted if each.job_id and self.queues.is_on_demand(each.job_queue)}
 
     def _cancel_waiting(self, run: Run, look: Look, ours: set[str], count: int, reason: str) -> int:
         """Whole jobs only: Batch cancels all the waiting children of an array, or none."""

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lambdas.controlling.crew import Crew, pool_of
-from lambdas.controlling.limits import limits_of
-from lambdas.controlling.money import Till
+from lambdas.controlling.crew import pool_of
+from lambdas.controlling.headroom import Headroom, Room
 from spotproof.capacity.breaker import BreakerSettings, judge_pool
-from spotproof.capacity.caps import cap_on_demand
 from spotproof.capacity.pool_records import PoolRecords
 from spotproof.capacity.routing import RouteDecision, decide_route
-from spotproof.capacity.situation import CapFacts, Workforce
 from spotproof.clock import Clock, to_epoch_ms
 from spotproof.leases.model import Run, Session
 from spotproof.leases.store import LeaseStore
@@ -18,11 +15,11 @@ from spotproof.leases.store import LeaseStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Router:
-    """For replacements and top-ups of Spot workers. One read of the pool, one write for a probe."""
+    """For replacements and top-ups of Spot workers. One read of the pool, one write for a probe; see Headroom."""
 
     store: LeaseStore
     pools: PoolRecords
-    till: Till
+    headroom: Headroom
     breaker: BreakerSettings
     clock: Clock
 
@@ -39,6 +36,11 @@ class Router:
         """
         return self.route_after(run, list(self.store.sessions(run)), batch_job_id, vcpus=vcpus, workers=workers)
 
+    def room(self, run: Run, *, batch_job_id: str, vcpus: float, workers: int) -> Room:
+        """Whether a worker on demand may follow `batch_job_id`; arguments and errors as of `route`."""
+        sessions = list(self.store.sessions(run))
+        return self.headroom.of(run, sessions, ended=batch_job_id, vcpus=vcpus, workers=workers)
+
     def route_after(
         self, run: Run, sessions: Sequence[Session], batch_job_id: str, *, vcpus: float, workers: int
     ) -> RouteDecision:
@@ -47,19 +49,8 @@ class Router:
         pool = pool_of(max(lives, key=lambda each: each.started_at)) if lives else ""
         now_ms = to_epoch_ms(self.clock.now())
         verdict = judge_pool(self.pools.read(pool), self.breaker, now_ms=now_ms) if pool else None
-        on_demand = len(Crew(sessions=sessions, now_ms=now_ms).alive(on_demand=True))
-        money = self.till.count(run, sessions, vcpus=vcpus)
-        caps = cap_on_demand(
-            on_demand + 1,
-            CapFacts(
-                limits=limits_of(run),
-                workers_wanted=workers,
-                on_demand=Workforce(alive=on_demand),
-                usd_per_hour=money.usd_per_hour,
-                on_demand_usd_per_hour=money.on_demand_usd_per_hour,
-            ),
-        )
-        decision = decide_route(verdict, caps, on_demand_now=on_demand)
+        room = self.headroom.of(run, sessions, ended=batch_job_id, vcpus=vcpus, workers=workers)
+        decision = decide_route(verdict, room.caps, on_demand_now=room.there)
         if verdict is None or not decision.probes or self.pools.take_probe(pool, self.breaker, now_ms=now_ms):
             return decision
-        return decide_route(replace(verdict, probe_free=False), caps, on_demand_now=on_demand)
+        return decide_route(replace(verdict, probe_free=False), room.caps, on_demand_now=room.there)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +28,7 @@ JOB_NAME_MAX: Final = 128  # SubmitJob of the Batch API: letters, digits, hyphen
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]")
 _OURS: Final = re.compile(r"-[a-z][0-9a-f]{12}")  # how TopUpRequest.job_name ends
 _CANCELLED: Final = "TransactionCanceledException"
+_KEY: Final = "KEY#"  # how the sort keys of markers begin
 
 
 class TopUpKind(StrEnum):
@@ -105,10 +106,13 @@ def worker_parameters(parameters: Mapping[str, str], *, run_id: str) -> dict[str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmittedWorkers:
-    """A job that a top-up brought."""
+    """A job that a top-up brought, or is about to bring."""
 
-    job_id: str
+    key: str  # of its request
+    job_id: str | None  # None: claimed, and not on record yet
     job_queue: str  # as it was asked for: a name or an ARN
+    workers: int
+    claimed_at: int  # epoch ms
 
 
 class WorkerTopUp:
@@ -135,7 +139,7 @@ class WorkerTopUp:
         """Submit the worker unless the key was served before.
 
         Claim (with the run's counter, in one transaction), submit, record. Whoever finds a claim that was never
-        recorded looks for the job by its name before submitting.
+        recorded looks for the job by its name, in the queue that was chosen then, before submitting it there.
 
         Raises:
             AwsAccessError, AwsMissingError, AwsUnavailableError: table or Batch refused; calling again is safe.
@@ -151,7 +155,7 @@ class WorkerTopUp:
         mine = marker["claimant"]["S"] == claimant  # our own claim, its reply lost
         if not mine and not self._take_over(request, marker["until"]["N"], claimant):
             return TopUpOutcome(result=TopUpResult.IN_FLIGHT, job_id=None, reason="another delivery is at it")
-        return self._submit(request, search=not mine)
+        return self._submit(replace(request, job_queue=marker["job_queue"]["S"]), search=not mine)
 
     def job_of(self, run_id: str, key: str) -> str | None:
         """The job that the key gave; None if it gave none that is known."""
@@ -159,7 +163,10 @@ class WorkerTopUp:
         return None if marker is None or "job_id" not in marker else str(marker["job_id"]["S"])
 
     def submitted(self, run_id: str) -> Iterator[SubmittedWorkers]:
-        """What was submitted for the run, whatever became of it; as many reads as markers fill pages of 1 MB."""
+        """What was submitted for the run or is about to be, whatever became of it.
+
+        As many reads as markers fill pages of 1 MB. Markers of versions that noted no time say 1970.
+        """
         start: dict[str, Any] = {}
         while True:
             page = self._call(
@@ -168,11 +175,12 @@ class WorkerTopUp:
                 KeyConditionExpression="#pk = :pk",
                 ExpressionAttributeNames={"#pk": contract.PARTITION_KEY},
                 ExpressionAttributeValues={":pk": {"S": contract.topups_pk(run_id)}},
+                ConsistentRead=True,
                 **start,
             )
             for item in page["Items"]:
-                if "job_id" in item and "job_queue" in item:
-                    yield SubmittedWorkers(job_id=item["job_id"]["S"], job_queue=item["job_queue"]["S"])
+                if "job_queue" in item:
+                    yield _submitted_from_item(item)
             if "LastEvaluatedKey" not in page:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -200,12 +208,14 @@ class WorkerTopUp:
         assert 1 <= request.workers <= ARRAY_MAX, f"a job has 1 to {ARRAY_MAX} workers, not {request.workers}"
         now = to_epoch_ms(self._clock.now())
         marker = {
-            **self._key(request.run_id, f"KEY#{request.key}"),
+            **self._key(request.run_id, f"{_KEY}{request.key}"),
             "schema": {"N": str(SCHEMA)},
             "claimant": {"S": claimant},
             "until": {"N": self._until()},
             "job_name": {"S": request.job_name},
             "job_queue": {"S": request.job_queue},
+            "workers": {"N": str(request.workers)},
+            "claimed_at": {"N": str(now)},
         }
         put = {
             "TableName": self._table_name,
@@ -269,7 +279,7 @@ class WorkerTopUp:
                 doing,
                 self._dynamodb.update_item,
                 TableName=self._table_name,
-                Key=self._key(request.run_id, f"KEY#{request.key}"),
+                Key=self._key(request.run_id, f"{_KEY}{request.key}"),
                 UpdateExpression="SET #claimant = :claimant, #until = :until",
                 ConditionExpression="(#until = :seen OR #claimant = :claimant) AND attribute_not_exists(#job_id)",
                 ExpressionAttributeNames={"#claimant": "claimant", "#until": "until", "#job_id": "job_id"},
@@ -291,7 +301,7 @@ class WorkerTopUp:
         self._call(
             "recording a top-up",
             self._dynamodb.update_item,
-            Key=self._key(request.run_id, f"KEY#{request.key}"),
+            Key=self._key(request.run_id, f"{_KEY}{request.key}"),
             UpdateExpression="SET #job_id = :job_id",
             ExpressionAttributeNames={"#job_id": "job_id"},
             ExpressionAttributeValues={":job_id": {"S": job_id}},
@@ -336,7 +346,7 @@ class WorkerTopUp:
         answer = self._call(
             f"reading top-up {key} of run {run_id}",
             self._dynamodb.get_item,
-            Key=self._key(run_id, f"KEY#{key}"),
+            Key=self._key(run_id, f"{_KEY}{key}"),
             ConsistentRead=True,
         )
         return answer.get("Item")
@@ -355,6 +365,16 @@ class WorkerTopUp:
             return self._retrier.call(doing, request, **parameters)
         except ClientError as error:
             raise as_aws_error(error, doing=doing) from error
+
+
+def _submitted_from_item(item: Mapping[str, Any]) -> SubmittedWorkers:
+    return SubmittedWorkers(
+        key=item[contract.SORT_KEY]["S"].removeprefix(_KEY),
+        job_id=item.get("job_id", {}).get("S"),
+        job_queue=item["job_queue"]["S"],
+        workers=int(item.get("workers", {"N": "1"})["N"]),
+        claimed_at=int(item.get("claimed_at", {"N": "0"})["N"]),
+    )
 
 
 def _optional_parameters(request: TopUpRequest) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from typing import cast
 import pytest
 
 from lambdas.controlling import work as work_module
-from lambdas.controlling.crew import Crew
+from lambdas.controlling.crew import Crew, unheard_of
 from lambdas.controlling.look import Look
 from lambdas.controlling.submissions import Submissions
 from lambdas.controlling.work import WorkLeft, WorkReader
 from lambdas.queue_pairs import QueuePair, QueuePairs
 from spotproof.capacity.live_jobs import LiveJob, LiveJobs, RunJobs, Submission
 from spotproof.capacity.situation import Workforce
+from spotproof.capacity.topup import SubmittedWorkers
 from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.model import (
     Run,
@@ -66,6 +67,17 @@ def test_only_workers_that_take_shards_are_alive_and_jobs_without_a_session_are_
     )
     assert crew.workforce([job(running=2)], on_demand=True) == Workforce(alive=1, coming=0, working=0)
     assert crew.held == 2
+
+
+def test_submitted_workers_that_nobody_heard_of_are_coming() -> None:
+    def submitted(job_id: str | None, workers: int) -> SubmittedWorkers:
+        return SubmittedWorkers(key="k", job_id=job_id, job_queue="on-demand", workers=workers, claimed_at=NOON)
+
+    heard = ["array:0", "array:0", "array:2", "alone"]  # the first child came twice: one worker, two attempts
+
+    assert unheard_of([submitted("array", 5), submitted("alone", 1)], heard=heard) == 3
+    assert unheard_of([submitted("new", 2), submitted(None, 1)], heard=heard) == 3
+    assert unheard_of([submitted("array", 1)], heard=heard) == 0
 
 
 def test_a_run_is_without_workers_since_the_last_one_was_known_to_live() -> None:

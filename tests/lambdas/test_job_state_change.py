@@ -14,7 +14,7 @@ from spotproof.capacity.pool_records import PoolRecords
 from spotproof.capacity.records import Records
 from spotproof.clock import to_epoch_ms
 from spotproof.errors import AwsUnavailableError, ConfigurationError
-from spotproof.leases.model import RunId, RunOptions, RunState
+from spotproof.leases.model import Ledger, RunId, RunOptions, RunState
 from tests.fakes.leases import a_run
 from tests.lambdas.conftest import ENVIRONMENT, Account
 from tests.unit.capacity.batch_double import FakeBatch
@@ -122,12 +122,12 @@ def test_what_a_function_cancelled_is_nobodys_will_and_holds_nothing(account: Ac
     assert job_state_change.warm().replacements.topup.held(account.run.run_id) is None
 
 
-def storm(account: Account, *, count: int = 3) -> None:
-    """Its pool has lost so many hosts just now."""
+def storm(account: Account, *, count: int = 3, first: int = 0) -> None:
+    """Its pool has lost so many hosts just now, numbered from `first`."""
     pools = PoolRecords(Records(dynamodb=account.dynamodb, table_name="table", retrier=wiring.wire().retrier))
     for number in range(count):
         at = to_epoch_ms(account.clock.now()) + number
-        interruption = Interruption(at=at, instance_id=f"i-0000000000000000{number}")
+        interruption = Interruption(at=at, instance_id=f"i-{first + number:017}")
         pools.note_interruption("m6i.large/us-east-1a", interruption, BreakerSettings())
 
 
@@ -199,6 +199,63 @@ def test_otherwise_it_goes_to_spot_as_before(
     report(account, job_event(account, parameters={"run": "other", "input": "s3://b/in/"}))
 
     assert queue_of(batch.jobs[0]) == "spot-queue"
+
+
+def test_an_on_demand_worker_that_still_comes_counts_against_the_cap_until_it_has_come_and_gone(
+    account: Account, batch: FakeBatch
+) -> None:
+    options = RunOptions(on_demand_workers_max=1)
+    run = account.store.create_run(a_run(run_id=RunId("other"), options=options))
+    for child in range(4):
+        account.worker(f"w{child}", run=run, batch_job_id=f"{JOB_ID[:-1]}{child}")
+
+    def replaced_in(child: int) -> str:
+        storm(account)
+        parameters = {"run": "other", "input": "s3://b/in/"}
+        report(account, job_event(account, jobId=f"{JOB_ID[:-1]}{child}", parameters=parameters))
+        return queue_of(batch.jobs[-1])
+
+    assert replaced_in(0) == "on-demand-queue"
+    account.clock.advance(16)
+    assert replaced_in(1) == "spot-queue"  # nobody has heard of the first one yet
+    came = account.worker("came", run=run, batch_job_id="job-1", lifecycle="on-demand")
+    assert replaced_in(2) == "spot-queue"  # it is there
+    account.store.end_session(came, ledger=Ledger())
+    assert replaced_in(3) == "on-demand-queue"
+
+
+@pytest.mark.parametrize(("taken", "replaced"), [(False, ["4096"]), (True, [])])
+def test_an_on_demand_worker_that_ran_out_of_memory_is_replaced_unless_another_one_has_its_place_under_the_cap(
+    account: Account, batch: FakeBatch, taken: bool, replaced: list[str]
+) -> None:
+    run = account.store.create_run(a_run(run_id=RunId("other"), options=RunOptions(on_demand_workers_max=1)))
+    account.worker("ours", run=run, batch_job_id="of-ours", lifecycle="on-demand")
+    if taken:
+        account.worker("another", run=run, batch_job_id="of-the-controller", lifecycle="on-demand")
+    event = job_event(
+        account, OOM, jobId="of-ours", jobName="w-f0123456789ab", arrayProperties={}, container=needing(2048),
+        jobQueue="arn:aws:batch:us-east-1:123456789012:job-queue/on-demand-queue", parameters={"run": "other"},
+    )  # fmt: skip
+
+    report(account, event)
+    again = report(account, event)
+
+    asked = [job["containerOverrides"]["resourceRequirements"][0]["value"] for job in batch.jobs]
+    assert asked == replaced
+    assert again.get("topup") == (None if taken else "already")
+
+
+def test_a_worker_that_has_not_come_for_an_hour_does_not_count_any_more(account: Account, batch: FakeBatch) -> None:
+    options = RunOptions(on_demand_workers_max=1)
+    run = account.store.create_run(a_run(run_id=RunId("other"), options=options))
+    for child in range(2):
+        account.worker(f"w{child}", run=run, batch_job_id=f"{JOB_ID[:-1]}{child}")
+        storm(account, first=10 * child)
+        parameters = {"run": "other", "input": "s3://b/in/"}
+        report(account, job_event(account, jobId=f"{JOB_ID[:-1]}{child}", parameters=parameters))
+        account.clock.advance(3601)
+
+    assert [queue_of(job) for job in batch.jobs] == ["on-demand-queue", "on-demand-queue"]
 
 
 @pytest.mark.parametrize(

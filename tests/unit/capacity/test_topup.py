@@ -10,8 +10,17 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
+from spotproof import contract
 from spotproof.capacity import topup as topup_module
-from spotproof.capacity.topup import TopUpKind, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
+from spotproof.capacity.topup import (
+    SubmittedWorkers,
+    TopUpKind,
+    TopUpRequest,
+    TopUpResult,
+    WorkerTopUp,
+    worker_parameters,
+)
+from spotproof.clock import to_epoch_ms
 from spotproof.errors import AwsAccessError, AwsUnavailableError
 from spotproof.retries import Retrier, RetryPolicy
 from tests.fakes.clock import FakeClock
@@ -116,13 +125,27 @@ def test_a_crash_between_claim_and_record_is_finished_by_the_retry(
     assert topup(dynamodb, batch, clock, ids).submit_once(request()).result is TopUpResult.ALREADY
 
 
+@pytest.mark.parametrize("fault", ["crash", "refused"])
+def test_the_retry_after_a_crash_stays_with_the_queue_that_was_chosen_first(
+    dynamodb: Any, clock: FakeClock, fault: str
+) -> None:
+    batch, ids = FakeBatch([fault]), CountingIds()
+    with pytest.raises((KeyboardInterrupt, AwsAccessError)):
+        topup(dynamodb, batch, clock, ids).submit_once(request(job_queue="on-demand"))
+
+    clock.advance(60)
+    topup(dynamodb, batch, clock, ids).submit_once(request(job_queue="spot"))
+
+    assert [job["jobQueue"] for job in batch.jobs] == ["on-demand"]
+
+
 @pytest.mark.parametrize("plan", [["after"], ["before"], ["before", "after"], ["after", None]])
 def test_a_submission_whose_fate_is_unknown_is_looked_for_before_another(
     dynamodb: Any, clock: FakeClock, plan: list[str | None]
 ) -> None:
     batch = FakeBatch(plan)
 
-    assert topup(dynamodb, batch, clock).submit_once(request()).result is TopUpResult.SUBMITTED
+    assert topup(dynamodb, batch, clock, ids).submit_once(request()).result is TopUpResult.SUBMITTED
 
     assert len(batch.jobs) == 1
 
@@ -243,3 +266,27 @@ def test_what_was_submitted_for_a_run_can_be_told_apart_by_queue(dynamodb: Any, 
     found = {each.job_id: each.job_queue for each in topup(dynamodb, batch, clock).submitted("run")}
 
     assert found == {"job-1": "spot", "job-2": "on-demand"}
+
+
+def test_what_is_about_to_be_submitted_is_told_too_with_how_many_and_since_when(
+    dynamodb: Any, clock: FakeClock
+) -> None:
+    at = to_epoch_ms(clock.now())
+    with pytest.raises(AwsAccessError):
+        topup(dynamodb, FakeBatch(plan=["refused"]), clock).submit_once(
+            request(key="f", workers=3, job_queue="on-demand")
+        )
+
+    [claimed] = topup(dynamodb, FakeBatch(), clock).submitted("run")
+
+    assert claimed == SubmittedWorkers(key="f", job_id=None, job_queue="on-demand", workers=3, claimed_at=at)
+
+
+def test_a_marker_of_a_version_that_noted_no_time_is_one_old_worker(dynamodb: Any, clock: FakeClock) -> None:
+    topup(dynamodb, FakeBatch(), clock).submit_once(request())
+    key = {"pk": {"S": contract.topups_pk("run")}, "sk": {"S": f"KEY#{request().key}"}}
+    dynamodb.update_item(TableName=TABLE, Key=key, UpdateExpression="REMOVE workers, claimed_at")
+
+    [found] = topup(dynamodb, FakeBatch(), clock).submitted("run")
+
+    assert found == SubmittedWorkers(key=request().key, job_id="job-1", job_queue="spot", workers=1, claimed_at=0)
