@@ -41,7 +41,7 @@ class Situations:
         spot_jobs = look.live.of_run(run.run_id, queue=self.spot_queue)
         spot = crew.workforce(spot_jobs, on_demand=False)
         on_demand = crew.workforce(look.live.of_run(run.run_id, queue=self.on_demand_queue), on_demand=True)
-        work = self.reader.read(run, held=crew.held)
+        work = self.reader.read(run, held=crew.held, now_ms=look.now_ms)
         money = self.till.count(run, sessions, vcpus=submission.vcpus)
         width = max(submission.workers, run.workers, sum(job.live for job in spot_jobs))
         waits = any(job.waiting for job in spot_jobs)
