@@ -44,7 +44,7 @@ class Situations:
         spot_jobs = [job for job in jobs if self.queues.is_spot(job.queue)]
         spot = crew.workforce(spot_jobs, on_demand=False)
         on_demand = crew.workforce((job for job in jobs if self.queues.is_on_demand(job.queue)), on_demand=True)
-        work = self.reader.read(run, held=crew.held)
+        work = self.reader.read(run, held=crew.held, now_ms=look.now_ms)
         money = self.till.count(run, sessions, vcpus=submission.vcpus)
         width = max(submission.workers, run.workers, sum(job.live for job in spot_jobs))
         waits = any(job.waiting for job in spot_jobs)
@@ -76,7 +76,7 @@ class Situations:
             AwsError: the table refused or stayed unavailable.
         """
         crew = Crew(sessions=sessions, now_ms=look.now_ms)
-        work = self.reader.read(run, held=crew.held)
+        work = self.reader.read(run, held=crew.held, now_ms=look.now_ms)
         gauges.add_unsteered(
             run,
             work,

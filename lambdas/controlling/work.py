@@ -12,6 +12,9 @@ from spotproof.leases.store import LeaseStore
 STRIPES_MAX: Final = 50  # whose ticket counters are read; the others are taken to be like them
 CANDIDATES_MAX: Final = 1000  # claimable shards read of each class; more workers than that are not added at once
 SAMPLE_MAX: Final = 1000  # rows from which the times of shards are taken
+# A shard that failed rests before it is tried again, for five minutes at most (`retry_after_s`). It is work that is left
+# all the same: a worker sent home meanwhile would have to be asked for anew, and that takes as long as most rests.
+RESTS_S: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +22,8 @@ class WorkLeft:
     """Counts of open shards; exact up to STRIPES_MAX stripes and CANDIDATES_MAX claimable shards."""
 
     fresh: int  # never leased
-    requeued: int  # claimable for any worker
-    left_to_on_demand: int  # claimable for on-demand workers
+    requeued: int  # for any worker; claimable, or resting after a failure
+    left_to_on_demand: int  # for on-demand workers; the same
     held: int
     oldest_requeued_at: int | None  # epoch ms
 
@@ -39,10 +42,10 @@ class WorkReader:
     def __init__(self, store: LeaseStore) -> None:
         self._store = store
 
-    def read(self, run: Run, *, held: int) -> WorkLeft:
+    def read(self, run: Run, *, held: int, now_ms: int) -> WorkLeft:
         """What is left now; `held`: shards of live sessions."""
-        requeued = self._claimable(run, CapacityClass.SPOT)
-        left = self._claimable(run, CapacityClass.ON_DEMAND)
+        requeued = self._waiting(run, CapacityClass.SPOT, now_ms)
+        left = self._waiting(run, CapacityClass.ON_DEMAND, now_ms)
         return WorkLeft(
             fresh=self._fresh(run),
             requeued=len(requeued),
@@ -64,8 +67,10 @@ class WorkReader:
             waiting=work.claimable + work.left_to_on_demand,
         )
 
-    def _claimable(self, run: Run, kind: CapacityClass) -> Sequence[Candidate]:
-        return self._store.candidates(run, kind, limit=CANDIDATES_MAX)
+    def _waiting(self, run: Run, kind: CapacityClass, now_ms: int) -> Sequence[Candidate]:
+        """Drained shards whose host still has time are held: nobody waits for them."""
+        found = self._store.candidates(run, kind, limit=CANDIDATES_MAX, within_s=RESTS_S)
+        return [each for each in found if not each.drained or each.claimable_at <= now_ms]
 
     def _fresh(self, run: Run) -> int:
         """Shards without a ticket; stripes beyond the first STRIPES_MAX are taken to be as far."""

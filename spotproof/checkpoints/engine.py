@@ -19,9 +19,9 @@ from spotproof.checkpoints.state import State
 from spotproof.checkpoints.store import ObjectStore
 from spotproof.checkpoints.workshop import Workshop
 from spotproof.clock import Clock
-from spotproof.concurrency import Spawner
+from spotproof.concurrency import NoThreadError, Spawner
 from spotproof.contract import checkpoints_prefix
-from spotproof.errors import AwsError, CheckpointCorruptError, CheckpointLateError
+from spotproof.errors import AwsError, CheckpointCorruptError, CheckpointError, CheckpointLateError
 from spotproof.ids import IdSource
 from spotproof.leases.model import CheckpointPointer, Lease
 
@@ -214,7 +214,11 @@ class CheckpointEngine:
         self._saving = saving
         self._ended = self._spawner.flag()
         ended = self._ended
-        self._spawner.spawn(lambda: self._carry_on(saving, carry, record, ended.set), name="checkpoint-save")
+        try:
+            self._spawner.spawn(lambda: self._carry_on(saving, carry, record, ended.set), name="checkpoint-save")
+        except NoThreadError as error:
+            saving.error = CheckpointError(f"nobody carries the save: {error}")
+            ended.set()
         return saving
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -237,7 +241,8 @@ class CheckpointEngine:
 
         Raises:
             CheckpointLateError: its deadline came; the previous checkpoint stands.
-            CheckpointError: the state needs a bigger manifest than is allowed, or ours was damaged on its way.
+            CheckpointError: the state needs a bigger manifest than is allowed, ours was damaged on its way, or no thread
+                could be had for the save.
             AwsError: the bucket or the table refused or stayed unavailable.
             LeaseLostError: the pointer was refused.
         """

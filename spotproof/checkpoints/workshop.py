@@ -3,12 +3,13 @@
 import logging
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spotproof import events
-from spotproof.concurrency import Spawner
+from spotproof.concurrency import NoThreadError, Spawner
 from spotproof.errors import CheckpointCorruptError, ScratchFullError
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class Workshop:
 
         spawner = self.spawner
         if spawner is not None and len(image.shadow) >= WARM_BYTES_MIN:
-            spawner.spawn(lambda: prefault(image.shadow), name="checkpoint-prefault")
+            with suppress(NoThreadError):  # the first save touches it, and takes longer
+                spawner.spawn(lambda: prefault(image.shadow), name="checkpoint-prefault")
 
     def restored(self, name: str, *, kind: str, descr: dict[str, Any], length: int) -> "Live":
         """The live side of an image that a manifest describes, to be loaded.

@@ -311,7 +311,7 @@ QUARANTINE_LOST: Final = Statement(  # the shard that kills its workers
 PARTITION: Final = Selection(name="partition", key="#pk = :pk")
 CLAIMABLE: Final = Selection(
     name="claimable shards",
-    key="#claimable_pk = :pk AND #claimable_at <= :now",
+    key="#claimable_pk = :pk AND #claimable_at <= :until",
     index=contract.CLAIMABLE_INDEX.name,
 )
 ON_INSTANCE: Final = Selection(

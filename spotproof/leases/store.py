@@ -193,8 +193,14 @@ class LeaseStore(Protocol):
         """Put the row LEASED with token 1, if there is no row."""
         ...
 
-    def candidates(self, run: Run, capacity_class: CapacityClass, *, limit: int) -> list[Candidate]:
-        """Requeued shards, and drained ones whose reclaim time has passed, oldest first (index: a hint)."""
+    def candidates(
+        self, run: Run, capacity_class: CapacityClass, *, limit: int, within_s: float = 0.0
+    ) -> list[Candidate]:
+        """Requeued shards, and drained ones whose reclaim time has passed, oldest first (index: a hint).
+
+        Args:
+            within_s: those too that become claimable in so many seconds: for those who count work, not for a claim.
+        """
         ...
 
     def claim_requeued(self, run: Run, candidate: Candidate, session: Session) -> Lease | None:

@@ -17,6 +17,7 @@ from spotproof.capacity.situation import Workforce
 from spotproof.capacity.topup import SubmittedWorkers
 from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.model import (
+    CapacityClass,
     Run,
     RunOptions,
     Session,
@@ -140,10 +141,33 @@ def half_done(store: InMemoryLeaseStore, clock: FakeClock) -> tuple[Run, Session
 def test_what_is_left_is_counted_from_tickets_and_the_index(store: InMemoryLeaseStore, clock: FakeClock) -> None:
     run, _ = half_done(store, clock)
 
-    work = WorkReader(store).read(run, held=1)
+    work = WorkReader(store).read(run, held=1, now_ms=NOON + 4_000)
 
     assert work == WorkLeft(fresh=7, requeued=1, left_to_on_demand=1, held=1, oldest_requeued_at=NOON)
     assert (work.claimable, work.open) == (8, 10)
+
+
+@pytest.mark.parametrize("on_demand_after", [1, 9])
+def test_a_shard_that_rests_after_a_failure_is_work_left_and_one_whose_host_is_there_is_held(
+    store: InMemoryLeaseStore, on_demand_after: int
+) -> None:
+    run = store.create_run(a_run(shards=2, stripes=1, options=RunOptions(on_demand_after=on_demand_after)))
+    session = store.open_session(a_session(run=run, until=NOON + HOUR))
+    for _ in range(2):
+        store.take_ticket(run, 0)
+    failed = leased(store, run, session, 0, seq=1)
+    store.release(failed, interrupted=True)
+    [candidate] = [each for kind in CapacityClass for each in store.candidates(run, kind, limit=1)]
+    again = store.claim_requeued(run, candidate, session)
+    assert again is not None
+    store.fail(again, error="ValueError", retry_at=NOON + 40_000, failures_max=9)
+    leased(store, run, session, 1, seq=2)
+    store.drain(run, 1, owner=session.session_id, reclaim_at=NOON + 120_000)
+
+    work = WorkReader(store).read(run, held=1, now_ms=NOON)
+
+    left = (0, 1) if on_demand_after == 1 else (1, 0)
+    assert (work.fresh, work.held, (work.requeued, work.left_to_on_demand)) == (0, 1, left)
 
 
 def test_stripes_beyond_those_that_are_read_are_taken_to_be_as_far(
@@ -156,7 +180,7 @@ def test_stripes_beyond_those_that_are_read_are_taken_to_be_as_far(
             store.take_ticket(run, stripe)
     before = store.usage().requests
 
-    assert WorkReader(store).read(run, held=0).fresh == 50
+    assert WorkReader(store).read(run, held=0, now_ms=NOON).fresh == 50
     assert store.usage().requests - before == 4  # two counters, two queries of the index
 
 
@@ -164,7 +188,7 @@ def test_the_time_left_comes_from_the_runs_own_shards(store: InMemoryLeaseStore,
     run, _ = half_done(store, clock)
     reader = WorkReader(store)
 
-    estimate = reader.estimate(run, reader.read(run, held=1), now_ms=NOON + 4_000)
+    estimate = reader.estimate(run, reader.read(run, held=1, now_ms=NOON + 4_000), now_ms=NOON + 4_000)
 
     assert estimate is not None
     assert 90 <= estimate.mean_s <= 100  # nine that wait at 10 s, and what is left of the one that is held
@@ -174,7 +198,7 @@ def test_before_anything_was_done_nobody_knows_how_long_it_takes(store: InMemory
     run = store.create_run(a_run())
     reader = WorkReader(store)
 
-    assert reader.estimate(run, reader.read(run, held=0), now_ms=NOON) is None
+    assert reader.estimate(run, reader.read(run, held=0, now_ms=NOON), now_ms=NOON) is None
 
 
 def look(*jobs: LiveJob) -> Look:

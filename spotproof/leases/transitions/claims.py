@@ -27,9 +27,12 @@ class ClaimTransitions(Transitions):
         outcome = self._table.put(row, what=f"lease of shard {index}")
         return self._lease(run, outcome, session, token=1)
 
-    def candidates(self, run: Run, capacity_class: CapacityClass, *, limit: int) -> list[Candidate]:
+    def candidates(
+        self, run: Run, capacity_class: CapacityClass, *, limit: int, within_s: float = 0.0
+    ) -> list[Candidate]:
         pk = contract.claimable_pk(run.run_id, capacity_class.value)
-        found = self._table.query(ex.CLAIMABLE, {":pk": pk, ":now": self._now()}, limit=limit)
+        until = self._now() + round(within_s * 1000)
+        found = self._table.query(ex.CLAIMABLE, {":pk": pk, ":until": until}, limit=limit)
         return [candidate_from_item(item) for item in found]
 
     def claim_requeued(self, run: Run, candidate: Candidate, session: Session) -> Lease | None:

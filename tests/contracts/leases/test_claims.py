@@ -96,6 +96,8 @@ def test_a_drained_shard_is_claimable_from_its_reclaim_time_on(
     early = Candidate(index=0, fencing_token=1, drained=True, claimable_at=NOON + 120_000)
 
     assert store.candidates(run, SPOT, limit=10) == []
+    assert store.candidates(run, SPOT, limit=10, within_s=119) == []
+    assert store.candidates(run, SPOT, limit=10, within_s=120) == [early]
     assert store.claim_requeued(run, early, other) is None
 
     clock.advance(120)
@@ -137,6 +139,7 @@ def test_a_shard_that_backs_off_is_no_candidate_before_its_time(
     store.fail(leased(store, run, session), error="ValueError", retry_at=NOON + 5_000, failures_max=3)
 
     assert store.candidates(run, SPOT, limit=10) == []
+    assert [candidate.index for candidate in store.candidates(run, SPOT, limit=10, within_s=5)] == [0]
     clock.advance(5)
     assert [candidate.index for candidate in store.candidates(run, SPOT, limit=10)] == [0]
 

@@ -145,7 +145,7 @@ def test_a_submission_whose_fate_is_unknown_is_looked_for_before_another(
 ) -> None:
     batch = FakeBatch(plan)
 
-    assert topup(dynamodb, batch, clock, ids).submit_once(request()).result is TopUpResult.SUBMITTED
+    assert topup(dynamodb, batch, clock).submit_once(request()).result is TopUpResult.SUBMITTED
 
     assert len(batch.jobs) == 1
 

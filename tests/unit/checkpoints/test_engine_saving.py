@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from spotproof.checkpoints.images.image import Image, ImageGather
 from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.checkpoints.state import State
 from spotproof.checkpoints.store import Buffer
-from spotproof.concurrency import ThreadSpawner
+from spotproof.concurrency import NoThreadError, ThreadSpawner
 from spotproof.errors import AwsUnavailableError, CheckpointError, CheckpointLateError, LeaseLostError
 from spotproof.leases.model import CheckpointPointer
 from tests.fakes.crashing_store import Crash
@@ -301,6 +302,33 @@ def test_the_job_goes_on_while_the_bucket_does_not_answer_and_what_it_does_then_
     assert owners.engine.wait(JOIN_S)
     assert owners.engine.settle() is not None
     assert picture(owners.look()) == expected
+    assert owners.engine.save(owners.state, record=owners.record) is not None
+    assert picture(owners.look()) == picture(owners.state)
+
+
+class NoThreads(ThreadSpawner):
+    """Gives a thread only while `left` is true."""
+
+    left = False
+
+    def spawn(self, work: Callable[[], None], *, name: str) -> None:
+        if not self.left:
+            raise NoThreadError(name)
+        super().spawn(work, name=name)
+
+
+def test_a_save_for_which_there_is_no_thread_has_failed_at_once_and_the_next_one_carries_its_changes(
+    tmp_path: Path,
+) -> None:
+    spawner = NoThreads()
+    owners = Owners(tmp_path, objects=InMemoryObjectStore(), spawner=spawner)
+    work(owners.state, 1)
+
+    with pytest.raises(CheckpointError, match="nobody carries the save"):
+        owners.engine.save(owners.state, record=owners.record)
+
+    assert (owners.pointer, owners.engine.busy) == (None, False)
+    spawner.left = True
     assert owners.engine.save(owners.state, record=owners.record) is not None
     assert picture(owners.look()) == picture(owners.state)
 
