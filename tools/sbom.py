@@ -1,11 +1,12 @@
 """What is in the parts that are installed and deployed, as CycloneDX documents made from the locks: `make sbom`.
 
 One document for each part: what people install (`tool`), what travels to the workers (`worker`) and what travels to the
-functions (`functions`). Everything comes from the locks: names, versions, SHA-256 of every file that may be installed,
+functions (`functions`). Everything comes from the locks: names, versions, hashes of every file that may be installed,
 and who needs what. Nothing of the clock or the machine is in them: the same locks give the same bytes. Licences are not:
 locks do not know them.
 """
 
+import base64
 import json
 import re
 import sys
@@ -37,7 +38,7 @@ NPM_LOCK: Final = Path("tools/node/package-lock.json")
 NPM_PART: Final = "tool"  # the CDK command line deploys
 FOLDER: Final = Path(".build/sbom")
 MARKER: Final = "spotproof:marker"  # when a package is installed at all, such as sys_platform == "win32"
-_PIN: Final = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)(?: ; (.*?))? \\$")
+_PIN: Final = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)(?: ; (.*))?$")
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _NEEDED_BY: Final = re.compile(r"^    #(?: via|  ) +(\S.*)$", re.MULTILINE)
 
@@ -65,17 +66,18 @@ def read_lock(text: str) -> list[Locked]:
     """The packages of a lock that uv compiled, in its order.
 
     Raises:
-        SbomError: a pin without a hash.
+        SbomError: something else than a pin with a hash.
     """
-    blocks = re.split(r"\n(?=[A-Za-z0-9])", text)
-    found = [_locked(match, block) for block in blocks if (match := _PIN.match(block.splitlines()[0]))]
-    for package in found:
-        if not package.sha256:
-            raise SbomError(f"{package.ref} has no hash: run make lock")
-    return found
+    return [_locked(block) for block in re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]]
 
 
-def _locked(match: re.Match[str], block: str) -> Locked:
+def _locked(block: str) -> Locked:
+    first = block.splitlines()[0].removesuffix(" \\")
+    match = _PIN.match(first)
+    if match is None:
+        raise SbomError(f"{first} is no pin of a version: run make lock")
+    if not _HASH.search(block):
+        raise SbomError(f"{match[1]}@{match[2]} has no hash: run make lock")
     needed_by = (each for each in _NEEDED_BY.findall(block) if not each.startswith(("-r ", "-c ")))
     return Locked(
         name=match[1],
@@ -93,9 +95,9 @@ def document(part: str, root: Path = locks.ROOT) -> str:
         SbomError: it is not valid, or a lock can't be read.
     """
     texts = [locks.lock_path(group, root).read_text() for group in PARTS[part]]
-    packages = {package.name: package for text in texts for package in read_lock(text)}
+    packages = {package.ref: package for text in texts for package in read_lock(text)}
     npm = (root / NPM_LOCK).read_text() if part == NPM_PART else ""
-    bom = _bom(part, packages, [_of_npm(*each) for each in _npm_packages(npm)], _version(root))
+    bom = _bom(part, packages, _npm_components(npm), _version(root))
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, "\n".join([part, _version(root), *texts, npm]))
     text = json.dumps(json.loads(JsonV1Dot6(bom).output_as_string()), indent=1, sort_keys=True) + "\n"
     check(text)
@@ -113,7 +115,7 @@ def _bom(part: str, packages: Mapping[str, Locked], others: list[Component], ver
     own = Component(
         name=f"spotproof-{part}", version=version, type=ComponentType.APPLICATION, bom_ref=f"spotproof-{part}"
     )
-    components = {name: _component(package) for name, package in packages.items()}
+    components = {ref: _component(package) for ref, package in packages.items()}
     bom = Bom(components=[*components.values(), *others], metadata=BomMetaData(component=own))
     # The schema asks for neither; a time would make every document another one.
     bom.metadata.timestamp = None  # type: ignore[assignment]
@@ -127,11 +129,12 @@ def _dependencies(
 ) -> list[Dependency]:
     """Who needs what; the part itself needs what people asked for."""
     needs: dict[BomRef, list[Dependency]] = {own.bom_ref: [Dependency(other.bom_ref) for other in others]}
-    for name, package in packages.items():
-        needs.setdefault(components[name].bom_ref, [])
-        users = [components[user].bom_ref for user in package.needed_by if user in components] or [own.bom_ref]
-        for user in users:
-            needs.setdefault(user, []).append(Dependency(components[name].bom_ref))
+    for ref, package in packages.items():
+        needed = components[ref].bom_ref
+        needs.setdefault(needed, [])
+        users = [components[user].bom_ref for user, each in packages.items() if each.name in package.needed_by]
+        for user in users or [own.bom_ref]:
+            needs.setdefault(user, []).append(Dependency(needed))
     return [Dependency(ref, dependencies=needed) for ref, needed in needs.items()]
 
 
@@ -147,15 +150,24 @@ def _component(package: Locked) -> Component:
     )
 
 
-def _npm_packages(lock: str) -> list[tuple[str, str]]:
-    """Name and version of each package in an npm lock; none in an empty text."""
+def _npm_components(lock: str) -> list[Component]:
+    """The packages of an npm lock, with the hashes of their archives; none in an empty text."""
     packages = json.loads(lock)["packages"] if lock else {}
-    return [(name.rpartition("node_modules/")[2], each["version"]) for name, each in packages.items() if name]
+    return [_of_npm(place.rpartition("node_modules/")[2], each) for place, each in packages.items() if place]
 
 
-def _of_npm(name: str, version: str) -> Component:
-    ref = f"npm:{name}@{version}"
-    return Component(name=name, version=version, bom_ref=ref, purl=PackageURL("npm", None, name, version))
+def _of_npm(name: str, entry: Mapping[str, str]) -> Component:
+    version = entry["version"]
+    algorithm, _, digest = entry.get("integrity", "").partition("-")
+    if algorithm != "sha512":
+        raise SbomError(f"npm's {name}@{version} has no SHA-512 in {NPM_LOCK}")
+    return Component(
+        name=name,
+        version=version,
+        bom_ref=f"npm:{name}@{version}",
+        purl=PackageURL("npm", None, name, version),
+        hashes=[HashType(alg=HashAlgorithm.SHA_512, content=base64.b64decode(digest).hex())],
+    )
 
 
 def _version(root: Path) -> str:

@@ -55,6 +55,27 @@ def test_a_pin_without_a_hash_has_no_document() -> None:
         sbom.read_lock("alpha==1.0 \\\n    # via -r requirements.in\n")
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["alpha==1.0", "alpha==1.0 ; python_version < '3.12'", "alpha @ https://example.com/alpha.whl \\", "alpha>=1.0 \\"],
+    ids=["no hash at all", "no hash but a marker", "an address", "no pin"],
+)
+def test_what_is_not_a_pin_with_a_hash_is_not_left_out_in_silence(line: str) -> None:
+    with pytest.raises(sbom.SbomError, match=r"^alpha.*run make lock$"):
+        sbom.read_lock(f"# a comment\n{line}\n    # via -r requirements.in\n{LOCK.partition('beta')[1]}")
+
+
+def test_two_versions_for_two_kinds_of_machines_are_two_components(copy: Path) -> None:
+    lock = locks.lock_path("worker", copy)
+    pinned = next(pin for pin in locks.packages("worker", copy) if pin.startswith("numpy=="))
+    older = f"numpy==1.0 ; python_version < '3.12' \\\n    --hash=sha256:{'c' * 64}\n    # via -r batch_jobs/requirements.in\n"
+    lock.write_text(lock.read_text() + older)
+
+    found = json.loads(sbom.document("worker", copy))["components"]
+
+    assert {f"{each['name']}=={each['version']}" for each in found if each["name"] == "numpy"} == {pinned, "numpy==1.0"}
+
+
 @pytest.mark.parametrize("part", sbom.PARTS)
 def test_every_locked_package_is_a_component_with_the_hashes_of_its_lock(
     part: str, documents: dict[str, dict[str, Any]]
@@ -69,9 +90,11 @@ def test_every_locked_package_is_a_component_with_the_hashes_of_its_lock(
 
 
 def test_the_cdk_command_line_is_a_component_of_what_people_install(documents: dict[str, dict[str, Any]]) -> None:
-    purls = {each["purl"] for each in documents["tool"]["components"]}
+    purls = {each["purl"]: each for each in documents["tool"]["components"]}
 
-    assert "pkg:npm/aws-cdk@2.1148.1" in purls
+    command_line = purls["pkg:npm/aws-cdk@2.1148.1"]
+    (digest,) = command_line["hashes"]
+    assert (digest["alg"], len(digest["content"])) == ("SHA-512", 128)
 
 
 @pytest.mark.parametrize("part", sbom.PARTS)
