@@ -232,7 +232,7 @@ def test_the_index_shows_a_change_after_its_lag_and_changes_of_an_item_in_order(
             IndexName="claimable",
             KeyConditionExpression=ex.CLAIMABLE.key,
             ExpressionAttributeNames=ex.CLAIMABLE.names,
-            ExpressionAttributeValues=to_item({":pk": "c", ":now": 9}),
+            ExpressionAttributeValues=to_item({":pk": "c", ":until": 9}),
         )
         return [item["fencing_token"]["N"] for item in found["Items"]]
 
