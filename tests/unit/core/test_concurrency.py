@@ -69,7 +69,9 @@ def test_no_more_than_the_width_run_at_once() -> None:
 # A thread has ended, so that the next one gets its stack; and then there is not a page of memory left for anything else.
 STARVED = """
 import resource, sys, threading, time
+from spotproof import concurrency
 from spotproof.concurrency import NoThreadError, ThreadSpawner
+concurrency.START_S = 0.5
 spawner, done = ThreadSpawner(), threading.Event()
 spawner.spawn(done.set, name="first")
 done.wait()
@@ -86,7 +88,7 @@ except NoThreadError as error:
 def test_without_memory_for_a_thread_nobody_waits_for_it_for_ever() -> None:
     done = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, text=True, check=False, timeout=60)
 
-    assert done.stdout == "thread second can't be had: it did not begin within 10 s"
+    assert done.stdout == "thread second can't be had: it did not begin within 0.5 s"
 
 
 def test_work_whose_thread_began_too_late_is_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
