@@ -98,7 +98,7 @@ ALARMS: Final = (
         says="Checkpoints could not be saved: an interruption now costs more than one interval of work.",
         metric=events.METRIC_CHECKPOINT_FAILURES,
         threshold=3,
-        period_s=300,
+        period_s=1800,  # one worker alone tries again after at most six minutes
     ),
     AlarmSpec(
         name="CheckpointsSlow",
@@ -106,7 +106,7 @@ ALARMS: Final = (
         metric=events.METRIC_CHECKPOINT_MS,
         statistic="p95",
         threshold=60_000,
-        period_s=300,
+        period_s=900,  # at least one save of ten minutes in each
         periods=2,
     ),
     AlarmSpec(

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from spotproof import contract, events
+from spotproof.checkpoints.policy import CAP_S
 from spotproof.metrics import EVENT_METRICS
+from spotproof.retries import RetryPolicy
 from stacks.monitoring.alarms import ALARMS, COMPOSITE, alarm_name
 from stacks.monitoring.queries import QUERIES
 from stacks.monitoring.rows import NOT_DRAWN, ROWS, Graph, Table
@@ -88,6 +90,21 @@ def test_silence_is_an_alarm_of_the_controller_only(assembly: Assembly) -> None:
 
     assert treated.pop("Spotproof-ControllerSilent") == "breaching"
     assert set(treated.values()) == {"notBreaching"}
+
+
+def test_one_worker_whose_saves_all_fail_is_enough_for_the_alarm() -> None:
+    """A failed save is followed by another one after an interval, and each takes as long as AWS is asked again."""
+    (spec,) = [each for each in ALARMS if each.metric == events.METRIC_CHECKPOINT_FAILURES]
+
+    assert spec.period_s * spec.periods // (CAP_S + RetryPolicy().patience_s) >= spec.threshold
+
+
+def test_one_worker_whose_saves_take_ten_minutes_has_one_in_every_period_of_the_alarm() -> None:
+    """Periods without a save are no breach, so shorter ones would never breach in a row."""
+    (spec,) = [each for each in ALARMS if each.metric == events.METRIC_CHECKPOINT_MS]
+
+    assert spec.periods > 1
+    assert spec.period_s >= 600 + CAP_S
 
 
 def test_one_alarm_stands_for_all_and_people_hear_of_that_one(assembly: Assembly) -> None:
