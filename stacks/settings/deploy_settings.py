@@ -18,6 +18,10 @@ from stacks.settings.sharing import SharingSettings
 from stacks.settings.watching import WatchingSettings
 from stacks.settings.workers import WorkerSettings
 
+# What the CDK command line keeps in cdk.context.json under names without "@" and ":" (`cdk acknowledge`,
+# `cdk cli-telemetry`), and hands to every app.
+CDK_NAMES = frozenset({"acknowledged-issue-numbers", "cli-telemetry"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeploySettings(
@@ -44,12 +48,14 @@ class DeploySettings(
 
     @classmethod
     def from_context(cls, context: Mapping[str, object]) -> Self:
-        """Settings from the app's whole context; names with "@" or ":" belong to the CDK and are left alone.
+        """Settings from the app's whole context; the CDK's own names, such as those with "@" or ":", are left alone.
 
         Raises:
             ConfigurationError: naming the value that is unknown or wrong, and what would be right; one line.
         """
-        given = {name: value for name, value in context.items() if not re.search("[@:]", name)}
+        given = {
+            name: value for name, value in context.items() if name not in CDK_NAMES and not re.search("[@:]", name)
+        }
         for name in given:
             if name not in DECLARED:
                 raise ConfigurationError(_unknown(name))

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from stacks.settings.declaration import refuse
 
 C = TypeVar("C", bound=str)
+PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))  # RFC 1918
 DIGITS = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -116,7 +117,7 @@ class Choices(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class PrivateRange:
-    """An IPv4 range that a network of ours may have (RFC 1918), of the size that the subnets are cut from."""
+    """An IPv4 range that a network of ours may have, of the size that the subnets are cut from."""
 
     allowed: str = "a private IPv4 range of 65,536 addresses, such as 10.0.0.0/16"
 
@@ -125,7 +126,7 @@ class PrivateRange:
             found = ipaddress.IPv4Network(_text(value) or "")
         except ValueError:
             raise refuse(self.allowed, value) from None
-        if found.prefixlen != 16 or not found.is_private:
+        if found.prefixlen != 16 or not any(found.subnet_of(private) for private in PRIVATE):
             raise refuse(self.allowed, value)
         return str(found)
 

@@ -19,8 +19,9 @@ def test_without_context_everything_has_a_default() -> None:
 
 def test_context_of_the_cdk_itself_is_left_alone() -> None:
     cdk = {"@aws-cdk/core:checkSecretUsage": True, "aws:cdk:bundling-stacks": [], "cli:something": "x"}
+    kept_by_the_command_line = {"acknowledged-issue-numbers": [34892], "cli-telemetry": False}
 
-    assert DeploySettings.from_context(cdk) == DeploySettings()
+    assert DeploySettings.from_context(cdk | kept_by_the_command_line) == DeploySettings()
 
 
 def test_lists_come_from_the_command_line_or_from_cdk_json() -> None:
@@ -65,6 +66,9 @@ def test_numbers_come_as_text_from_the_command_line() -> None:
         ("zones", "1" * 5000, "zones must be a whole number from 1 to 6, got '111"),
         ("vpc_cidr", "10.0.0.0/24", "vpc_cidr must be a private IPv4 range of 65,536 addresses, such as 10.0.0.0/16"),
         ("vpc_cidr", "52.0.0.0/16", "vpc_cidr must be a private IPv4 range"),
+        ("vpc_cidr", "127.0.0.0/16", "vpc_cidr must be a private IPv4 range"),
+        ("vpc_cidr", "169.254.0.0/16", "vpc_cidr must be a private IPv4 range"),
+        ("vpc_cidr", "172.32.0.0/16", "vpc_cidr must be a private IPv4 range"),
         ("vpc_id", "vpc-1", "vpc_id must be an id such as vpc-0123456789abcdef0, got 'vpc-1'"),
         ("subnet_ids", "subnet-12345678,sn", "subnet_ids must be ids such as subnet-0123456789abcdef0, got 'sn'"),
         ("vpc_zones", "euw1-az1", "vpc_zones must be zones such as eu-west-1a, got 'euw1-az1'"),
