@@ -10,12 +10,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from spotproof import contract, events
 from spotproof.errors import EventRejectedError
+from spotproof.metrics import STACK
 from spotproof.settings import environment
 
 E = TypeVar("E", covariant=True)
 
-# Each combination of dimension values is a metric to pay for: ids are fields of log lines, never dimensions.
-STACK_DIMENSION = "Stack"
 CALLER: Final = 3  # stack level: a log line's location is the code that called us
 
 
@@ -62,9 +61,10 @@ class PowertoolsTelemetry:
     @classmethod
     def of(cls, service: str) -> "PowertoolsTelemetry":
         """As the environment says; without variables at level INFO and stack "unknown"."""
-        # Named, a service would be a dimension: the function is told by the log group.
+        # Each combination of dimension values is a metric to pay for. Named, a service would be a dimension: the
+        # function is told by the log group.
         metrics = Metrics(namespace=contract.METRIC_NAMESPACE, service="")
-        metrics.set_default_dimensions(**{STACK_DIMENSION: environment().get(contract.ENV_STACK, "") or "unknown"})
+        metrics.set_default_dimensions(**{STACK: environment().get(contract.ENV_STACK, "") or "unknown"})
         level = environment().get(contract.ENV_LOG_LEVEL, "INFO") or "INFO"
         return cls(logger=Logger(service=service, level=level), metrics=metrics)
 

@@ -8,6 +8,7 @@ from spotproof import contract, events
 
 STACK: Final = "Stack"
 LIFECYCLE: Final = "Lifecycle"
+LIFECYCLES: Final = (contract.LIFECYCLE_SPOT, contract.LIFECYCLE_ON_DEMAND)  # no others: each would be a series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ class WorkerMetrics:
         given = {metric: value for metric, value in values.items() if value is not None}
         if not given:
             return {}
-        lifecycle = str(fields.get("lifecycle") or "")
+        lifecycle = next((each for each in LIFECYCLES if each == fields.get("lifecycle")), None)
         directives = [_directive([STACK], list(given))]
         apart = [metric for metric in given if metric.by_lifecycle and lifecycle]
         if apart:

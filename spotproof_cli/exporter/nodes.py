@@ -9,10 +9,10 @@ from botocore.exceptions import ClientError
 
 from spotproof import contract
 from spotproof.costs.prices import load_on_demand_prices
+from spotproof.metrics import LIFECYCLES
 from spotproof.retries import Retrier, as_aws_error
 from spotproof_cli.exporter import metrics
 from spotproof_cli.exporter.samples import Observation, Sample, sample
-from spotproof_cli.exporter.worked import LIFECYCLES
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

@@ -8,10 +8,11 @@ from typing import Final
 from spotproof.clock import to_epoch_ms
 from spotproof.leases.model import CapacityClass, Run, RunState, Session, SessionId, SessionState
 from spotproof.leases.store import LeaseStore
+from spotproof.metrics import LIFECYCLES
 from spotproof_cli.exporter import metrics
 from spotproof_cli.exporter.costs import ZERO, RunBill
 from spotproof_cli.exporter.samples import Sample, sample
-from spotproof_cli.exporter.worked import LIFECYCLES, Counted, counted, increments, lifecycle_of, pool_series
+from spotproof_cli.exporter.worked import Counted, counted, increments, lifecycle_of, pool_series
 from spotproof_cli.run_view import RunReader, ShardCounts, eta_s
 
 COUNT_ALWAYS_MAX: Final = 1000  # shards; those of a bigger run are counted less often, for it reads every row not done

@@ -7,11 +7,11 @@ from typing import Final
 
 from spotproof import contract
 from spotproof.leases.model import Session, SessionState, StopKind
+from spotproof.metrics import LIFECYCLES
 from spotproof_cli.exporter import metrics
 from spotproof_cli.exporter.samples import Sample, sample
 
 UNKNOWN: Final = "unknown"
-LIFECYCLES: Final = (contract.LIFECYCLE_SPOT, contract.LIFECYCLE_ON_DEMAND)
 WORK, CHECKPOINT, IDLE = "work", "checkpoint", "idle"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from spotproof import contract, events
 from spotproof.checkpoints.policy import CAP_S
-from spotproof.metrics import EVENT_METRICS
+from spotproof.metrics import EVENT_METRICS, LIFECYCLES
 from spotproof.retries import RetryPolicy
 from stacks.monitoring.alarms import ALARMS, COMPOSITE, alarm_name
 from stacks.monitoring.queries import QUERIES
@@ -19,6 +19,7 @@ from tests.tidy.repository import ROOT
 
 METRICS_FREE = 50  # of a dashboard: beyond, it is not one of the three that cost nothing
 ALARMS_FREE = 10
+SERIES_MAX = 60
 ALARM = "AWS::CloudWatch::Alarm"
 
 
@@ -236,6 +237,13 @@ def test_functions_are_traced(assembly: Assembly) -> None:
 
     assert len(functions) == 7
     assert {each["TracingConfig"]["Mode"] for each in functions} == {"Active"}
+
+
+def test_no_deployment_can_have_more_than_sixty_series() -> None:
+    """Whatever runs on it: each metric once, and some a second time by each lifecycle."""
+    apart = {metric.name for given in EVENT_METRICS.values() for metric in given if metric.by_lifecycle}
+
+    assert len(emitted()) + len(apart) * len(LIFECYCLES) <= SERIES_MAX
 
 
 def test_metrics_of_workers_are_names_of_the_vocabulary() -> None:

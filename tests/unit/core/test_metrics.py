@@ -51,12 +51,15 @@ def test_commits_and_lost_work_are_told_apart_by_lifecycle_where_it_is_known() -
     on_spot = METRICS.members(events.SHARD_RELEASED, {"lost_ms": 250, "lifecycle": "spot"}, at_ms=0)
     saved = METRICS.members(events.CHECKPOINT_SAVED, {"duration_ms": 9, "lifecycle": "spot"}, at_ms=0)
     somewhere = METRICS.members(events.SHARD_RELEASED, {"lost_ms": 250, "lifecycle": ""}, at_ms=0)
+    reserved = METRICS.members(events.SHARD_RELEASED, {"lost_ms": 250, "lifecycle": "capacity-block"}, at_ms=0)
 
     assert dimensions_of(on_spot) == {"WorkLost": [["Stack"], ["Stack", "Lifecycle"]]}
     assert on_spot["Lifecycle"] == "spot"
     assert dimensions_of(saved) == {"CheckpointDuration": [["Stack"]]}  # each series costs
     assert dimensions_of(somewhere) == {"WorkLost": [["Stack"]]}  # CloudWatch takes no empty value
     assert "Lifecycle" not in somewhere
+    assert dimensions_of(reserved) == {"WorkLost": [["Stack"]]}  # whatever EC2 thinks of next is no series of ours
+    assert "Lifecycle" not in reserved
 
 
 def test_what_an_event_does_not_know_is_not_measured() -> None:
