@@ -13,7 +13,7 @@ from spotproof.errors import SpotproofError
 from stacks.budget import BudgetStack
 from stacks.bundle import Bundles, build_bundles
 from stacks.compliance import RulePacks
-from stacks.compute import ComputeStack
+from stacks.compute import ComputeStack, check_jobs
 from stacks.events import EventsStack
 from stacks.game_days import STOPS_GAME_DAYS, GameDaysStack
 from stacks.jobs import JOBS
@@ -64,6 +64,7 @@ def main() -> int:
     app = App(context=cdk_flags(), outdir=os.environ.get("CDK_OUTDIR") or str(ROOT / "cdk.out"))
     try:
         settings = DeploySettings.from_context(app.node.get_all_context())
+        check_jobs(settings, JOBS, root=ROOT)
         build(
             app,
             settings=settings,

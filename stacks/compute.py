@@ -21,6 +21,7 @@ from stacks.jobs import JobSpec, check_rows
 from stacks.log_groups import log_group
 from stacks.permissions import Targets
 from stacks.settings import DeploySettings
+from stacks.settings.families import vcpus_max_name
 from stacks.state import StateStack
 
 BOOTSTRAP = Path("batch_jobs") / "bootstrap.py"
@@ -41,7 +42,7 @@ class ComputeStack(Stack):
     ) -> None:
         name = settings.stack_name(contract.STACK_COMPUTE)
         super().__init__(scope, name, stack_name=name, description="Spotproof: Batch on Spot and on-demand")
-        check_rows(jobs, families=settings.families)
+        check_jobs(settings, jobs, root=root)
         self._settings = settings
         types = types_by_family(settings, jobs)
         self._memory_mib_max = {family: _memory_most(family, types, jobs) for family in settings.families}
@@ -53,7 +54,6 @@ class ComputeStack(Stack):
         self.fleet = Fleet(self, settings=settings, types=types, key=state.key, host_role=hosts)
         definitions = JobDefinitions(self, self._parts(state, bundles, root))
         for job in jobs:
-            _check_program(job, root)
             definitions.define(job)
         self._outputs(jobs)
 
@@ -117,6 +117,19 @@ class ComputeStack(Stack):
             CfnOutput(self, contract.OUTPUT_REQUIRED_TAGS, value=",".join(self._settings.required_tags))
 
 
+def check_jobs(settings: DeploySettings, jobs: Sequence[JobSpec], *, root: Path) -> None:
+    """Nothing, if the deployment can run every declared job; asked before anything is installed or made.
+
+    Raises:
+        ConfigurationError: it can't run one; one line with the job or the context value, and what would be right.
+    """
+    check_rows(jobs, families=settings.families)
+    types_by_family(settings, jobs)
+    for job in jobs:
+        _check_program(job, root)
+        _check_limits(settings, job)
+
+
 def types_by_family(settings: DeploySettings, jobs: Sequence[JobSpec]) -> dict[FamilyName, tuple[InstanceType, ...]]:
     """The checked instance types of the deployed families that have hosts.
 
@@ -153,6 +166,17 @@ def _check_program(job: JobSpec, root: Path) -> None:
             f"job {job.name!r} in stacks/jobs.py: there is no {program}; put the program below batch_jobs/, or name one "
             "of the image by its absolute path"
         )
+
+
+def _check_limits(settings: DeploySettings, job: JobSpec) -> None:
+    """Raises ConfigurationError if an environment may start fewer vCPUs than one worker needs: it would wait for ever."""
+    for spot in (True, False):
+        most = settings.vcpus_max(job.family, spot=spot)
+        if most < job.vcpus:
+            raise ConfigurationError(
+                f"context value {vcpus_max_name(job.family, spot=spot)} must be at least {job.vcpus}, which a worker of "
+                f"job {job.name!r} needs, got {most}"
+            )
 
 
 def state_targets(state: StateStack, settings: DeploySettings) -> Targets:

@@ -29,5 +29,10 @@ class FamilySettings:
 
     def vcpus_max(self, family: FamilyName, *, spot: bool) -> int:
         """The most that run in the family's environment at a time."""
-        name = "spot_vcpus_max" if spot else "on_demand_vcpus_max"
-        return int(getattr(self, name if family == "x86_64" else f"{family}_{name}"))
+        return int(getattr(self, vcpus_max_name(family, spot=spot)))
+
+
+def vcpus_max_name(family: FamilyName, *, spot: bool) -> str:
+    """The context value that says so."""
+    name = "spot_vcpus_max" if spot else "on_demand_vcpus_max"
+    return name if family == "x86_64" else f"{family}_{name}"

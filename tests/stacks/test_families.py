@@ -13,9 +13,10 @@ from lambdas.queue_pairs import parse_further
 from spotproof import contract
 from spotproof.errors import ConfigurationError
 from stacks.compliance import RulePacks
+from stacks.compute import check_jobs
 from stacks.families import FAMILIES
 from stacks.images import repository_arn
-from stacks.instance_types import parse_type
+from stacks.instance_types import DEFAULT_TYPES, parse_type
 from stacks.job_definitions import retry_rules
 from stacks.jobs import JOBS, JobSpec
 from stacks.settings import DeploySettings
@@ -300,6 +301,39 @@ def test_a_declared_job_of_a_family_that_is_not_deployed_stops_the_synthesis(
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"job 'flight-delays' .* deploy it with -c families=gpu,x86_64"):
         synthesise(tmp_path_factory.mktemp("refused"), families="gpu")
+
+
+@pytest.mark.parametrize(
+    ("rows", "context", "message"),
+    [
+        (JobSpec(name="wide", module=MODULE, vcpus=2), {"spot_vcpus_max": "1"}, "spot_vcpus_max must be at least 2"),
+        (
+            JobSpec(name="small", module=MODULE, family="fargate", vcpus=4, memory_mib=8192),
+            {"families": "fargate", "fargate_on_demand_vcpus_max": "3"},
+            "fargate_on_demand_vcpus_max must be at least 4, which a worker of job 'small' needs, got 3",
+        ),
+    ],
+)
+def test_an_environment_that_may_not_start_one_worker_stops_the_synthesis(
+    rows: JobSpec, context: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        check_jobs(DeploySettings.from_context(context), [rows], root=spotproof_app.ROOT)
+
+
+@pytest.mark.parametrize("types", [DEFAULT_TYPES[:1], ("m5.huge",)])
+def test_wrong_types_are_told_before_anything_is_installed(
+    types: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built: list[object] = []
+    flags = {**spotproof_app.cdk_flags(), "instance_types": ",".join(types)}
+    monkeypatch.setenv("CDK_OUTDIR", str(tmp_path / "out"))
+    monkeypatch.setattr(spotproof_app, "cdk_flags", lambda: flags)
+    monkeypatch.setattr(spotproof_app, "build_bundles", lambda *_, **__: built.append(1))
+
+    assert spotproof_app.main() == 3
+    assert capsys.readouterr().err.startswith("spotproof: context value instance_types")
+    assert not built
 
 
 @pytest.mark.parametrize(
