@@ -1,7 +1,7 @@
 """Whether the caps leave a run room for one on-demand worker more than there are and are coming."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lambdas.controlling.crew import Crew, unheard_of
@@ -12,7 +12,7 @@ from spotproof.capacity.caps import CapsDecision, cap_on_demand
 from spotproof.capacity.situation import CapFacts, Workforce
 from spotproof.capacity.topup import WorkerTopUp
 from spotproof.clock import Clock, to_epoch_ms
-from spotproof.leases.model import Run, Session
+from spotproof.leases.model import Run, Session, SessionState
 
 # How long a worker that was submitted on demand and never heard of counts as one that comes. On-demand hosts take two
 # to four minutes; where the account's quota or the region has none left, they take as long as that lasts.
@@ -52,7 +52,7 @@ class Headroom:
             AwsError: the table refused or stayed unavailable.
         """
         now_ms = to_epoch_ms(self.clock.now())
-        others = [each for each in sessions if each.host.batch_job_id != ended]
+        known = [_ended(each, now_ms) if each.host.batch_job_id == ended else each for each in sessions]
         lately = [
             each
             for each in self.topup.submitted(run.run_id)
@@ -61,10 +61,10 @@ class Headroom:
             and self.queues.is_on_demand(each.job_queue)
         ]
         workforce = Workforce(
-            alive=len(Crew(sessions=others, now_ms=now_ms).alive(on_demand=True)),
-            coming=unheard_of(lately, heard={ended, *(each.host.batch_job_id for each in others)}),
+            alive=len(Crew(sessions=known, now_ms=now_ms).alive(on_demand=True)),
+            coming=unheard_of(lately, heard={ended, *(each.host.batch_job_id for each in known)}),
         )
-        money = self.till.count(run, sessions, vcpus=vcpus)
+        money = self.till.count(run, known, vcpus=vcpus)
         caps = cap_on_demand(
             workforce.total + 1,
             CapFacts(
@@ -76,3 +76,10 @@ class Headroom:
             ),
         )
         return Room(there=workforce.total, caps=caps)
+
+
+def _ended(session: Session, now_ms: int) -> Session:
+    """As it will be once the table knows: nobody's worker, and no cost any more."""
+    if session.state is not SessionState.ALIVE:
+        return session
+    return replace(session, state=SessionState.ENDED, ended_at=min(session.until, now_ms))

@@ -19,6 +19,7 @@ from lambdas.controlling.steering import Steering
 from lambdas.controlling.stuck import StuckRuns
 from lambdas.controlling.submissions import Submissions
 from lambdas.controlling.waits import Waits
+from lambdas.controlling.withdrawals import Withdrawals
 from lambdas.controlling.work import WorkReader
 from lambdas.queue_pairs import QueuePairs
 from lambdas.run_events import RunEvents
@@ -158,13 +159,13 @@ class Parts:
         return Steering(lookout=lookout, capacity=self._capacity(), beginnings=self.beginnings, waits=self.waits)
 
     def _capacity(self) -> Capacity:
-        store = self.wiring.store
+        store, withdrawals = self.wiring.store, Withdrawals(jobs=self.jobs, topup=self.topup)
         return Capacity(
             situations=Situations(reader=WorkReader(store), till=self.till, queues=self.queues),
             submissions=Submissions(jobs=self.jobs, queues=self.queues),
             additions=self.additions,
-            retirement=Retirement(store=store, jobs=self.jobs, topup=self.topup, queues=self.queues),
-            pausing=Pausing(requeuer=Requeuer(store), jobs=self.jobs, run_events=self.run_events),
+            retirement=Retirement(store=store, withdrawals=withdrawals, queues=self.queues),
+            pausing=Pausing(requeuer=Requeuer(store), withdrawals=withdrawals, run_events=self.run_events),
             notes=self.notes,
         )
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from lambdas.controlling.look import Look
+from lambdas.controlling.withdrawals import Withdrawals
 from lambdas.run_events import RunEvents
-from spotproof.capacity.live_jobs import RunJobs
 from spotproof.leases.model import Run
 from spotproof.leases.requeue import Requeuer
 
@@ -14,7 +14,7 @@ class Pausing:
     """Workers save, hand back what they hold, and leave; jobs that wait for a host are cancelled."""
 
     requeuer: Requeuer
-    jobs: RunJobs
+    withdrawals: Withdrawals
     run_events: RunEvents
 
     def pause(self, run: Run, look: Look, *, reason: str) -> Run | None:
@@ -42,6 +42,6 @@ class Pausing:
         self._cancel_waiting(run, look)
 
     def _cancel_waiting(self, run: Run, look: Look) -> None:
-        for job in look.live.of_run(run.run_id):
-            if job.waiting:
-                self.jobs.cancel(job.job_id, reason="the run is paused")
+        waiting = [job for job in look.live.of_run(run.run_id) if job.waiting]
+        if waiting:
+            self.withdrawals.withdraw(run, waiting, self.withdrawals.ours(run), reason="the run is paused")

@@ -92,7 +92,7 @@ class Replacements:
         if end.kind is not WorkerEndKind.OUT_OF_MEMORY:
             return "the controller decides each minute how many on-demand workers there are"
         room = self.router.room(run, batch_job_id=job.job_id, vcpus=job.vcpus, workers=run.workers)
-        return "" if room.one_more else f"another on-demand worker has taken its place; capped: {room.caps.reason}"
+        return "" if room.one_more else f"no room for a bigger on-demand worker: {room.caps.reason}"
 
     def _queue(self, job: JobStateChange, end: WorkerEnd, run: Run | None) -> tuple[str, str]:
         """Where it goes, and why; only a worker that Spot let down is sent elsewhere."""

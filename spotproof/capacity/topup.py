@@ -165,7 +165,7 @@ class WorkerTopUp:
     def submitted(self, run_id: str) -> Iterator[SubmittedWorkers]:
         """What was submitted for the run or is about to be, whatever became of it.
 
-        As many reads as markers fill pages of 1 MB. Markers of versions that noted no time say 1970.
+        Workers that were cancelled before they came are left out. As many reads as markers fill pages of 1 MB. Markers of versions that noted no time say 1970.
         """
         start: dict[str, Any] = {}
         while True:
@@ -184,6 +184,17 @@ class WorkerTopUp:
             if "LastEvaluatedKey" not in page:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def keep_only(self, run_id: str, key: str, *, workers: int) -> None:
+        """Note that of the workers that the key gave only so many come: the others were cancelled."""
+        self._call(
+            f"taking back top-up {key} of run {run_id}",
+            self._dynamodb.update_item,
+            Key=self._key(run_id, f"{_KEY}{key}"),
+            UpdateExpression="SET #workers = :workers",
+            ExpressionAttributeNames={"#workers": "workers"},
+            ExpressionAttributeValues={":workers": {"N": str(workers)}},
+        )
 
     def hold(self, run_id: str, *, reason: str) -> None:
         """Note that the run should get no workers from us; the newest note counts."""

@@ -1,6 +1,6 @@
 """The controller gives on-demand workers back when Spot is there again."""
 
-from lambdas import wiring
+from lambdas import controller, wiring
 from spotproof import events
 from spotproof.capacity.breaker import BreakerSettings, Interruption
 from spotproof.capacity.live_jobs import CANCELLED_BY_US
@@ -36,6 +36,8 @@ def test_when_spot_is_back_waiting_jobs_are_cancelled_and_workers_retire_after_t
     assert metrics()[events.METRIC_ON_DEMAND_RETIRED] == 2
 
     assert batch.cancelled == [(added, f"{CANCELLED_BY_US}{history(account, run)[-1].reason}")]
+    [noted] = controller.warm().stuck.topup.submitted(run.run_id)
+    assert (noted.job_id, noted.workers) == (added, 1)  # the other one does not come any more
     stop = account.session(rescuer).stop
     assert stop is not None
     assert stop.kind is StopKind.RETIRED

@@ -245,6 +245,20 @@ def test_an_on_demand_worker_that_ran_out_of_memory_is_replaced_unless_another_o
     assert again.get("topup") == (None if taken else "already")
 
 
+def test_what_the_worker_that_ran_out_of_memory_cost_does_not_keep_its_successor_away(
+    account: Account, batch: FakeBatch
+) -> None:
+    options = RunOptions(usd_per_hour_max=0.12)  # one m6i.large on demand: $0.096
+    run = account.store.create_run(a_run(run_id=RunId("other"), options=options))
+    account.worker("ours", run=run, batch_job_id="of-ours", lifecycle="on-demand")  # killed: it never said so
+    event = job_event(
+        account, OOM, jobId="of-ours", jobName="w-f0123456789ab", arrayProperties={}, container=needing(2048),
+        jobQueue="arn:aws:batch:us-east-1:123456789012:job-queue/on-demand-queue", parameters={"run": "other"},
+    )  # fmt: skip
+
+    assert report(account, event)["topup"] == "submitted"
+
+
 def test_a_worker_that_has_not_come_for_an_hour_does_not_count_any_more(account: Account, batch: FakeBatch) -> None:
     options = RunOptions(on_demand_workers_max=1)
     run = account.store.create_run(a_run(run_id=RunId("other"), options=options))
