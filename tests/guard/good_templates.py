@@ -16,7 +16,12 @@ TYPES = [
     "r6i.large",
 ]
 DIGEST = "a" * 64
-WHEN_PLAIN = {"Bool": {"aws:SecureTransport": "false"}}
+TLS_ONLY = {
+    "Effect": "Deny",
+    "Action": "sqs:*",
+    "Principal": {"AWS": "*"},
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
 
 
 def good_templates() -> dict[str, Json]:
@@ -141,7 +146,7 @@ _STATE: Json = {
             "Type": "AWS::SQS::QueuePolicy",
             "Properties": {
                 "Queues": [{"Ref": "Failed"}],
-                "PolicyDocument": {"Statement": [{"Effect": "Deny", "Action": "sqs:*", "Condition": WHEN_PLAIN}]},
+                "PolicyDocument": {"Statement": [TLS_ONLY]},
             },
         },
     },
@@ -210,7 +215,7 @@ _MAIN: Json = {
                     "User": "65534:65534",
                     "ReadonlyRootFilesystem": True,
                     "MountPoints": [{"ContainerPath": "/tmp", "SourceVolume": "scratch", "ReadOnly": False}],
-                    "Volumes": [{"Name": "scratch", "Host": {"SourcePath": "/var/spotproof/scratch"}}],
+                    "Volumes": [{"Name": "scratch", "Host": {}}],
                     "LinuxParameters": {"InitProcessEnabled": True},
                     "JobRoleArn": _get("JobRole"),
                     "ExecutionRoleArn": _get("ExecutionRole"),
@@ -271,7 +276,7 @@ _MAIN: Json = {
                 "Queues": [{"Ref": "Undelivered"}],
                 "PolicyDocument": {
                     "Statement": [
-                        {"Effect": "Deny", "Action": "sqs:*", "Condition": WHEN_PLAIN},
+                        TLS_ONLY,
                         {
                             "Effect": "Allow",
                             "Action": "sqs:SendMessage",

@@ -57,6 +57,9 @@ def test_text_keeps_what_is_known(assembly: Assembly) -> None:
 
     assert assembly.text({"Fn::Join": ["-", ["a", {"Ref": "Key"}, 1]]}, by=other) == "a-${}-1"
     assert assembly.text({"Fn::Base64": "plain"}, by=other) == "plain"
+    assert (
+        assembly.text({"Fn::Sub": "arn:${AWS::Partition}:s3:::${Key.Arn}/${!x}"}, by=other) == "arn:${}:s3:::${}/${!x}"
+    )
 
 
 def test_a_property_is_found_by_its_path(assembly: Assembly) -> None:

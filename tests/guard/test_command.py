@@ -42,6 +42,18 @@ def test_a_directory_without_templates_is_told_in_one_line(tmp_path: Path, capsy
     assert "run `make synth` first" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"Resources": {"Job": {}}}', '{"Resources": {"Job": 1}}', "\xff"], ids=repr
+)
+def test_what_is_no_template_is_told_in_one_line(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Main.template.json").write_bytes(text.encode("latin-1"))
+
+    assert main([str(tmp_path)]) == 3
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "guard: Main.template.json is no template: run `make synth` again"
+
+
 def test_the_rules_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     assert "job-user: no worker runs as root" in capsys.readouterr().out.splitlines()

@@ -88,13 +88,14 @@ BREAKS: dict[str, tuple[Change, ...]] = {
     "job-privileges": (
         put(f"{CONTAINER}.Privileged", True),
         put(f"{CONTAINER}.LinuxParameters.Devices", [{"HostPath": "/dev/kvm"}]),
-        put(f"{CONTAINER}.Volumes.0.Host.SourcePath", "/var/run/docker.sock"),
+        put(f"{CONTAINER}.Volumes.0.Host", {"SourcePath": "/var/run/docker.sock"}),
     ),
     "job-init": (drop(f"{CONTAINER}.LinuxParameters"),),
     "job-retries": (
         drop("Job.RetryStrategy"),
         put("Job.RetryStrategy.Attempts", 1),
         put("Job.RetryStrategy.Attempts", 11),
+        put("Job.RetryStrategy.Attempts", {"Ref": "Attempts"}),
         drop("Job.RetryStrategy.EvaluateOnExit.1"),
         drop("Job.RetryStrategy.EvaluateOnExit.0"),
         put("Job.RetryStrategy.EvaluateOnExit.1", {"Action": "RETRY", "OnReason": "*"}),
@@ -192,7 +193,12 @@ BREAKS: dict[str, tuple[Change, ...]] = {
         remove("RulePermission"),
         put("RulePermission.SourceArn", {"Fn::GetAtt": ["SpotQueue", "Arn"]}),
     ),
-    "queue-tls": (remove("FailedPolicy"), put("FailedPolicy.PolicyDocument.Statement.0.Effect", "Allow")),
+    "queue-tls": (
+        remove("FailedPolicy"),
+        put("FailedPolicy.PolicyDocument.Statement.0.Effect", "Allow"),
+        put("FailedPolicy.PolicyDocument.Statement.0.Action", "sqs:SendMessage"),
+        put("FailedPolicy.PolicyDocument.Statement.0.Principal", {"Service": "events.amazonaws.com"}),
+    ),
     "queue-retention": (drop("Undelivered.MessageRetentionPeriod"), put("Failed.MessageRetentionPeriod", 86_400)),
     "function-failures": (
         remove("FunctionInvoke"),
@@ -216,6 +222,11 @@ BREAKS: dict[str, tuple[Change, ...]] = {
     ),
     "privilege-resources": (
         allow("s3:GetObject", "*"),
+        allow("s3:GetObject", ["arn:aws:s3:::b/x", {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":s3:::*"]]}]),
+        allow("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:123456789012:*"),
+        allow("dynamodb:GetItem", "arn:aws:dynamodb:*:*:*/*"),
+        allow("sqs:SendMessage", "arn:aws:sqs:*:123456789012:queue"),
+        allow("sqs:SendMessage", {"Fn::Sub": "arn:aws:*"}),
         lambda resources: resources["JobPolicy"]["Properties"]["PolicyDocument"]["Statement"].append(
             {"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::b"}
         ),
@@ -249,6 +260,12 @@ BREAKS: dict[str, tuple[Change, ...]] = {
         put("Loud.AlarmRule", "TRUE"),
         drop("Loud.AlarmActions"),
         drop("Stops.TreatMissingData"),
+        put("Loud.ActionsEnabled", False),
+        both(
+            put("Loud.AlarmRule", "TRUE"),
+            put("Quiet.AlarmActions", ["arn:aws:sns:x"]),
+            put("Quiet.ActionsEnabled", False),
+        ),
     ),
 }
 

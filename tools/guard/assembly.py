@@ -1,6 +1,7 @@
 """A cloud assembly as the rules read it: resources of all stacks, and who refers to whom."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Self
 Json = dict[str, Any]
 TEMPLATES = "*.template.json"
 SUBSTITUTE = "${}"  # stands for what only the deployment knows, in flattened text
+_VARIABLE = re.compile(r"\$\{[^!}][^}]*\}")
 
 
 class AssemblyError(Exception):
@@ -68,12 +70,12 @@ class Assembly:
         """The assembly that `cdk synth` left in `directory`.
 
         Raises:
-            AssemblyError: there is none.
+            AssemblyError: there is none, or it is damaged.
         """
         paths = sorted(directory.glob(TEMPLATES))
         if not paths:
             raise AssemblyError(f"no {TEMPLATES} in {directory}: run `make synth` first")
-        return cls({path.name.removesuffix(TEMPLATES[1:]): json.loads(path.read_text("utf-8")) for path in paths})
+        return cls({path.name.removesuffix(TEMPLATES[1:]): _template(path) for path in paths})
 
     def of_kind(self, *kinds: str) -> Iterator[Resource]:
         """The resources of these types."""
@@ -128,11 +130,21 @@ class Assembly:
             return str(separator).join(self._text(part, stack) for part in parts)
         if "Fn::Sub" in value:
             inner = value["Fn::Sub"]
-            return inner if isinstance(inner, str) else str(inner[0])
+            return _VARIABLE.sub(SUBSTITUTE, inner if isinstance(inner, str) else str(inner[0]))
         if "Fn::Base64" in value:
             return self._text(value["Fn::Base64"], stack)
         exported = self._exports.get(str(value.get("Fn::ImportValue")))
         return self._text(exported[1], exported[0]) if exported else SUBSTITUTE
+
+
+def _template(path: Path) -> Json:
+    try:
+        template = json.loads(path.read_text("utf-8"))
+        if all(isinstance(body["Type"], str) for body in template.get("Resources", {}).values()):
+            return dict(template)
+    except (ValueError, AttributeError, KeyError, TypeError):
+        pass
+    raise AssemblyError(f"{path.name} is no template: run `make synth` again")
 
 
 def _logical_id(argument: Any) -> str:

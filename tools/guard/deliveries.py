@@ -10,6 +10,7 @@ RULES: Final = ("AWS::Events::Rule",)
 QUEUES: Final = ("AWS::SQS::Queue",)
 POLICY: Final = "AWS::SQS::QueuePolicy"
 EVENTS: Final = "events.amazonaws.com"
+EVERYBODY: Final = ("*", {"AWS": "*"})
 RETENTION_S_MIN: Final = 7 * 86_400  # long enough for a week's holiday
 
 
@@ -94,9 +95,10 @@ def _lets_in(statement: Json, rule: Resource, policy: Resource, assembly: Assemb
 def refuses_plain_http(queue: Resource, assembly: Assembly) -> Iterator[str]:
     for _, statement in _statements(queue, assembly):
         plain = ((statement.get("Condition") or {}).get("Bool") or {}).get("aws:SecureTransport")
-        if statement.get("Effect") == "Deny" and str(plain).lower() == "false":
+        whole = statement.get("Principal") in EVERYBODY and "sqs:*" in as_list(statement.get("Action"))
+        if statement.get("Effect") == "Deny" and whole and str(plain).lower() == "false":
             return
-    yield "its policy does not deny requests without TLS"
+    yield "its policy does not deny everybody every request without TLS"
 
 
 def keeps_long_enough(queue: Resource, _assembly: Assembly) -> Iterator[str]:

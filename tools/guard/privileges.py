@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tools.guard.assembly import Assembly, Json, Resource, as_list
-from tools.guard.open_actions import OPEN_ACTIONS
+from tools.guard.open_actions import OPEN_ACTIONS, OPEN_IN_ACCOUNT
 from tools.guard.rule import Rule
 
 ROLE: Final = "AWS::IAM::Role"
@@ -31,14 +31,21 @@ def names_its_actions(identity: Resource, _assembly: Assembly) -> Iterator[str]:
                 yield f"allows {action}: name the actions"
 
 
-def names_its_resources(identity: Resource, _assembly: Assembly) -> Iterator[str]:
+def names_its_resources(identity: Resource, assembly: Assembly) -> Iterator[str]:
     for statement in allowed(identity):
         if "NotResource" in statement:
             yield "NotResource allows everything else, also what is made tomorrow"
-        if "*" in as_list(statement.get("Resource")):
-            for action in as_list(statement.get("Action")):
-                if action not in OPEN_ACTIONS:
-                    yield f"allows {action} on every resource"
+        for resource in as_list(statement.get("Resource")):
+            text = assembly.text(resource, by=identity)
+            for action in as_list(statement.get("Action")) if _leaves_open(text) else ():
+                if action not in (OPEN_ACTIONS if text == "*" else OPEN_IN_ACCOUNT):
+                    yield f"allows {action} on {text}: name the resource"
+
+
+def _leaves_open(resource: str) -> bool:
+    """Whether it does not say which service, which account, or what of a service: `*`, `arn:aws:s3:::*`."""
+    *place, name = resource.split(":", 5)
+    return name.startswith(WILDCARDS) or any(wildcard in part for part in place for wildcard in WILDCARDS)
 
 
 def passes_named_roles(identity: Resource, _assembly: Assembly) -> Iterator[str]:
@@ -66,7 +73,7 @@ PRIVILEGE_RULES: Final = (
     Rule(
         name="privilege-resources",
         kinds=POLICIES,
-        demand="every allowed resource is named, but for actions that AWS authorizes on no single resource",
+        demand="every allowed resource is named, with service and account, but for actions that AWS authorizes on no single one",
         check=names_its_resources,
     ),
     Rule(

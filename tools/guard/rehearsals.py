@@ -35,13 +35,17 @@ def is_heard(alarm: Resource, assembly: Assembly) -> Iterator[str]:
     """By somebody (actions), by a composite alarm that somebody hears, or by an experiment that it stops."""
     if alarm.get("TreatMissingData") is None:
         yield "TreatMissingData is not said: an alarm without data would be neither on nor off"
-    if as_list(alarm.get("AlarmActions")):
+    if _acts(alarm):
         return
-    composites = (each for each in assembly.of_kind(*COMPOSITES) if as_list(each.get("AlarmActions")))
+    composites = (each for each in assembly.of_kind(*COMPOSITES) if _acts(each))
     listeners = [(each.get("AlarmRule"), each) for each in composites]
     listeners += [(each.get("StopConditions"), each) for each in assembly.of_kind(*EXPERIMENTS)]
     if not any(assembly.refers_to(value, alarm, by=listener) for value, listener in listeners):
         yield "nobody hears it: no action, no composite alarm, no experiment that it stops"
+
+
+def _acts(alarm: Resource) -> bool:
+    return bool(as_list(alarm.get("AlarmActions"))) and alarm.get("ActionsEnabled", True) is True
 
 
 REHEARSAL_RULES: Final = (
