@@ -76,7 +76,7 @@ def _code(patterns: Iterable[str]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0: nothing refused, nothing granted in vain; 1: told line by line; 3: no local account runs."""
+    """0: nothing refused, nothing granted in vain; 1: told line by line; 3: no local account runs, or not with this deployment."""
     parser = argparse.ArgumentParser(prog="python -m tools.privileges", description=__doc__)
     parser.add_argument("--state-dir", default=None, help="of the local account (default: as `localcloud` finds it)")
     parser.add_argument("--prefix", default="Spotproof", help="of the deployment's stacks")
@@ -87,6 +87,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"privileges: {error}", file=sys.stderr)
         return 3
     grants, denied = granted(report, prefix=options.prefix), refused(report, prefix=options.prefix)
+    if not grants:
+        print(f"privileges: no role of a deployment {options.prefix!r} is there: see --prefix", file=sys.stderr)
+        return 3
     for grant in denied:
         print(f"refused: {grant}")
     for grant in unexplained(grants):

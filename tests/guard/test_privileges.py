@@ -1,11 +1,13 @@
 """The comparison of what roles may do with what they did."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from localcloud.client import LocalCloud
 from stacks.unused_grants import UNUSED_GRANTS, UnusedGrant
-from tools.privileges import granted, refused, table, unexplained
+from tools.privileges import granted, main, refused, table, unexplained
 
 BUCKET = "arn:aws:s3:::work/runs/*"
 LISTED = (UnusedGrant(roles=("Events-Controller*",), actions=("s3:Delete*",), resource="*/runs/*", reason="x" * 40),)
@@ -42,6 +44,18 @@ def test_what_nobody_used_needs_a_reason_for_that_role_action_and_resource(
     grants = granted(report(f"Spotproof-{role}", held), prefix="Spotproof")
 
     assert len(unexplained(grants, LISTED)) == left
+
+
+def test_a_deployment_that_is_not_there_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = SimpleNamespace(calls=lambda: report("Spotproof-Events-Controller1"))
+    monkeypatch.setattr(LocalCloud, "connect", lambda _directory: account)
+
+    assert main(["--prefix", "Trial"]) == 3
+
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "privileges: no role of a deployment 'Trial' is there: see --prefix\n")
 
 
 def test_every_reason_is_one_of_substance() -> None:
