@@ -10,6 +10,7 @@ import pytest
 from tests.stacks.assembly import Assembly, Json, synthesise
 from tools.guard.assembly import Assembly as Guarded
 from tools.guard.rules import RULES, findings
+from tools.template_lint import lint
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,29 @@ def test_the_default_deployment_meets_every_rule(guarded: Guarded) -> None:
 
 def test_a_deployment_of_other_choices_meets_them_too(second: Assembly) -> None:
     assert [str(finding) for finding in findings(Guarded.read(second.directory), strict=False)] == []
+
+
+@pytest.mark.parametrize(
+    ("context", "rule"),
+    [
+        ({"spot_vcpus_min": "2", "on_demand_vcpus_min": "2"}, "environment-idle"),
+        ({"dead_letter_days": "6"}, "queue-retention"),
+    ],
+    ids=["hosts without work", "failed events kept for days"],
+)
+def test_a_choice_that_a_rule_speaks_against_is_told(context: dict[str, str], rule: str, tmp_path: Path) -> None:
+    chosen = synthesise(tmp_path, **context)
+
+    found = findings(Guarded.read(chosen.directory), strict=False)
+    assert ({each.rule for each in found}, len(found)) == ({rule}, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", ["assembly", "strict"])
+def test_cfn_lint_finds_nothing(profile: str, request: pytest.FixtureRequest) -> None:
+    app: Assembly = request.getfixturevalue(profile)
+
+    assert lint(app.directory) == []
 
 
 @pytest.mark.slow
