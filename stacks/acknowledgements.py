@@ -44,6 +44,7 @@ def _strict(rule: str) -> tuple[str, ...]:
 
 _POLICY: Final = r".*Policy/Resource"
 _OF_OURS: Final = r"[\w-]+-State:ExportsOutputFnGetAtt"  # a bucket of the state stack, as other stacks name it
+_OF_ACCOUNT: Final = "<AWS::Region>:<AWS::AccountId>"
 
 ACKNOWLEDGED: Final = (
     Acknowledged(
@@ -64,8 +65,11 @@ ACKNOWLEDGED: Final = (
         title="things that AWS names at run time",
         where=_POLICY,
         rules=("AwsSolutions-IAM5",),
-        what=r"Resource::arn:<AWS::Partition>:(batch|ec2|ecs):<AWS::Region>:<AWS::AccountId>:"
-        r"(job|job-definition/[\w-]+|instance|cluster|container-instance|\*)[:/]\*",
+        what=(
+            rf"Resource::arn:<AWS::Partition>:(batch:{_OF_ACCOUNT}:(job/|job-definition/[\w-]+:)\*"
+            rf"|ec2:{_OF_ACCOUNT}:(instance|\*)/\*"
+            rf"|ecs:{_OF_ACCOUNT}:(cluster|container-instance)/\*)"
+        ),
         reason="Job ids, revisions of a job definition, instances, Batch's own clusters and functions' network interfaces "
         "don't exist at deployment. Account and region are fixed, a job definition's name too, and an instance must carry "
         "the tag of this deployment before a game day may interrupt it.",
@@ -76,8 +80,8 @@ ACKNOWLEDGED: Final = (
         rules=("AwsSolutions-IAM5",),
         what=r"Resource::\*",
         reason="IAM gives these actions no resource type to name (Describe and List calls, prices, X-Ray, an ECR login "
-        "token). They are a fixed list in tools/guard/open_actions.py, and the guard fails the synthesis if any other "
-        "action stands beside a * resource.",
+        "token). They are a fixed list in tools/guard/open_actions.py, and the guard finds any other action that stands "
+        "beside a * resource.",
     ),
     Acknowledged(
         title="no queue behind the end of the line",

@@ -55,9 +55,9 @@ def test_another_prefix_needs_no_other_acknowledgements(tmp_path: Path) -> None:
 
 
 def test_every_acknowledgement_is_needed(strict_packs: RulePacks) -> None:
-    used = {acknowledged.title for acknowledged, _ in strict_packs.used}
+    used = {(acknowledged.title, finding.rule.partition("[")[0]) for acknowledged, finding in strict_packs.used}
 
-    assert used == {acknowledged.title for acknowledged in ACKNOWLEDGED}
+    assert used == {(acknowledged.title, rule) for acknowledged in ACKNOWLEDGED for rule in acknowledged.rules}
 
 
 def test_there_are_few_acknowledgements_and_each_has_a_reason() -> None:
@@ -80,6 +80,14 @@ def test_there_are_few_acknowledgements_and_each_has_a_reason() -> None:
             "AwsSolutions-IAM5[Resource::S-State:ExportsOutputFnGetAttShards6E/index/*]",
         ),
         ("Compute/JobRolePolicy/Resource", "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:batch:*:*:job/*]"),
+        (
+            "Compute/JobRolePolicy/Resource",
+            "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:batch:<AWS::Region>:<AWS::AccountId>:*/*]",
+        ),
+        (
+            "Compute/HostRolePolicy/Resource",
+            "AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ecs:<AWS::Region>:<AWS::AccountId>:*:*]",
+        ),
         ("Compute/JobRolePolicy/Resource", "AwsSolutions-IAM4[Policy::arn:aws:iam::aws:policy/AdministratorAccess]"),
         ("Compute/Fleet/Network/Default/Resource", "AwsSolutions-VPC7"),
         ("State/Data/Resource", "AwsSolutions-S1"),
