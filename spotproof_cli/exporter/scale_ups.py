@@ -1,7 +1,7 @@
 """Auto Scaling as a source: launches that EC2 refused, each counted once."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from spotproof_cli.exporter import metrics
 from spotproof_cli.exporter.environments import Environments
 from spotproof_cli.exporter.samples import Observation, Sample, sample
 
-SINCE: Final = timedelta(minutes=15)  # an activity may fail minutes after its start
+SINCE: Final = timedelta(minutes=15)  # before the last reading: an activity may fail minutes after its start
 PAGES_MAX: Final = 5  # of a hundred activities; a storm with more than that is counted short
 
 
@@ -42,18 +42,20 @@ class ScaleUpsSource:
         self._clock = clock
         self._retrier = retrier
         self._counted: frozenset[str] | None = None  # ids of failed activities; None: nothing was read yet
+        self._read_at: datetime | None = None
 
     def read(self) -> Observation:
         """What failed since the last reading."""
+        now = self._clock.now()
         names = [each.name for each in self._environments.read()]
-        failed = [each for each in self._activities() if each["StatusCode"] in ("Failed", "Cancelled")]
-        known = self._counted
+        activities = self._activities(since=(self._read_at or now) - SINCE)
+        failed = [each for each in activities if each["StatusCode"] in ("Failed", "Cancelled")]
+        known, self._read_at = self._counted, now
         self._counted = frozenset(str(each["ActivityId"]) for each in failed)
         new = [] if known is None else [each for each in failed if str(each["ActivityId"]) not in known]
         return Observation(increments=tuple(refusals(names, new)))
 
-    def _activities(self) -> Iterator[Mapping[str, Any]]:
-        since = (self._clock.now() - SINCE).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _activities(self, *, since: datetime) -> Iterator[Mapping[str, Any]]:
         token: dict[str, str] = {}
         for _ in range(PAGES_MAX):
             page = self._page(since, token)
@@ -62,9 +64,9 @@ class ScaleUpsSource:
                 return
             token = {"NextToken": page["NextToken"]}
 
-    def _page(self, since: str, token: Mapping[str, str]) -> Any:
+    def _page(self, since: datetime, token: Mapping[str, str]) -> Any:
         doing = "looking up launches"
-        filters = [{"Name": "StartTimeLowerBound", "Values": [since]}]
+        filters = [{"Name": "StartTimeLowerBound", "Values": [since.strftime("%Y-%m-%dT%H:%M:%SZ")]}]
         try:
             return self._retrier.call(
                 doing, self._scaling.describe_scaling_activities, Filters=filters, MaxRecords=100, **token
@@ -80,6 +82,8 @@ def refusals(environments: Iterable[str], failed: Iterable[Mapping[str, Any]]) -
         for reason in Refusal:
             yield sample(metrics.FAILED_SCALE_UPS, 0, environment=name, reason=reason)
     for activity in failed:
+        if str(activity.get("Description", "")).startswith("Terminating"):
+            continue
         found = next((name for name in names if name in str(activity["AutoScalingGroupName"])), None)
         if found is not None:
             yield sample(

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from spotproof.clock import parse_utc
+
 
 class FakeScaling:
     """The one operation that explains waiting workers."""
@@ -10,7 +12,8 @@ class FakeScaling:
     def __init__(self) -> None:
         self.failures: list[tuple[datetime, str]] = []
 
-    def describe_scaling_activities(self, **_: Any) -> dict[str, Any]:
+    def describe_scaling_activities(self, *, Filters: list[dict[str, Any]], **_: Any) -> dict[str, Any]:  # noqa: N803 - its names
+        (since,) = [value for each in Filters if each["Name"] == "StartTimeLowerBound" for value in each["Values"]]
         return {
             "Activities": [
                 {
@@ -21,5 +24,6 @@ class FakeScaling:
                     "StatusMessage": said,
                 }
                 for number, (at, said) in enumerate(self.failures)
+                if at >= parse_utc(since)
             ]
         }

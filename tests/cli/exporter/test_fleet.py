@@ -6,6 +6,7 @@ import pytest
 
 from spotproof.capacity.waiting import WaitingKind
 from spotproof_cli.exporter.nodes import node_of
+from spotproof_cli.exporter.scale_ups import refusals
 from tests.cli.exporter.conftest import Exporter, Scraped
 
 CAPACITY = "Could not launch Spot Instances. InsufficientInstanceCapacity - There is no Spot capacity available."
@@ -120,6 +121,32 @@ def test_refused_launches_are_counted_once_by_environment_and_reason(exporter: E
     assert set(before.series("failed_scale_ups_total").values()) == {0}
     assert numbers(after, "failed_scale_ups_total", "reason", environment="Env") == {
         "capacity": 1, "quota": 1, "other": 1,
+    }  # fmt: skip
+
+
+def test_refused_launches_are_looked_for_since_the_last_reading_however_long_ago(exporter: Exporter) -> None:
+    """With a long --interval, or when Auto Scaling did not answer for a while."""
+    world = exporter.world
+    exporter.read()
+    world.clock.advance(60)
+    world.scaling.failures = [(world.clock.now(), CAPACITY)]
+    world.clock.advance(7200)
+
+    assert numbers(exporter.read(), "failed_scale_ups_total", "reason") == {"capacity": 1}
+    world.clock.advance(30)
+    assert numbers(exporter.read(), "failed_scale_ups_total", "reason") == {"capacity": 1}
+
+
+def test_an_instance_that_could_not_be_terminated_is_no_refused_launch() -> None:
+    ended = {
+        "AutoScalingGroupName": "Env-asg-1",
+        "Description": "Terminating EC2 instance: i-0123456789abcdef0",
+        "StatusMessage": "Instance is protected",
+    }
+
+    assert {each.number for each in refusals(["Env"], [ended])} == {0}
+    assert {each.number for each in refusals(["Env"], [{**ended, "Description": "Launching a new EC2 instance"}])} == {
+        0, 1,
     }  # fmt: skip
 
 
