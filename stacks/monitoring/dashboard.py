@@ -67,12 +67,21 @@ class Dashboard(Construct):
                     height=HEIGHT,
                 )
             case Graph():
-                title, left = shown.title, [self._line(each, shown.period_s) for each in shown.lines]
+                return cloudwatch.GraphWidget(
+                    title=shown.title,
+                    left=self._lines(shown, right=False),
+                    right=self._lines(shown, right=True),
+                    width=width,
+                    height=HEIGHT,
+                )
             case Native.FUNCTION_ERRORS:
-                title, left = str(shown), self._function_errors()
+                left = self._function_errors()
             case Native.GIVEN_UP:
-                title, left = str(shown), self._given_up()
-        return cloudwatch.GraphWidget(title=title, left=left, width=width, height=HEIGHT)
+                left = self._given_up()
+        return cloudwatch.GraphWidget(title=str(shown), left=left, width=width, height=HEIGHT)
+
+    def _lines(self, graph: Graph, *, right: bool) -> list[cloudwatch.IMetric]:
+        return [self._line(each, graph.period_s) for each in graph.lines if each.right is right]
 
     def _line(self, line: Line, period_s: int) -> cloudwatch.IMetric:
         return of_stack(

@@ -17,11 +17,12 @@ class Line:
     statistic: str = SUM
     label: str = ""
     lifecycle: str = ""  # of those workers only
+    right: bool = False  # on an axis of its own, for it is of another unit or size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """Lines over time; the unit is in the title."""
+    """Lines over time; the unit is in the title, or in the label of a line at the right."""
 
     title: str
     lines: tuple[Line, ...]
@@ -68,7 +69,7 @@ ROWS: Final = (
                 title="Commits a minute",
                 lines=(
                     Line(metric=events.METRIC_SHARDS_COMMITTED),
-                    Line(metric=events.METRIC_RECORDS_COMMITTED),
+                    Line(metric=events.METRIC_RECORDS_COMMITTED, right=True),
                 ),
             ),
             Graph(
@@ -145,7 +146,7 @@ ROWS: Final = (
                 lines=(
                     Line(metric=events.METRIC_CHECKPOINT_MS, statistic="p95", label="until durable, p95"),
                     Line(metric=events.METRIC_CHECKPOINT_STALL_MS, statistic=MAX, label="job held, longest"),
-                    Line(metric=events.METRIC_CHECKPOINT_FAILURES, label="failures"),
+                    Line(metric=events.METRIC_CHECKPOINT_FAILURES, label="failures", right=True),
                 ),
                 period_s=300,
             ),
@@ -181,7 +182,7 @@ ROWS: Final = (
         hint="Of runs as they end. Efficiency is useful of paid vCPU-seconds.",
         shows=(
             Graph(
-                title="US dollars a run",
+                title="US dollars of runs that ended, an hour",
                 lines=(
                     Line(metric=events.METRIC_RUN_COST_USD),
                     Line(metric=events.METRIC_RUN_SAVED_USD, label="saved against on-demand"),
@@ -194,11 +195,11 @@ ROWS: Final = (
                 period_s=3600,
             ),
             Graph(
-                title="vCPU-seconds and duration of runs, s",
+                title="vCPU-seconds of runs that ended, an hour",
                 lines=(
                     Line(metric=events.METRIC_USEFUL_VCPU_S),
                     Line(metric=events.METRIC_PAID_VCPU_S),
-                    Line(metric=events.METRIC_RUN_S, statistic=MAX),
+                    Line(metric=events.METRIC_RUN_S, statistic=MAX, label="longest run, s", right=True),
                 ),
                 period_s=3600,
             ),

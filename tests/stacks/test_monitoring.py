@@ -200,6 +200,32 @@ def test_tables_on_the_dashboard_ask_the_saved_queries(assembly: Assembly) -> No
         assert widget["properties"]["query"].endswith(texts[table.query])
 
 
+def unit_of(metric: str) -> str:
+    """As the constant's name ends; what ends otherwise is a count."""
+    (name,) = [name for name, value in vars(events).items() if value == metric and name.startswith("METRIC_")]
+    ending = name.rpartition("_")[2]
+    return ending if ending in ("MS", "S", "USD", "BYTES") else ""
+
+
+def test_lines_of_one_axis_have_one_unit() -> None:
+    """Three failures beside 60,000 ms are a line at the bottom."""
+    graphs = [each for row in ROWS for each in row.shows if isinstance(each, Graph)]
+
+    for graph in graphs:
+        for right in (False, True):
+            assert len({unit_of(line.metric) for line in graph.lines if line.right is right}) <= 1, graph.title
+
+
+def test_what_is_of_another_size_is_on_the_axis_at_the_right(assembly: Assembly) -> None:
+    right = {each[1] for each in drawn(assembly) if isinstance(each[-1], dict) and each[-1].get("yAxis") == "right"}
+
+    assert right == {
+        events.METRIC_RECORDS_COMMITTED,
+        events.METRIC_CHECKPOINT_FAILURES,
+        events.METRIC_RUN_S,
+    }
+
+
 def test_every_row_draws_something(assembly: Assembly) -> None:
     assert all(any(isinstance(each, Graph) for each in row.shows) and len(row.shows) <= 4 for row in ROWS)
 
