@@ -1,7 +1,7 @@
 """All checks in their order, and one examination of a deployment by them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -37,7 +37,8 @@ def examine(subject: Subject, checks: Sequence[Check]) -> Iterator[Finding]:
     """Findings one by one, as they are made; each check gives at least one."""
     for check in checks:
         for verdict in _verdicts(subject, check):
-            yield Finding(check=check.name, verdict=verdict)
+            fix = stacks.for_deployment(verdict.fix, subject.prefix)
+            yield Finding(check=check.name, verdict=replace(verdict, fix=fix))
 
 
 def is_healthy(findings: Sequence[Finding]) -> bool:

@@ -27,6 +27,7 @@ class QuotaKind:
     service: str
     spot_code: str
     on_demand_code: str
+    context: str = ""  # begins the names of the context values that cap it
     families: frozenset[str] = frozenset()  # letters before the generation
 
     def code(self, *, spot: bool) -> str:
@@ -42,7 +43,9 @@ STANDARD: Final = QuotaKind(
         {"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z", "optimal", "default_x", "default_arm"}
     ),
 )
-FARGATE: Final = QuotaKind(name="Fargate", service="fargate", spot_code="L-36FBB829", on_demand_code="L-3032A538")
+FARGATE: Final = QuotaKind(
+    name="Fargate", service="fargate", spot_code="L-36FBB829", on_demand_code="L-3032A538", context="fargate_"
+)
 KINDS: Final = (
     STANDARD,
     QuotaKind(
@@ -50,9 +53,17 @@ KINDS: Final = (
         service="ec2",
         spot_code="L-3819A6DF",
         on_demand_code="L-DB2E81BA",
+        context="gpu_",
         families=frozenset({"g", "gr", "vt"}),
     ),
-    QuotaKind(name="P", service="ec2", spot_code="L-7212CCBC", on_demand_code="L-417A185B", families=frozenset({"p"})),
+    QuotaKind(
+        name="P",
+        service="ec2",
+        spot_code="L-7212CCBC",
+        on_demand_code="L-417A185B",
+        context="gpu_",
+        families=frozenset({"p"}),
+    ),
 )
 
 
@@ -95,19 +106,17 @@ def kind_of_type(instance_type: str) -> QuotaKind | None:
 
 
 def _judged(subject: Subject, kind: QuotaKind, wanted: int, *, spot: bool) -> Verdict:
+    """`wanted`: what the environments may start; 0 before the first deployment, when a new account's is too little."""
     value = _value(subject, kind.service, kind.code(spot=spot))
+    first = NEW_ACCOUNT + (kind is FARGATE)
     lifecycle = "Spot" if spot else "on-demand"
-    may = (
-        f"{value:g} vCPUs of {kind.name} {lifecycle} instances"
-        if kind is not FARGATE
-        else f"{value:g} {lifecycle} vCPUs"
-    )
-    if value >= wanted and value > NEW_ACCOUNT:
+    may = f"{value:g} vCPUs of {kind.name} {lifecycle}{'' if kind is FARGATE else ' instances'}"
+    if value >= wanted and (wanted or value > first):
         return ok(f"{may}{f', at most {wanted} are wanted' if wanted else ''}")
-    context = f"{'spot' if spot else 'on_demand'}_vcpus_max"
+    context = f"{kind.context}{'spot' if spot else 'on_demand'}_vcpus_max"
     ask = f"ask for {wanted or 'more'} at {_console(subject, kind.service, kind.code(spot=spot))}"
     fix = f"{ask}, or deploy with a smaller {context}" if wanted else ask
-    if value <= NEW_ACCOUNT + (kind is FARGATE):
+    if value <= first:
         return fail(
             f"{may}, as in a new account; {f'{wanted} are wanted' if wanted else 'that is two small hosts'}", fix=fix
         )

@@ -46,5 +46,14 @@ def document(subject: Subject, findings: Sequence[Finding]) -> dict[str, Any]:
 def summary(findings: Sequence[Finding]) -> str:
     """How many of each, worst first."""
     counted = Counter(finding.verdict.level for finding in findings)
-    words = {Level.FAIL: "faults", Level.WARN: "warnings", Level.SKIP: "not looked at", Level.OK: "fine"}
-    return ", ".join(f"{counted[level]} {word}" for level, word in words.items() if counted[level])
+    words = {
+        Level.FAIL: ("fault", "faults"),
+        Level.WARN: ("warning", "warnings"),
+        Level.SKIP: ("not looked at", "not looked at"),
+        Level.OK: ("fine", "fine"),
+    }
+    return ", ".join(
+        f"{counted[level]} {one if counted[level] == 1 else more}"
+        for level, (one, more) in words.items()
+        if counted[level]
+    )

@@ -1,5 +1,6 @@
 """Checks of the stacks themselves: bootstrap, presence and state, version, drift."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -14,12 +15,19 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import DescribeStackDriftDetectionStatusOutputTypeDef
 
 CDK: Final = "npx aws-cdk@2.1148.1"
-DEPLOY: Final = f"{CDK} deploy --all"
+DEPLOY: Final = f"{CDK} deploy --all"  # what a fix says; of a deployment with another prefix see `for_deployment`
 BOOTSTRAP_PARAMETER: Final = "/cdk-bootstrap/hnb659fds/version"  # of the CDK's default qualifier
 BOOTSTRAP_LEAST: Final = 6  # what the stacks' synthesizer asks for (DefaultStackSynthesizer of the CDK)
 DRIFT_POLL_S: Final = 2.0
 DRIFT_POLLS_MAX: Final = 150
 _DONE: Final = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
+
+
+def for_deployment(fix: str, prefix: str) -> str:
+    """The fix, so that it is about the deployment that was looked at, and not about one beside it."""
+    if prefix == contract.DEFAULT_STACK_PREFIX:
+        return fix
+    return re.sub(rf"{re.escape(CDK)} (?:deploy|destroy|rollback) \S+?(?=,|$| )", rf"\g<0> -c prefix={prefix}", fix)
 
 
 def _bootstrap(subject: Subject) -> Sequence[Verdict]:
@@ -60,6 +68,10 @@ def _state(stack: Stack) -> Iterator[Verdict]:
         yield warn(f"{said}: the last update failed and was undone", fix=f"read why ({events}), mend it, {DEPLOY}")
     elif stack.status.endswith("_IN_PROGRESS") and stack.status != "REVIEW_IN_PROGRESS":
         yield warn(said, fix="wait until CloudFormation is done, then look again")
+    elif stack.status == "DELETE_FAILED":
+        yield fail(said, fix=f"read why ({events}), mend it, {CDK} destroy {stack.name}")
+    elif stack.status == "UPDATE_ROLLBACK_FAILED":
+        yield fail(said, fix=f"read why ({events}), mend it, {CDK} rollback {stack.name}")
     else:
         yield fail(said, fix=f"read why ({events}), mend it, {DEPLOY}")
 

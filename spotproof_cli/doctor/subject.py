@@ -80,13 +80,18 @@ class Subject:
 
     @cached_property
     def region(self) -> str | None:
-        """The region that requests go to, None if nobody says which."""
-        from botocore.exceptions import NoRegionError
+        """The region that requests go to, None if nobody says which.
+
+        Asked of a service without a global endpoint: for STS and IAM botocore makes one up, "aws-global".
+        """
+        from botocore.exceptions import NoRegionError, ProfileNotFound
 
         try:
-            return str(self.clients.sts.meta.region_name)
+            return str(self.clients.cloudformation.meta.region_name)
         except NoRegionError:
             return None
+        except ProfileNotFound:  # the credentials tell about it
+            return self.clients.settings.region
 
     @cached_property
     def greeting(self) -> Greeting:

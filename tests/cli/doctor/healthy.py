@@ -63,9 +63,10 @@ class Service:
 
     @property
     def meta(self) -> Any:
-        if self._account.region is None:
+        region = self._account.region or ("aws-global" if self._attribute in ("sts", "iam") else None)
+        if region is None:
             raise NoRegionError
-        return type("Meta", (), {"region_name": self._account.region})
+        return type("Meta", (), {"region_name": region})
 
     def __getattr__(self, operation: str) -> Any:
         def call(**request: Any) -> Any:

@@ -14,6 +14,7 @@ from spotproof import contract
 from spotproof.retries import Retrier, RetryPolicy
 from spotproof_cli.doctor.examination import CHECKS, Finding, examine, is_healthy
 from spotproof_cli.doctor.quotas import kind_of_type
+from spotproof_cli.doctor.stacks import CDK, DEPLOY, for_deployment
 from spotproof_cli.doctor.subject import Subject
 from spotproof_cli.doctor.verdict import Level
 from stacks.instance_types import DEFAULT_TYPES, GPU_TYPES, GRAVITON_TYPES
@@ -187,6 +188,8 @@ BROKEN = [
     broken("stacks", FAIL, Account.undeploy, "no stack Spotproof-…", "deploy --all"),
     broken("stacks", FAIL, without_stack(contract.STACK_EVENTS), "no stack Spotproof-Events", "deploy --all"),
     broken("stacks", FAIL, status_of("Compute", "ROLLBACK_COMPLETE", "no zone"), "ROLLBACK_COMPLETE: no zone", "stack-events"),
+    broken("stacks", FAIL, status_of("State", "DELETE_FAILED", "not empty"), "not empty", "destroy Spotproof-State"),
+    broken("stacks", FAIL, status_of("State", "UPDATE_ROLLBACK_FAILED"), "ROLLBACK_FAILED", "rollback Spotproof-State"),
     broken("stacks", FAIL, status_of("Compute", "REVIEW_IN_PROGRESS"), "REVIEW_IN_PROGRESS", "deploy"),
     broken("stacks", WARN, status_of("Compute", "UPDATE_ROLLBACK_COMPLETE"), "last update failed", "stack-events"),
     broken("stacks", WARN, status_of("Compute", "UPDATE_IN_PROGRESS"), "UPDATE_IN_PROGRESS", "wait"),
@@ -207,6 +210,7 @@ BROKEN = [
            "ask for 256 at https://eu-central-1.console.aws.amazon.com/servicequotas/home/services/ec2/quotas/L-34B43A08"),
     broken("spot-quota", WARN, quota_of(200, 64), "fewer than the 256", "smaller spot_vcpus_max"),
     broken("spot-quota", FAIL, graphics, "0 vCPUs of G and VT Spot", "L-3819A6DF"),
+    broken("spot-quota", FAIL, graphics, "256 are wanted", "smaller gpu_spot_vcpus_max"),
     broken("spot-quota", FAIL, never_changed_quota, "5 vCPUs", "L-34B43A08"),
     broken("spot-quota", WARN, edit(ENVIRONMENTS, *FIRST, "computeResources", "instanceTypes", to=["u-6tb1.metal"]),
            "does not know the quota of u-6tb1.metal", "Service Quotas"),
@@ -314,6 +318,20 @@ def test_what_is_broken_is_found_with_what_mends_it(case: Broken) -> None:
 
 def test_every_check_is_broken_by_a_test() -> None:
     assert {case.check for case in BROKEN} == {check.name for check in CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("fix", "of_another"),
+    [
+        (f"mend that, then {DEPLOY}", f"mend that, then {DEPLOY} -c prefix=Other"),
+        (f"{DEPLOY}, or wait", f"{DEPLOY} -c prefix=Other, or wait"),
+        (f"{CDK} destroy Other-State", f"{CDK} destroy Other-State -c prefix=Other"),
+        (f"{CDK} bootstrap aws://1/x", f"{CDK} bootstrap aws://1/x"),
+    ],
+)
+def test_a_fix_is_about_the_deployment_that_was_looked_at(fix: str, of_another: str) -> None:
+    assert for_deployment(fix, "Other") == of_another
+    assert for_deployment(fix, contract.DEFAULT_STACK_PREFIX) == fix
 
 
 def test_no_two_checks_have_one_name() -> None:
@@ -478,9 +496,21 @@ def test_fargate_has_quotas_of_its_own_and_no_hosts() -> None:
         "Quota": {"Value": {"L-36FBB829": 6.0, "L-3032A538": 64.0}[request["QuotaCode"]]}
     }
 
-    assert said_by(account, "spot-quota")[0][:2] == (FAIL, "6 Spot vCPUs, as in a new account; 256 are wanted")
-    assert said_by(account, "on-demand-quota") == [(OK, "64 on-demand vCPUs, at most 64 are wanted", "")]
+    assert said_by(account, "spot-quota")[0][:2] == (
+        FAIL,
+        "6 vCPUs of Fargate Spot, as in a new account; 256 are wanted",
+    )
+    assert said_by(account, "spot-quota")[0][2].endswith("or deploy with a smaller fargate_spot_vcpus_max")
+    assert said_by(account, "on-demand-quota") == [(OK, "64 vCPUs of Fargate on-demand, at most 64 are wanted", "")]
     assert said_by(account, "hosts") == [(OK, "no compute environment has hosts of its own", "")]
+
+
+def test_a_fleet_that_fits_into_the_quota_of_a_new_account_is_well() -> None:
+    account = Account()
+    account.answers[ENVIRONMENTS]["computeEnvironments"][0]["computeResources"]["maxvCpus"] = 4
+    quota_of(5, 64)(account)
+
+    assert said_by(account, "spot-quota") == [(OK, "5 vCPUs of standard Spot instances, at most 4 are wanted", "")]
 
 
 def test_the_newest_of_several_pages_of_errors_is_shown() -> None:

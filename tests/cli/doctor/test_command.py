@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from spotproof import contract
+from spotproof.clients import Clients
+from spotproof.settings import AwsSettings
 from spotproof_cli.doctor.examination import CHECKS
 from spotproof_cli.doctor.stacks import CDK
 from spotproof_cli.main import main
@@ -53,7 +55,7 @@ def test_a_fault_ends_with_1_and_each_mark_but_the_good_one_is_followed_by_the_f
     assert lines[fault].split()[:2] == ["✗", "spot-role"]
     assert lines[fault + 1].strip().startswith("fix: aws iam create-service-linked-role")
     assert lines[warning + 1].strip().startswith("fix: ask for more")
-    assert result.stderr.startswith("1 faults, 1 warnings, ")
+    assert result.stderr.startswith("1 fault, 1 warning, ")
 
 
 def test_a_warning_alone_ends_with_0(sick: Account) -> None:
@@ -80,6 +82,40 @@ def test_json_without_a_region_says_so_too() -> None:
     document = json.loads(call(account, "--json").stdout)
 
     assert (document["region"], document["account"], document["healthy"]) == (None, None, False)
+
+
+@pytest.mark.parametrize(("region", "found"), [("", None), ("eu-west-1", "eu-west-1")])
+def test_a_profile_that_is_not_there_is_a_fault_of_the_credentials(
+    region: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    services = Services(clock=FrozenClock(), env={"AWS_REGION": region} if region else {})
+
+    result = CliRunner().invoke(main, ["doctor", "--profile", "nobody", "--json"], obj=services)
+
+    document = json.loads(result.stdout)
+    levels = {each["check"]: each["level"] for each in document["checks"]}
+    assert (result.exit_code, document["region"]) == (1, found)
+    assert levels.pop("region") == ("ok" if region else "fail")
+    assert levels.pop("credentials") == ("fail" if region else "skip")
+    assert set(levels.values()) == ({"skip", "warn"} if region else {"skip"})
+
+
+def test_without_a_region_none_is_made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By botocore itself, whose STS client has the region aws-global then."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    keys = AwsSettings(region=None, endpoint_url=None, access_key_id="a", secret_access_key="b")
+    services = Services(clock=FrozenClock(), env={}, clients=lambda target: Clients(keys))
+
+    result = CliRunner().invoke(main, ["doctor", "--json"], obj=services)
+
+    assert json.loads(result.stdout)["region"] is None
+    assert json.loads(result.stdout)["checks"][0]["text"] == "no AWS region"
 
 
 def test_plain_is_one_line_of_four_columns_for_each_finding(sick: Account) -> None:
@@ -117,6 +153,7 @@ def test_another_deployment_is_found_by_its_prefix() -> None:
 
     assert result.exit_code == 1
     assert "no stack Other-…" in result.stdout
+    assert "deploy --all -c prefix=Other" in result.stdout  # without it, a deployment beside this one would be made
 
 
 def test_the_fix_names_the_cdk_that_the_repository_pins() -> None:
