@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from lambdas.controlling.crew import is_on_demand
 from lambdas.controlling.notes import Notes
 from lambdas.controlling.round import Round
 from lambdas.controlling.routing import Router
@@ -54,11 +55,23 @@ def decide_width(sessions: Iterable[Session], *, submitted: int) -> int:
 
     A run that was resumed has lost its workers on purpose; any other one lost them for a reason that may hold still.
     """
+    return max(1, submitted) if was_resumed(sessions) else 1
+
+
+def was_resumed(sessions: Iterable[Session]) -> bool:
+    """Whether its workers left because it was paused, and nobody has come since."""
     known = list(sessions)
     left = [each.ended_at or 0 for each in known if each.stop is not None and each.stop.kind is StopKind.PAUSED]
-    if not left or max(each.started_at for each in known) > max(left):
-        return 1
-    return max(1, submitted)
+    return bool(left) and max(each.started_at for each in known) <= max(left)
+
+
+def last_on_spot(sessions: Iterable[Session]) -> str:
+    """The Batch job of the Spot worker that came last; empty if none came.
+
+    On-demand workers that were added are no model for all the workers of a run: caps allow a few of them.
+    """
+    spot = [each for each in sessions if each.host.batch_job_id and not is_on_demand(each)]
+    return max(spot, key=lambda each: each.started_at).host.batch_job_id if spot else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +116,16 @@ class StuckRuns:
         now_ms: int,
         telemetry: Telemetry,
     ) -> None:
-        like = self.jobs.submission_of(decision.like)
+        like_id = (last_on_spot(sessions) if was_resumed(sessions) else "") or decision.like
+        like = self.jobs.submission_of(like_id)
         width = 1 if like is None else decide_width(sessions, submitted=max(run.workers, like.workers))
         if width > 1 and now_ms - self.resumed.setdefault(run.run_id, now_ms) < RESUMED_MS:
             return
         self.resumed.pop(run.run_id, None)
         if like is None:
-            done.failures.append(f"{run.run_id}: Batch has forgotten job {decision.like}: submit the run again")
+            done.failures.append(f"{run.run_id}: Batch has forgotten job {like_id}: submit the run again")
             return
-        request, routed = self._request(run, sessions, decision.like, like, width, now_ms)
+        request, routed = self._request(run, sessions, like_id, like, width, now_ms)
         outcome = self.topup.submit_once(request)
         submitted = outcome.result is TopUpResult.SUBMITTED
         done.topped_up += request.workers if submitted else 0
@@ -131,7 +145,7 @@ class StuckRuns:
         self, run: Run, sessions: Sequence[Session], ended: str, like: Submission, workers: int, now_ms: int
     ) -> tuple[TopUpRequest, str]:
         queue, routed = like.job_queue, "as the last one"
-        if not self.queues.is_on_demand(queue):
+        if workers == 1 and not self.queues.is_on_demand(queue):  # the caps were asked about one worker more
             route = self.router.route_after(
                 run, sessions, ended, vcpus=like.vcpus, workers=max(run.workers, like.workers)
             )

@@ -11,6 +11,9 @@ from lambdas.controlling import tending
 from lambdas.controlling.cleaning import decide_cleaning
 from lambdas.controlling.stuck import decide_stuck, decide_width
 from spotproof import contract, events
+from spotproof.capacity.breaker import BreakerSettings, Interruption
+from spotproof.capacity.pool_records import PoolRecords
+from spotproof.capacity.records import Records
 from spotproof.capacity.topup import Hold
 from spotproof.clock import SystemClock, to_epoch_ms
 from spotproof.errors import AwsUnavailableError, ConfigurationError
@@ -277,6 +280,33 @@ def test_a_run_that_was_resumed_gets_all_its_workers_back(
 
     assert tick(account)["topped_up"] == 5
     assert batch.submitted[0]["arrayProperties"] == {"size": 5}
+
+
+@pytest.mark.parametrize("last_on_demand", [True, False])
+def test_the_workers_of_a_resumed_run_wait_for_spot_whatever_its_last_worker_was_or_its_pool_is(
+    account: Account, bus: RecordingBus, batch: BatchWorld, last_on_demand: bool
+) -> None:
+    """All of them on demand, because one was, would be more than any cap allows."""
+    batch.add(account.run.run_id, job_id="job-0", workers={"SUCCEEDED": 5})
+    batch.add(account.run.run_id, job_id="rescue", queue="on-demand-queue", status="SUCCEEDED")
+    left = [account.worker(batch_job_id="job-0:1")]
+    if last_on_demand:
+        account.clock.advance(60)
+        left.append(account.worker("rescuer", batch_job_id="rescue", lifecycle="on-demand"))
+    pools = PoolRecords(Records(dynamodb=account.dynamodb, table_name="table", retrier=wiring.wire().retrier))
+    for number in range(3):
+        lost = Interruption(at=to_epoch_ms(account.clock.now()) + number, instance_id=f"i-{number:017x}")
+        pools.note_interruption("m6i.large/us-east-1a", lost, BreakerSettings())
+    account.store.pause_run(account.run.run_id, reason="budget")
+    for session in left:
+        account.store.mark_stop(account.key(session), Stop(kind=StopKind.PAUSED, deadline=None))
+        account.store.end_session(account.session(session), ledger=Ledger())
+    account.store.resume_run(account.run.run_id, usd_max=None)
+    tick(account)
+    account.clock.advance(120)
+
+    assert tick(account)["topped_up"] == 5
+    assert [job["jobQueue"].rpartition("/")[2] for job in batch.submitted] == ["spot-queue"]
 
 
 def test_batch_that_does_not_answer_stops_no_rescue(account: Account, bus: RecordingBus, batch: BatchWorld) -> None:
