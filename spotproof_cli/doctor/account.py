@@ -15,6 +15,7 @@ from spotproof_cli.doctor.verdict import Verdict, fail, ok, warn
 SPOT_ROLE: Final = "AWSServiceRoleForEC2Spot"
 ZONES_WANTED: Final = 3  # of the stacks' own network by default; each zone has Spot pools of its own
 CONCURRENCY_WANTED: Final = 100  # new accounts may have 10; a storm of notices is one event for each instance
+_ZONE: Final = "availability-zone"  # not a local or a wavelength zone, in which the stacks put nothing
 _SUBNET_GONE: Final = "InvalidSubnetID.NotFound"
 
 
@@ -32,7 +33,11 @@ def _spot_role(subject: Subject) -> Sequence[Verdict]:
 
 def _zones(subject: Subject) -> Sequence[Verdict]:
     described = subject.call("listing the zones", subject.clients.ec2.describe_availability_zones)
-    open_zones = {each["ZoneName"] for each in described["AvailabilityZones"] if each.get("State") == "available"}
+    open_zones = {
+        each["ZoneName"]
+        for each in described["AvailabilityZones"]
+        if each.get("State") == "available" and each.get("ZoneType", _ZONE) == _ZONE
+    }
     if subject.stack(contract.STACK_COMPUTE) is None:
         if len(open_zones) >= ZONES_WANTED:
             return [ok(f"{len(open_zones)} in {subject.region}")]

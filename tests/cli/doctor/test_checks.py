@@ -405,6 +405,14 @@ def test_before_the_first_deployment_the_account_is_looked_at_and_the_rest_skipp
     assert [name for name, level in levels.items() if level is FAIL] == ["stacks"]
 
 
+def test_local_zones_are_none_that_the_stacks_use() -> None:
+    account = Account()
+    account.undeploy()
+    account.answers["ec2.describe_availability_zones"]["AvailabilityZones"][2] |= {"ZoneType": "local-zone"}
+
+    assert said_by(account, "zones") == [(FAIL, "2 in eu-central-1, the stacks use 3", "deploy with -c zones=2")]
+
+
 def test_before_the_first_deployment_two_zones_and_the_first_quota_are_told() -> None:
     account = Account()
     account.undeploy()
