@@ -127,7 +127,6 @@ def _shard_work(targets: Targets) -> list[iam.PolicyStatement]:
             targets.work_objects(RUNS, CHECKPOINTS, STAGING) + targets.data_objects(),
         ),
         allow(["s3:DeleteObject"], targets.work_objects(CHECKPOINTS)),
-        allow(["s3:GetObjectTagging"], targets.work_objects(STAGING)),  # CopyObject reads the source's tags
         _list([targets.work_bucket, *targets.data_buckets]),
     ]
 
@@ -138,7 +137,6 @@ def _output_publish(targets: Targets) -> list[iam.PolicyStatement]:
         allow(["s3:PutObject", "s3:AbortMultipartUpload"], targets.data_objects()),
         allow(["s3:PutObject"], targets.work_objects(contract.HISTORY_PREFIX)),  # the run's record for later sizing
         allow(["s3:DeleteObject", "s3:PutObjectTagging"], targets.work_objects(CHECKPOINTS, STAGING)),
-        allow(["s3:GetObjectTagging"], targets.work_objects(STAGING)),  # CopyObject reads the source's tags
         _list([targets.work_bucket, *targets.data_buckets]),
     ]
 

@@ -67,13 +67,6 @@ UNUSED_GRANTS: Final = (
         "moto, where the local account's runs write small objects.",
     ),
     UnusedGrant(
-        roles=("Compute-JobRole*", "Events-RunFinished*"),
-        actions=("s3:GetObjectTagging",),
-        resource="*/staging/*",
-        reason="S3 asks for it when an object with tags is copied: staged output that an ended run left carries one. "
-        "The emulator copies without asking.",
-    ),
-    UnusedGrant(
         roles=("Events-RunFinished*",),
         actions=("s3:PutObjectTagging",),
         reason="The finalizer marks for the lifecycle what S3 refuses to delete; the emulator refuses nothing, the "
@@ -95,7 +88,8 @@ UNUSED_GRANTS: Final = (
     ),
     UnusedGrant(
         roles=("Events-Controller*",),
-        actions=("s3:GetObject", "s3:DeleteObject", "s3:ListBucket"),
+        actions=("s3:GetObject", "s3:DeleteObject"),
+        resource="*/checkpoints/*",
         reason="The sweep deletes what dead epochs of long runs left of their checkpoints, long after the tests' runs of "
         "half a minute have ended; the tests of the controller do it on moto.",
     ),
@@ -145,8 +139,15 @@ UNUSED_GRANTS: Final = (
     ),
     UnusedGrant(
         roles=("Events-SpotInterruption*", "Events-RebalanceRecommendation*"),
-        actions=("s3:GetObject", "s3:ListBucket"),
-        reason="A stop file is read only where one lies already, so that a hint never replaces a notice. To a role that "
-        "may not list, S3 answers 403 instead of 404 for one that has just expired.",
+        actions=("s3:GetObject",),
+        resource="*/control/*",
+        reason="A stop file is read only where one lies already, so that a hint never replaces a notice; the tests of stop "
+        "files let both come.",
+    ),
+    UnusedGrant(
+        roles=("Events-Controller*", "Events-SpotInterruption*", "Events-RebalanceRecommendation*"),
+        actions=("s3:ListBucket",),
+        reason="The sweep lists the checkpoints of a run that it sweeps. And to a role that may not list, S3 answers 403 "
+        "instead of 404 for a stop file that has just expired.",
     ),
 )

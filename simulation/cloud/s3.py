@@ -257,10 +257,11 @@ def _facts(stored: StoredObject) -> Answer:
 
 
 def _copied_facts(request: Mapping[str, Any], place: tuple[str, str], source: StoredObject) -> dict[str, Any]:
-    """Type, metadata and tags of a copy; tags always go along."""
+    """Type, metadata and tags of a copy."""
+    tags = source.tags if request.get("TaggingDirective", "COPY") == "COPY" else ()
     if request.get("MetadataDirective", "COPY") == "COPY":
         if place == (request["Bucket"], request["Key"]):
             raise refusal("CopyObject", "InvalidRequest")
-        return {"content_type": source.content_type, "metadata": source.metadata, "tags": source.tags}
+        return {"content_type": source.content_type, "metadata": source.metadata, "tags": tags}
     metadata = metadata_of("CopyObject", request.get("Metadata"))
-    return {"content_type": request.get("ContentType"), "metadata": metadata, "tags": source.tags}
+    return {"content_type": request.get("ContentType"), "metadata": metadata, "tags": tags}

@@ -52,7 +52,7 @@ _SUPPORTED: Final[Mapping[str, frozenset[str]]] = {
     "CopyObject": frozenset(
         {"Bucket", "Key", "CopySource", "CopySourceIfMatch", "IfMatch", "IfNoneMatch", "MetadataDirective"}
     )
-    | {"ContentType", "Metadata"},
+    | {"TaggingDirective", "ContentType", "Metadata"},
     "ListObjectsV2": frozenset({"Bucket", "Prefix", "Delimiter", "MaxKeys", "StartAfter", "ContinuationToken"})
     | {"EncodingType"},
     "DeleteObject": frozenset({"Bucket", "Key"}),

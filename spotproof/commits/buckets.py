@@ -97,6 +97,7 @@ class S3OutputBuckets:
                 CopySourceIfMatch=source.etag,
                 IfNoneMatch="*",
                 MetadataDirective="COPY",
+                TaggingDirective="REPLACE",  # by none: to copy tags takes rights on both sides that nobody needs
             )
         except ClientError as error:
             if error_code(error) in TAKEN_CODES | ABSENT_CODES:

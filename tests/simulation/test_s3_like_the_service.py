@@ -243,6 +243,13 @@ class TestCopies:
         assert (copy["Body"].read(), copy["ContentType"], copy["Metadata"]) == (b"data", "a/b", {"m": "1"})
         assert copy["TagCount"] == 1
 
+    def test_a_copy_may_leave_the_tags_behind(self, s3: Any, tag: str) -> None:
+        s3.copy_object(Bucket=OTHER, Key="to", CopySource=SOURCE, TaggingDirective="REPLACE")
+
+        assert s3.get_object_tagging(Bucket=OTHER, Key="to")["TagSet"] == []
+        assert s3.get_object_tagging(Bucket=BUCKET, Key="from")["TagSet"] == [{"Key": "t", "Value": "1"}]
+        assert s3.head_object(Bucket=OTHER, Key="to")["ETag"] == tag
+
     def test_a_copy_may_get_other_type_and_metadata(self, s3: Any, tag: str) -> None:
         s3.copy_object(
             Bucket=BUCKET,

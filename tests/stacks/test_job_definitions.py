@@ -142,7 +142,6 @@ def test_a_worker_may_do_what_the_protocol_needs_and_no_more(assembly: Assembly)
         "s3:PutObject",
         "s3:AbortMultipartUpload",
         "s3:DeleteObject",
-        "s3:GetObjectTagging",
         "s3:ListBucket",
         "events:PutEvents",
     }

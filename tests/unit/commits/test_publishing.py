@@ -15,6 +15,7 @@ from spotproof.checkpoints.multipart import cut_into_parts
 from spotproof.checkpoints.s3 import S3ObjectStore
 from spotproof.checkpoints.store import ObjectStore, delete_all
 from spotproof.commits.buckets import InMemoryOutputBuckets, OutputBuckets, PartSizes, S3OutputBuckets
+from spotproof.commits.cleanup import S3DoneTags
 from spotproof.commits.publish import Publisher
 from spotproof.commits.staged_file import StagedFile
 from spotproof.commits.staging import attempt_prefix, read_output_pointer, stage
@@ -89,6 +90,22 @@ def test_published_objects_are_the_staged_ones_with_type_and_digest(buckets: Out
         assert facts.content_type in ("application/json", "text/csv; charset=utf-8")
     assert [file.staged_key for file in files] == [attempt_prefix(lease) + file.name for file in files]
     assert attempt_prefix(lease) == "staging/run-1/00000007/00000003-session-3/"
+
+
+def test_tags_of_a_staged_object_stay_behind(lease: Lease) -> None:
+    """Reading or writing them takes rights that nobody publishing has, and `done` on a result would be a lie."""
+    with mock_aws():
+        client = s3_client()
+        for bucket in (WORK, DATA):
+            client.create_bucket(Bucket=bucket)
+        buckets = S3OutputBuckets(client=client, work_bucket=WORK, retrier=retrier())
+        pointer = stage(buckets.work, lease, [text(".json")])
+        S3DoneTags(client=client, bucket=WORK, retrier=retrier()).tag_done(attempt_prefix(lease) + "part-00000007.json")
+
+        Publisher(buckets).publish(make_run(), 7, pointer)
+
+        published = client.get_object_tagging(Bucket=DATA, Key="out/run-1/part-00000007.json")
+        assert published["TagSet"] == []
 
 
 def test_nothing_is_visible_before_publishing(buckets: OutputBuckets, lease: Lease) -> None:
