@@ -68,6 +68,7 @@ def _count(done: Round, telemetry: Telemetry) -> None:
     telemetry.count(events.METRIC_ON_DEMAND_RETIRED, done.on_demand_retired)
     telemetry.count(events.METRIC_RUNS_PAUSED, done.paused)
     telemetry.count(events.METRIC_WORKERS_WAITING, done.waiting)
+    telemetry.count(events.METRIC_WORKERS_STUCK, done.stuck)
     telemetry.count(events.METRIC_POOLS_OPEN, done.pools_open)
     telemetry.count(events.METRIC_CONTROLLER_FAILURES, len(done.failures))
     telemetry.count(events.METRIC_SHARDS_QUARANTINED, done.quarantined)

@@ -87,6 +87,7 @@ METRIC_ON_DEMAND_ADDED: Final = "OnDemandWorkersAdded"
 METRIC_ON_DEMAND_RETIRED: Final = "OnDemandWorkersRetired"
 METRIC_RUNS_PAUSED: Final = "RunsPaused"
 METRIC_WORKERS_WAITING: Final = "WorkersWaiting"  # for a host, in our queues
+METRIC_WORKERS_STUCK: Final = "WorkersStuck"  # of them, those that wait for what only a person mends
 METRIC_POOLS_OPEN: Final = "PoolsOpen"
 METRIC_QUEUES_BLOCKED: Final = "QueuesBlocked"
 METRIC_WORKERS_FAILED: Final = "WorkersFailed"  # not by Spot's hand and not by a person's

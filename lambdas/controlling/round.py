@@ -25,6 +25,7 @@ class Round:
     on_demand_retired: int = 0
     paused: int = 0
     waiting: int = 0  # workers that wait for a host, of all runs
+    stuck: int = 0  # of the waiting, those that only a person can help
     pools_open: int = 0  # Spot pools whose breaker is not closed
     quarantined: int = 0  # shards that lost too many workers
     looked: bool = False  # at Batch: without it, the gauges say nothing

@@ -46,7 +46,7 @@ class Waits:
                 done.failures.append(f"queue {queue}: {error}")
                 continue
             waiting |= {each.run_id for each in facts}
-            self._explain(facts, now_ms, telemetry)
+            done.stuck += self._explain(facts, now_ms, telemetry)
         for started in self.told.keys() - waiting:
             del self.told[started]
 
@@ -59,16 +59,20 @@ class Waits:
         if self.source is not None:
             self._explain(self.source.of_jobs([job_id]), now_ms, telemetry)
 
-    def _explain(self, waiting: Iterable[WaitingFacts], now_ms: int, telemetry: Telemetry) -> None:
+    def _explain(self, waiting: Iterable[WaitingFacts], now_ms: int, telemetry: Telemetry) -> int:
+        """How many of the workers only a person can help."""
+        stuck = 0
         for facts in waiting:
             explanation = explain_waiting(facts)
             if explanation.kind is WaitingKind.STARTING:
                 continue
+            stuck += facts.workers if explanation.needs_person else 0
             _log(facts, explanation, telemetry)
             if self.told.get(facts.run_id) is not explanation.kind and RUN_ID.fullmatch(facts.run_id):
                 if len(self.told) < TOLD_MAX:
                     self.told[facts.run_id] = explanation.kind
                 self._note(facts, explanation, now_ms, telemetry)
+        return stuck
 
     def _note(self, facts: WaitingFacts, explanation: Explanation, now_ms: int, telemetry: Telemetry) -> None:
         # Of one minute and kind only once, whoever explains: the event of a blocked queue, or the schedule.

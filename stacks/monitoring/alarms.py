@@ -82,6 +82,13 @@ ALARMS: Final = (
         periods=3,
     ),
     AlarmSpec(
+        name="WorkersStuck",
+        says="Workers can't start, and it does not pass by itself: a quota, a size, a role, or an environment that is off.",
+        metric=events.METRIC_WORKERS_STUCK,
+        statistic="Maximum",
+        periods=3,
+    ),
+    AlarmSpec(
         name="ShardsQuarantined",
         says="A shard failed, or lost its workers, too often and is left out: its run's output will lack it.",
         metric=events.METRIC_SHARDS_QUARANTINED,

@@ -221,6 +221,7 @@ ROWS: Final = (
                 title="Workers without a host",
                 lines=(
                     Line(metric=events.METRIC_WORKERS_WAITING, statistic=MAX),
+                    Line(metric=events.METRIC_WORKERS_STUCK, statistic=MAX),
                     Line(metric=events.METRIC_QUEUES_BLOCKED),
                 ),
             ),

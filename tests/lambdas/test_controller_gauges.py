@@ -105,6 +105,23 @@ def test_workers_that_wait_are_explained_in_the_log_and_once_in_the_history(
     assert entry.facts["advice"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "stuck"),
+    [("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - The job is too big", 3), (CAPACITY, 0)],
+)
+def test_workers_that_only_a_person_can_help_are_counted_also_of_a_run_that_nobody_began(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics, reason: str, stuck: int
+) -> None:
+    job_id = batch.add("unborn", workers={"RUNNABLE": 3}, options="on_demand_share_max=0")
+    batch.jobs[job_id]["statusReason"] = reason
+    account.clock.advance(100)
+    metrics()
+
+    tick(account)
+
+    assert metrics()[events.METRIC_WORKERS_STUCK] == stuck
+
+
 def test_a_round_asks_batch_as_often_whatever_the_number_of_runs(
     account: Account, bus: RecordingBus, batch: BatchWorld
 ) -> None:

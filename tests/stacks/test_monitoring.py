@@ -56,7 +56,7 @@ def emitted() -> set[str]:
 def test_there_are_about_a_dozen_alarms_and_each_is_called_by_prefix_and_name(
     assembly: Assembly, second: Assembly
 ) -> None:
-    assert len(ALARMS) == 12
+    assert len(ALARMS) == 13
     for app, prefix in ((assembly, "Spotproof"), (second, "Trial")):
         assert set(alarms_of(app)) == {alarm_name(prefix, spec.name) for spec in ALARMS}
 
