@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -20,33 +21,25 @@ from spotproof.leases import expressions
 SINGLES_OF = 4  # every so many-th single fault is played here, others each day; `make crashes` plays them all
 PAIRS_OF = 1000  # and every so many-th pair
 RESULTS = Path(__file__).parents[2] / "bench" / "results" / "crashes.json"
-SEEDS = 40
-# Call sites of the campaign that no small world reaches: what leads there is no fault of a single call.
+SEEDS = 60
+# Call sites of the campaign that no small world reaches, as patterns, and what leads there instead of a fault of a single
+# call. By what they are about, not by name, and drawn from 2,400 seeds: any change of the controller moves which of
+# them the first seeds come to.
 NOT_REACHED = {
     "finalizer dynamodb.get_item shard": "a stale read (A7) must hide the last row from the finalizer",
     "finalizer s3.put_object_tagging staging": "S3 must refuse to delete single objects (A11)",
     "instance_state_change dynamodb.put_item shard": "a host must be gone between a hold and its claim, and a read be stale",
-    **dict.fromkeys(
-        (
-            "controller batch.cancel_job",
-            "controller dynamodb.put_item top-up",
-            "controller dynamodb.update_item mark retired",
-            "controller dynamodb.update_item mark stop",
-            "controller dynamodb.update_item pause run of budget",
-            "controller ec2.describe_spot_price_history",
-            "operator dynamodb.update_item resume run with budget",
-            "queue_blocked batch.describe_jobs",
-            "queue_blocked batch.submit_job",
-            "queue_blocked dynamodb.get_item run",
-            "queue_blocked dynamodb.get_item top-up",
-            "queue_blocked dynamodb.put_item history",
-            "queue_blocked dynamodb.put_item top-up",
-            "queue_blocked dynamodb.transact_write_items",
-            "queue_blocked dynamodb.update_item top-up",
-            "spot_interruption dynamodb.update_item drain to on-demand",
-        ),
-        "no small world runs out of Spot, of money, or of patience with a shard: the campaign plays those",
-    ),
+    "worker s3.abort_multipart_upload staging": "an output of many parts must fail half-way",
+    "finalizer s3.abort_multipart_upload data": "the same",
+    "queue_blocked *": "no small world's queue is blocked",
+    "* to on-demand": "no small world runs out of patience with a shard",
+    "* of budget": "no small world costs its budget",
+    "* with budget": "the same",
+    "controller ec2.describe_spot_price_history": "no small world has a limit in dollars",
+    "job_state_change ec2.describe_spot_price_history": "the same",
+    "controller batch.cancel_job": "no small world has on-demand workers to give back",
+    "controller dynamodb.update_item mark *": "the same",
+    "controller dynamodb.put_item top-up": "no small world has a pool with an open breaker",
 }
 
 
@@ -170,9 +163,13 @@ def test_a_commit_without_its_fence_is_found_by_a_single_fault(monkeypatch: pyte
 def test_every_call_site_that_the_campaign_reaches_is_reached_by_the_enumeration() -> None:
     stored = json.loads(RESULTS.read_text(encoding="utf-8"))
     reached = {site for seed in range(1, SEEDS + 1) for site in run_seed(seed).sites}
-    assert reached <= set(stored["sites"]) | set(NOT_REACHED)
     calm = {site for small in SMALL_WORLDS.values() for site in play(small, {}).sites}
     assert calm <= set(stored["sites"]), (
         "measure again: python -m simulation.enumeration --json bench/results/crashes.json"
     )
-    assert not set(NOT_REACHED) & set(stored["sites"])
+    assert not [site for site in reached - set(stored["sites"]) if not excused(site)]
+    assert not [site for site in stored["sites"] if excused(site)]
+
+
+def excused(site: str) -> bool:
+    return any(fnmatchcase(site, pattern) for pattern in NOT_REACHED)
