@@ -6,8 +6,13 @@ from constructs import Construct
 ROOT_DEVICE = "/dev/xvda"  # of the ECS-optimized Amazon Linux 2023 images
 
 # A notice drains the host, so no new worker lands on a dying machine; and a stopped worker has nearly the whole
-# two minutes to save (ECS agent, environment variables of the container agent).
-AGENT_CONFIG = ("ECS_ENABLE_SPOT_INSTANCE_DRAINING=true", "ECS_CONTAINER_STOP_TIMEOUT=110s")
+# two minutes to save. The agent would keep the scratch of stopped workers for three hours, on the disk that the next
+# ones need (ECS agent, environment variables of the container agent).
+AGENT_CONFIG = (
+    "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true",
+    "ECS_CONTAINER_STOP_TIMEOUT=110s",
+    "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=10m",
+)
 
 
 def launch_template(scope: Construct, *, disk_gib: int) -> ec2.LaunchTemplate:

@@ -77,7 +77,7 @@ class JobDefinitions:
 
         Its user is nobody and its root file system can't be written. Scratch is a volume without a path on the host:
         ECS makes a Docker volume of it for this task alone, which begins as the image's /tmp (so nobody may write), is
-        as large as the host's disk, and goes with the task. A tmpfs would count against the job's memory.
+        as large as the host's disk, and goes minutes after the task. A tmpfs would count against the job's memory.
         """
         scratch = batch.EcsVolume.host(name="scratch", container_path=SCRATCH)
         return batch.EcsEc2ContainerDefinition(

@@ -75,12 +75,13 @@ def test_user_data_is_mime_multipart_with_one_shell_script(assembly: Assembly) -
 
 
 def test_user_data_only_configures_the_ecs_agent(assembly: Assembly) -> None:
-    """Traps 1, 5, 6 and 7: draining, a long stop timeout, nothing reserved, no daemon, no AWS CLI."""
+    """Traps 1, 5, 6 and 7: draining, a long stop timeout, room on the disk, nothing reserved, no daemon, no AWS CLI."""
     script = user_data(assembly).split("#!/bin/bash\n")[1].split("\n--")[0]
 
     assert script.splitlines() == [
         "echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config",
         "echo ECS_CONTAINER_STOP_TIMEOUT=110s >> /etc/ecs/ecs.config",
+        "echo ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=10m >> /etc/ecs/ecs.config",
     ]
     assert not re.search("ECS_CLUSTER|ECS_INSTANCE_ATTRIBUTES", script)
 
