@@ -240,6 +240,8 @@ BREAKS: dict[str, tuple[Change, ...]] = {
         put("Function.Environment.Variables.DB_PASSWORD", "hunter2"),
         put("Function.Environment.Variables.API_TOKEN", "abc"),
         put("Job.Parameters.secret", "abc"),
+        put("Job.Parameters.dbPassword", "abc"),
+        put("Job.Parameters.team", "github" + "_pat_" + "a1B2" * 9),
         put(f"{CONTAINER}.Environment.0", {"Name": "AWS_ACCESS_KEY_ID", "Value": "x"}),
         put(f"{CONTAINER}.Environment.0.Value", "postgres://user:pass@db.example/x"),
         put(f"{CONTAINER}.Command", ["run", "-----BEGIN " + "PRIVATE KEY-----"]),

@@ -16,8 +16,10 @@ KINDS: Final = (
 SECRET_NAME: Final = re.compile(
     r"(?i)(?:^|_|-)(?:secret|password|passwd|token|credential|api_?key|access_?key)s?(?:$|_|-)"
 )
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # in dbPassword
 SECRET_VALUE: Final = (
     ("an access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
+    ("a token of a code host", re.compile(r"\b(?:gh[pousr]|github_pat|glpat)[_-][A-Za-z0-9_-]{20,}")),
     ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
     ("a password in an address", re.compile(r"\b[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s:@]+@")),
 )
@@ -25,7 +27,7 @@ SECRET_VALUE: Final = (
 
 def holds_no_secret(resource: Resource, _assembly: Assembly) -> Iterator[str]:
     for name, value in _variables(resource):
-        if isinstance(value, str) and value and SECRET_NAME.search(name):
+        if isinstance(value, str) and value and SECRET_NAME.search(_HUMP.sub("_", name)):
             yield f"{name} has its value in the template: read it from Secrets Manager at run time"
     for text in _texts(resource.properties):
         for what, pattern in SECRET_VALUE:
