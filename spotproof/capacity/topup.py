@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from spotproof import contract
 from spotproof.capacity.memory import memory_override
 from spotproof.clock import Clock, to_epoch_ms
-from spotproof.errors import AwsUnavailableError
+from spotproof.errors import MALFORMED, AwsUnavailableError, ItemError
 from spotproof.ids import IdSource
 from spotproof.retries import Retrier, as_aws_error, error_code, is_transient
 
@@ -165,7 +165,12 @@ class WorkerTopUp:
     def submitted(self, run_id: str) -> Iterator[SubmittedWorkers]:
         """What was submitted for the run or is about to be, whatever became of it.
 
-        Workers that were cancelled before they came are left out. As many reads as markers fill pages of 1 MB. Markers of versions that noted no time say 1970.
+        Workers that were cancelled before they came are left out. As many reads as markers fill pages of 1 MB. Markers
+        of versions that noted no time say 1970.
+
+        Raises:
+            AwsError: the table refused or stayed unavailable.
+            ItemError: a marker can't be what this program wrote.
         """
         start: dict[str, Any] = {}
         while True:
@@ -379,13 +384,20 @@ class WorkerTopUp:
 
 
 def _submitted_from_item(item: Mapping[str, Any]) -> SubmittedWorkers:
-    return SubmittedWorkers(
-        key=item[contract.SORT_KEY]["S"].removeprefix(_KEY),
-        job_id=item.get("job_id", {}).get("S"),
-        job_queue=item["job_queue"]["S"],
-        workers=int(item.get("workers", {"N": "1"})["N"]),
-        claimed_at=int(item.get("claimed_at", {"N": "0"})["N"]),
-    )
+    sk = item[contract.SORT_KEY]["S"]
+    try:
+        return SubmittedWorkers(
+            key=sk.removeprefix(_KEY),
+            job_id=item.get("job_id", {}).get("S"),
+            job_queue=item["job_queue"]["S"],
+            workers=int(item.get("workers", {"N": "1"})["N"]),
+            claimed_at=int(item.get("claimed_at", {"N": "0"})["N"]),
+        )
+    except MALFORMED as error:
+        where = f"{item[contract.PARTITION_KEY]['S']}/{sk}"
+        raise ItemError(
+            f"item {where} is damaged ({type(error).__name__}: {error}); was the table edited by hand?"
+        ) from error
 
 
 def _optional_parameters(request: TopUpRequest) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from spotproof.capacity.topup import (
     worker_parameters,
 )
 from spotproof.clock import to_epoch_ms
-from spotproof.errors import AwsAccessError, AwsUnavailableError
+from spotproof.errors import AwsAccessError, AwsUnavailableError, ItemError
 from spotproof.retries import Retrier, RetryPolicy
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import CountingIds
@@ -280,6 +280,18 @@ def test_what_is_about_to_be_submitted_is_told_too_with_how_many_and_since_when(
     [claimed] = topup(dynamodb, FakeBatch(), clock).submitted("run")
 
     assert claimed == SubmittedWorkers(key="f", job_id=None, job_queue="on-demand", workers=3, claimed_at=at)
+
+
+@pytest.mark.parametrize("change", ["SET workers = :odd", "SET claimed_at = :odd", "SET job_queue = :odd"])
+def test_a_marker_that_was_edited_by_hand_is_told_in_one_line(dynamodb: Any, clock: FakeClock, change: str) -> None:
+    topup(dynamodb, FakeBatch(), clock).submit_once(request())
+    key = {"pk": {"S": contract.topups_pk("run")}, "sk": {"S": f"KEY#{request().key}"}}
+    dynamodb.update_item(
+        TableName=TABLE, Key=key, UpdateExpression=change, ExpressionAttributeValues={":odd": {"BOOL": True}}
+    )
+
+    with pytest.raises(ItemError, match=f"KEY#{request().key} is damaged"):
+        list(topup(dynamodb, FakeBatch(), clock).submitted("run"))
 
 
 def test_a_marker_of_a_version_that_noted_no_time_is_one_old_worker(dynamodb: Any, clock: FakeClock) -> None:
