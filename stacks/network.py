@@ -1,6 +1,6 @@
 """The network of hosts: public without standing cost, private without a way out, or one that is there already."""
 
-from aws_cdk import Aws, Fn
+from aws_cdk import Annotations, Aws, Fn
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -53,6 +53,8 @@ class Network(Construct):
             ec2.Subnet.from_subnet_attributes(self, f"Subnet{index}", subnet_id=subnet, availability_zone=zone)
             for index, (subnet, zone) in enumerate(zip(settings.subnet_ids, settings.vpc_zones, strict=True))
         ]
+        for subnet in subnets:  # the CDK warns that it knows no route table; nothing here asks for one
+            Annotations.of(subnet).acknowledge_warning("@aws-cdk/aws-ec2:noSubnetRouteTableId")
         return vpc, ec2.SubnetSelection(subnets=subnets)
 
     def _private(self, settings: DeploySettings) -> ec2.Vpc:

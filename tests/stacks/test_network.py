@@ -106,6 +106,7 @@ def test_an_existing_network_is_used_as_it_is(existing: Assembly) -> None:
     }
     assert existing.only("AWS::EC2::SecurityGroup")["VpcId"] == "vpc-0123456789abcdef0"
     assert "missing" not in existing.manifest
+    assert "aws:cdk:warning" not in (existing.directory / "Spotproof-Compute.metadata.json").read_text()
 
 
 def test_functions_are_in_the_network_and_their_code_may_not_touch_it(strict: Assembly) -> None:
