@@ -14,6 +14,7 @@ from stacks.monitoring.queries import QUERIES
 from tests.local.account import TestAccount, eventually
 from tests.local.insights import run_query
 from tests.local.product import Product
+from tests.tidy.repository import ROOT
 
 PREFIX = contract.DEFAULT_STACK_PREFIX
 SERIES_MAX = 60
@@ -383,6 +384,13 @@ def test_the_alarms_are_deployed_as_they_are_declared(deployed: TestAccount) -> 
 
 def _statistic(alarm: dict[str, Any]) -> str:
     return str(alarm.get("ExtendedStatistic") or alarm["Statistic"])
+
+
+@pytest.mark.parametrize(("metric", "path"), ELSEWHERE.items())
+def test_what_these_runs_do_not_bring_about_is_shown_where_it_is_said_to_be(metric: str, path: str) -> None:
+    (constant,) = [name for name, value in vars(events).items() if value == metric and name.startswith("METRIC_")]
+
+    assert f"events.{constant}" in (ROOT / path).read_text()
 
 
 def test_facts_of_alarms_are_named_once() -> None:

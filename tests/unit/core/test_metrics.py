@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from spotproof import events, json_logs
+from spotproof.errors import AwsUnavailableError
 from spotproof.metrics import EVENT_METRICS, WorkerMetrics
+from tests.unit.worker.test_shard_run import World
 
 METRICS = WorkerMetrics(stack="Trial")
 
@@ -87,6 +89,26 @@ def test_the_line_of_the_event_is_the_line_that_measures(capsys: pytest.CaptureF
     assert (line["event"], line["shard"], line["run_id"]) == (events.SHARD_COMMITTED, 3, "nightly")
     assert (line["ShardsCommitted"], line["RecordsCommitted"], line["Lifecycle"]) == (1, 12, "on-demand")
     assert dimensions_of(line)["ShardsCommitted"] == [["Stack"], ["Stack", "Lifecycle"]]
+
+
+def test_a_worker_whose_saves_fail_emits_what_the_alarm_asks_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AwsUnavailableError("S3 503")
+
+    world = World()
+    monkeypatch.setattr(world.objects, "put", refuse)
+    monkeypatch.setattr(world.objects, "put_if_absent", refuse)
+    json_logs.configure(level="INFO", bound={}, metrics=METRICS)
+
+    world.worker(world.job()).execute()
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    failed = [line for line in lines if line["event"] == events.CHECKPOINT_FAILED]
+    assert failed
+    assert all(line[events.METRIC_CHECKPOINT_FAILURES] == 1 for line in failed)
+    assert dimensions_of(failed[0]) == {events.METRIC_CHECKPOINT_FAILURES: [["Stack"]]}
 
 
 def test_every_metric_has_a_member_of_its_own() -> None:
