@@ -59,6 +59,11 @@ def flaw_in(chosen: "DeploySettings", *, defaults: "DeploySettings") -> str | No
 
 
 def _flaws(chosen: "DeploySettings", defaults: "DeploySettings") -> Iterator[str]:
+    if chosen.prefix != defaults.prefix and chosen.prefix.lower() == defaults.prefix.lower():
+        yield (
+            f"context value prefix must differ from {defaults.prefix} by more than capitals, because job definitions are "
+            f"named in small letters, got {chosen.prefix!r}"
+        )
     yield from _network_flaws(chosen)
     for names, needed, holds in NEEDS:
         for name in names:

@@ -134,6 +134,7 @@ NETWORK = {
 @pytest.mark.parametrize(
     ("context", "message"),
     [
+        ({"prefix": "spotproof"}, "prefix must differ from Spotproof by more than capitals, because job definitions"),
         ({"network": "existing"}, "vpc_id must be an id such as vpc-0123456789abcdef0 where network is existing"),
         ({"vpc_id": "vpc-12345678"}, "subnet_ids must be at least one subnet of vpc_id"),
         ({**NETWORK, "vpc_zones": "eu-west-1a"}, "vpc_zones must be the zone of each of the 2 subnet_ids"),
