@@ -52,6 +52,11 @@ def allow(action: str, resource: Any, **more: Any) -> Change:
     return lambda resources: resources["JobPolicy"]["Properties"]["PolicyDocument"]["Statement"].append(statement)
 
 
+def first_condition(condition: Json) -> Change:
+    """Puts a condition before those by which the job is retried."""
+    return lambda resources: _property(resources, ["Job", "RetryStrategy", "EvaluateOnExit"]).insert(0, condition)
+
+
 def _property(resources: Json, names: list[str]) -> Any:
     inner = resources[names[0]]["Properties"]
     for name in names[1:]:
@@ -99,6 +104,9 @@ BREAKS: dict[str, tuple[Change, ...]] = {
         drop("Job.RetryStrategy.EvaluateOnExit.1"),
         drop("Job.RetryStrategy.EvaluateOnExit.0"),
         put("Job.RetryStrategy.EvaluateOnExit.1", {"Action": "RETRY", "OnReason": "*"}),
+        first_condition({"Action": "EXIT", "OnReason": "*"}),
+        first_condition({"Action": "EXIT", "OnStatusReason": "Host*"}),
+        first_condition({"Action": "RETRY", "OnReason": "*"}),  # which retries everything
         put("Job.PlatformCapabilities", ["FARGATE"]),  # where a reclaim is told in other words
         put("Job.RetryStrategy.EvaluateOnExit.1", {"Action": "EXIT", "OnReason": "*", "OnExitCode": "1"}),
     ),
@@ -120,6 +128,8 @@ BREAKS: dict[str, tuple[Change, ...]] = {
     "environment-idle": (put(f"{SPOT}.MinvCpus", 2),),
     "environment-template": (
         put(f"{SPOT}.LaunchTemplate.Version", "$Latest"),
+        put(f"{SPOT}.LaunchTemplate.Version", {"Fn::GetAtt": ["Host", "DefaultVersionNumber"]}),
+        put(f"{SPOT}.LaunchTemplate.Version", {"Fn::GetAtt": ["JobRole", "LatestVersionNumber"]}),
         drop(f"{SPOT}.LaunchTemplate.Version"),
     ),
     "environment-update": (
@@ -297,6 +307,11 @@ def test_on_fargate_the_root_may_be_written_and_a_reclaim_has_its_own_words() ->
     )
 
     assert findings(changed(on_fargate), strict=True) == ()
+
+
+def test_what_says_nothing_of_a_reclaim_may_come_before_its_retry() -> None:
+    for condition in ({"OnReason": "OutOfMemoryError*"}, {"OnExitCode": "1"}, {"OnStatusReason": "Task failed*"}):
+        assert findings(changed(first_condition({"Action": "EXIT", **condition})), strict=True) == ()
 
 
 def test_every_rule_has_templates_that_break_it() -> None:

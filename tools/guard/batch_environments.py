@@ -70,7 +70,8 @@ def follows_its_template(environment: Resource, assembly: Assembly) -> Iterator[
         return
     version = environment.get("ComputeResources.LaunchTemplate.Version")
     templates = assembly.referred(version, by=environment)
-    if not any(each.kind == "AWS::EC2::LaunchTemplate" for each in templates):
+    moves = isinstance(version, dict) and as_list(version.get("Fn::GetAtt"))[1:] == ["LatestVersionNumber"]
+    if not moves or not any(each.kind == "AWS::EC2::LaunchTemplate" for each in templates):
         yield f"LaunchTemplate.Version is {version!r}: Batch reads it once; refer to LatestVersionNumber"
 
 

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Final
 
-from tools.guard.assembly import SUBSTITUTE, Assembly, Resource, as_list
+from tools.guard.assembly import SUBSTITUTE, Assembly, Json, Resource, as_list
 from tools.guard.rule import Rule
 
 KINDS: Final = ("AWS::Batch::JobDefinition",)
@@ -12,7 +13,7 @@ TIMEOUT_S_MIN: Final = 60  # AWS Batch takes no less
 CONDITIONS_MAX: Final = 5  # AWS Batch takes no more
 FARGATE: Final = "FARGATE"
 # statusReason of an attempt whose host was taken away: on an instance, and on Fargate Spot.
-RECLAIMED: Final = ("Host EC2*", "Your Spot Task*")
+RECLAIMED: Final = ("Host EC2 (instance i-0123456789abcdef0) terminated.", "Your Spot Task was interrupted.")
 SCRATCH: Final = "/tmp"
 DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 
@@ -90,10 +91,19 @@ def ends_retries(job: Resource, _assembly: Assembly) -> Iterator[str]:
     if len(conditions) > CONDITIONS_MAX:
         yield f"EvaluateOnExit has {len(conditions)} conditions, Batch takes {CONDITIONS_MAX}"
     reclaimed = RECLAIMED[_on_fargate(job)]
-    if not any(each.get("Action") == "RETRY" and each.get("OnStatusReason") == reclaimed for each in conditions):
-        yield f"no RETRY on the status reason {reclaimed!r}: a reclaimed host would end the worker"
+    first: Json = next((each for each in conditions if _matches(each, status_reason=reclaimed)), {})
+    if first.get("Action") != "RETRY" or first.get("OnStatusReason", "*") == "*":
+        yield f"no RETRY that is about {reclaimed!r} comes first: a reclaimed host would end the worker, or all is retried"
     if not conditions or conditions[-1] != {"Action": "EXIT", "OnReason": "*"}:
         yield 'EvaluateOnExit does not end with EXIT OnReason "*": what matches nothing is retried'
+
+
+def _matches(condition: Json, *, status_reason: str) -> bool:
+    """Whether it takes an attempt of which nothing but this is known, as of one whose host is gone."""
+    others = ("OnReason", "OnExitCode")
+    return all(condition.get(name, "*") == "*" for name in others) and fnmatchcase(
+        status_reason, condition.get("OnStatusReason", "*")
+    )
 
 
 def names_image_by_digest(job: Resource, assembly: Assembly) -> Iterator[str]:
