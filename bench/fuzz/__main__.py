@@ -1,7 +1,7 @@
 """A million bad inputs over everything that reads what others wrote; none may crash, hang or eat memory.
 
 Run: make fuzz (N=1000000 SEED=1), or python -m bench.fuzz --target NAME for one. The same seed gives the same inputs.
-Writes bench/results/fuzz.json when the whole was asked for; the exit code is 1 if there is any finding.
+With --publish it writes bench/results/fuzz.json; the exit code is 1 if there is any finding.
 """
 
 import argparse
@@ -43,7 +43,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="others give other inputs")
     parser.add_argument("--target", help="only this one")
     parser.add_argument("--publish", action="store_true", help="write bench/results/fuzz.json")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.publish and asked.target:
+        parser.error("--publish is for the whole: leave --target out")
+    return asked
 
 
 def _show(result: dict[str, Any]) -> None:
