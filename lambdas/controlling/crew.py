@@ -8,7 +8,7 @@ from spotproof import contract
 from spotproof.capacity.deadline import SpotMarket
 from spotproof.capacity.live_jobs import LiveJob
 from spotproof.capacity.situation import Workforce
-from spotproof.capacity.topup import SubmittedWorkers
+from spotproof.capacity.submitted_workers import SubmittedWorkers
 from spotproof.leases.model import CapacityClass, Run, Session, SessionState
 
 ON_DEMAND = CapacityClass.ON_DEMAND.value

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from spotproof.capacity.live_jobs import LiveJob, RunJobs
-from spotproof.capacity.topup import SubmittedWorkers, WorkerTopUp
+from spotproof.capacity.submitted_workers import SubmittedWorkers
+from spotproof.capacity.topup import WorkerTopUp
 from spotproof.leases.model import Run
 
 

@@ -12,8 +12,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from spotproof import contract
 from spotproof.capacity.memory import memory_override
+from spotproof.capacity.submitted_workers import KEY_PREFIX, SubmittedWorkers, submitted_from_item
 from spotproof.clock import Clock, to_epoch_ms
-from spotproof.errors import MALFORMED, AwsUnavailableError, ItemError
+from spotproof.errors import AwsUnavailableError
 from spotproof.ids import IdSource
 from spotproof.retries import Retrier, as_aws_error, error_code, is_transient
 
@@ -28,7 +29,6 @@ JOB_NAME_MAX: Final = 128  # SubmitJob of the Batch API: letters, digits, hyphen
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_-]")
 _OURS: Final = re.compile(r"-[a-z][0-9a-f]{12}")  # how TopUpRequest.job_name ends
 _CANCELLED: Final = "TransactionCanceledException"
-_KEY: Final = "KEY#"  # how the sort keys of markers begin
 
 
 class TopUpKind(StrEnum):
@@ -104,17 +104,6 @@ def worker_parameters(parameters: Mapping[str, str], *, run_id: str) -> dict[str
     return {**parameters, "run": run_id}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmittedWorkers:
-    """A job that a top-up brought, or is about to bring."""
-
-    key: str  # of its request
-    job_id: str | None  # None: claimed, and not on record yet
-    job_queue: str  # as it was asked for: a name or an ARN
-    workers: int
-    claimed_at: int  # epoch ms
-
-
 class WorkerTopUp:
     """Submits workers with a marker item per key: claimed, submitted, recorded."""
 
@@ -185,7 +174,7 @@ class WorkerTopUp:
             )
             for item in page["Items"]:
                 if "job_queue" in item:
-                    yield _submitted_from_item(item)
+                    yield submitted_from_item(item)
             if "LastEvaluatedKey" not in page:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -195,7 +184,7 @@ class WorkerTopUp:
         self._call(
             f"taking back top-up {key} of run {run_id}",
             self._dynamodb.update_item,
-            Key=self._key(run_id, f"{_KEY}{key}"),
+            Key=self._key(run_id, f"{KEY_PREFIX}{key}"),
             UpdateExpression="SET #workers = :workers",
             ExpressionAttributeNames={"#workers": "workers"},
             ExpressionAttributeValues={":workers": {"N": str(workers)}},
@@ -224,7 +213,7 @@ class WorkerTopUp:
         assert 1 <= request.workers <= ARRAY_MAX, f"a job has 1 to {ARRAY_MAX} workers, not {request.workers}"
         now = to_epoch_ms(self._clock.now())
         marker = {
-            **self._key(request.run_id, f"{_KEY}{request.key}"),
+            **self._key(request.run_id, f"{KEY_PREFIX}{request.key}"),
             "schema": {"N": str(SCHEMA)},
             "claimant": {"S": claimant},
             "until": {"N": self._until()},
@@ -295,7 +284,7 @@ class WorkerTopUp:
                 doing,
                 self._dynamodb.update_item,
                 TableName=self._table_name,
-                Key=self._key(request.run_id, f"{_KEY}{request.key}"),
+                Key=self._key(request.run_id, f"{KEY_PREFIX}{request.key}"),
                 UpdateExpression="SET #claimant = :claimant, #until = :until",
                 ConditionExpression="(#until = :seen OR #claimant = :claimant) AND attribute_not_exists(#job_id)",
                 ExpressionAttributeNames={"#claimant": "claimant", "#until": "until", "#job_id": "job_id"},
@@ -317,7 +306,7 @@ class WorkerTopUp:
         self._call(
             "recording a top-up",
             self._dynamodb.update_item,
-            Key=self._key(request.run_id, f"{_KEY}{request.key}"),
+            Key=self._key(request.run_id, f"{KEY_PREFIX}{request.key}"),
             UpdateExpression="SET #job_id = :job_id",
             ExpressionAttributeNames={"#job_id": "job_id"},
             ExpressionAttributeValues={":job_id": {"S": job_id}},
@@ -362,7 +351,7 @@ class WorkerTopUp:
         answer = self._call(
             f"reading top-up {key} of run {run_id}",
             self._dynamodb.get_item,
-            Key=self._key(run_id, f"{_KEY}{key}"),
+            Key=self._key(run_id, f"{KEY_PREFIX}{key}"),
             ConsistentRead=True,
         )
         return answer.get("Item")
@@ -381,23 +370,6 @@ class WorkerTopUp:
             return self._retrier.call(doing, request, **parameters)
         except ClientError as error:
             raise as_aws_error(error, doing=doing) from error
-
-
-def _submitted_from_item(item: Mapping[str, Any]) -> SubmittedWorkers:
-    sk = item[contract.SORT_KEY]["S"]
-    try:
-        return SubmittedWorkers(
-            key=sk.removeprefix(_KEY),
-            job_id=item.get("job_id", {}).get("S"),
-            job_queue=item["job_queue"]["S"],
-            workers=int(item.get("workers", {"N": "1"})["N"]),
-            claimed_at=int(item.get("claimed_at", {"N": "0"})["N"]),
-        )
-    except MALFORMED as error:
-        where = f"{item[contract.PARTITION_KEY]['S']}/{sk}"
-        raise ItemError(
-            f"item {where} is damaged ({type(error).__name__}: {error}); was the table edited by hand?"
-        ) from error
 
 
 def _optional_parameters(request: TopUpRequest) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from lambdas.controlling.work import WorkLeft, WorkReader
 from lambdas.queue_pairs import QueuePair, QueuePairs
 from spotproof.capacity.live_jobs import LiveJob, LiveJobs, RunJobs, Submission
 from spotproof.capacity.situation import Workforce
-from spotproof.capacity.topup import SubmittedWorkers
+from spotproof.capacity.submitted_workers import SubmittedWorkers
 from spotproof.leases.in_memory import InMemoryLeaseStore
 from spotproof.leases.model import (
     CapacityClass,

@@ -12,8 +12,8 @@ from moto import mock_aws
 
 from spotproof import contract
 from spotproof.capacity import topup as topup_module
+from spotproof.capacity.submitted_workers import SubmittedWorkers
 from spotproof.capacity.topup import (
-    SubmittedWorkers,
     TopUpKind,
     TopUpRequest,
     TopUpResult,
