@@ -43,7 +43,7 @@ test: setup-dev ## every test, the ones on the local account included
 	export $(WITH_TOOLS); \
 	$(PY) -m pytest tests -q -n auto --maxprocesses=4 -m "not local"; first=$$?; \
 	echo "tests on the local account, with real worker processes …"; \
-	$(PY) -m pytest tests -q -m local; second=$$?; \
+	$(PY) -m pytest tests -q -n 2 --dist loadgroup -m local; second=$$?; \
 	exit $$((first || second))
 
 test-ml: setup-ml ## training with real torch and transformers, in an environment of its own (.venv-ml)

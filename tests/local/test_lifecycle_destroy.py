@@ -23,10 +23,9 @@ from spotproof.leases.model import RunId, Shard, ShardState
 from spotproof.retries import Retrier
 from tests.local.account import TestAccount, eventually
 from tests.local.product import Product
-from tests.local.synthesis import ROOT, SOURCES, synthesized, synthesized_by
+from tests.local.synthesis import ROOT, synthesized, synthesized_kept
 
 CDK_DIRECTORY = ROOT / ".build" / "node"
-KEPT_ASSEMBLY = ROOT / ".build" / "local-tests-kept.cdk.out"
 STATE = "Spotproof-State"
 # As docs/deploying.md says.
 EMPTY = "import boto3, sys; boto3.resource('s3').Bucket(sys.argv[1]).object_versions.delete()"
@@ -117,7 +116,7 @@ def shards(account: TestAccount, table: str, run_id: str) -> list[Shard]:
 
 
 def test_a_destroy_in_the_middle_of_a_run_stops_the_workers_saved_and_leaves_table_and_buckets(tmp_path: Path) -> None:
-    assembly = synthesized_by("app.py", out=KEPT_ASSEMBLY, context={"removal": "retain"}, sources=SOURCES)
+    assembly = synthesized_kept()
     with deployed_alone(tmp_path, assembly) as product:
         account = product.account
         table = account.outputs[f"{STATE}.TableName"]

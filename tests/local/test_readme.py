@@ -18,7 +18,7 @@ from localcloud.settings import Settings
 from localcloud.state_dir import FOREIGN_VARIABLES, StateDir
 from tests.local.account import TestAccount
 from tests.local.product import a_flight
-from tests.local.synthesis import ROOT, synthesized
+from tests.local.synthesis import ROOT, synthesized_kept
 
 SECTION = re.compile(r"^## Deploy to AWS\n(.*?)^## ", re.DOTALL | re.MULTILINE)
 # `make test` has installed the same locked packages; a second environment would prove nothing more.
@@ -56,7 +56,7 @@ class Reader:
     def type(self, command: str) -> "subprocess.CompletedProcess[str]":
         words = shlex.split(self.filled(command))
         if words[0] == "npx":
-            words = [*self.cdk, *words[2:], "--app", str(synthesized()), *UNATTENDED.get(words[2], [])]
+            words = [*self.cdk, *words[2:], "--app", str(synthesized_kept()), *UNATTENDED.get(words[2], [])]
         if words[0] == "spotproof":
             words = [sys.executable, "-m", "spotproof_cli", *words[1:]]
         return subprocess.run(

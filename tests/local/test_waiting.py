@@ -299,8 +299,9 @@ def test_a_role_that_may_read_batch_only_is_told_what_it_could_not_read(empty: T
 
 
 def test_a_role_may_submit_to_the_queues_that_its_policy_names_and_to_no_other(small: TestAccount) -> None:
-    batch = with_role(small, {"batch:SubmitJob": [small.outputs["SpotQueue"]]})("batch")
-    job = {"jobName": "mine", "jobDefinition": small.outputs["Definition"]}
+    definition = small.outputs["Definition"]
+    batch = with_role(small, {"batch:SubmitJob": [small.outputs["SpotQueue"], definition]})("batch")
+    job = {"jobName": "mine", "jobDefinition": definition}
 
     assert batch.submit_job(**job, jobQueue=small.outputs["SpotQueue"])["jobId"]
     with pytest.raises(ClientError, match="AccessDenied"):
