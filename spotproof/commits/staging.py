@@ -11,7 +11,13 @@ from spotproof.checkpoints.store import ObjectStore
 from spotproof.commits.names import index_of, is_own_name
 from spotproof.commits.staged_file import StagedFile
 from spotproof.contract import staging_prefix
-from spotproof.errors import MALFORMED, CheckpointCorruptError, OutputConflictError, OutputDamagedError
+from spotproof.errors import (
+    MALFORMED,
+    CheckpointCorruptError,
+    LeaseLostError,
+    OutputConflictError,
+    OutputDamagedError,
+)
 from spotproof.leases.model import Lease, OutputFile, OutputPointer, RunId
 
 INLINE_FILES_MAX: Final = 3  # more are listed in an object, to keep the shard's row small
@@ -35,6 +41,7 @@ def stage(objects: ObjectStore, lease: Lease, files: Iterable[StagedFile]) -> Ou
 
     Raises:
         OutputConflictError: our staging folder holds other bytes (two outputs under one lease).
+        LeaseLostError: what we uploaded was cleaned up: somebody else has done the shard.
         AwsError: the bucket refused or stayed unavailable.
     """
     ordered = sorted(files, key=lambda file: file.name)
@@ -96,7 +103,9 @@ def _upload(objects: ObjectStore, lease: Lease, file: StagedFile) -> OutputFile:
 def _check_own_write(objects: ObjectStore, key: str, file: StagedFile) -> None:
     """The key is taken: by our own write whose reply was lost, or something is wrong."""
     facts = objects.head(key)
-    if facts is None or (facts.size_bytes, facts.metadata.get(SHA256_KEY)) != (file.size_bytes, file.sha256):
+    if facts is None:
+        raise LeaseLostError(f"{key} is there and gone again: the run is over and was cleaned up")
+    if (facts.size_bytes, facts.metadata.get(SHA256_KEY)) != (file.size_bytes, file.sha256):
         raise OutputConflictError(f"{key} holds other bytes than this attempt's: staged objects are never overwritten")
 
 

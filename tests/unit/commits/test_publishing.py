@@ -11,15 +11,16 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
+from spotproof.checkpoints.in_memory import InMemoryObjectStore
 from spotproof.checkpoints.multipart import cut_into_parts
 from spotproof.checkpoints.s3 import S3ObjectStore
-from spotproof.checkpoints.store import ObjectStore, delete_all
+from spotproof.checkpoints.store import Buffer, ObjectStore, delete_all
 from spotproof.commits.buckets import InMemoryOutputBuckets, OutputBuckets, PartSizes, S3OutputBuckets
 from spotproof.commits.cleanup import S3DoneTags
 from spotproof.commits.publish import Publisher
 from spotproof.commits.staged_file import StagedFile
 from spotproof.commits.staging import attempt_prefix, read_output_pointer, stage
-from spotproof.errors import AwsMissingError, OutputConflictError, OutputDamagedError
+from spotproof.errors import AwsMissingError, LeaseLostError, OutputConflictError, OutputDamagedError
 from spotproof.leases.model import Lease, OutputPointer, Run, RunId, RunOptions, RunState
 from spotproof.retries import Retrier
 from tests.fakes.clock import FakeClock
@@ -112,6 +113,18 @@ def test_nothing_is_visible_before_publishing(buckets: OutputBuckets, lease: Lea
     stage(buckets.work, lease, [text(".json")])
 
     assert final(buckets) == {}
+
+
+class CleanedMeanwhile(InMemoryObjectStore):
+    """The reply to our upload is lost; until we ask again the run is over and its staging is deleted."""
+
+    def put_if_absent(self, key: str, content: Buffer | Path, **facts: object) -> bool:
+        return False
+
+
+def test_who_wakes_up_when_its_upload_was_cleaned_up_has_lost_the_lease(lease: Lease) -> None:
+    with pytest.raises(LeaseLostError, match="cleaned up"):
+        stage(CleanedMeanwhile(), lease, [text(".json")])
 
 
 def test_publishing_again_changes_nothing_even_after_staging_is_gone(buckets: OutputBuckets, lease: Lease) -> None:
