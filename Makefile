@@ -43,8 +43,10 @@ test: setup-dev ## every test, the ones on the local account included
 	export $(WITH_TOOLS); \
 	$(PY) -m pytest tests -q -n auto --maxprocesses=4 -m "not local"; first=$$?; \
 	echo "tests on the local account, with real worker processes …"; \
-	$(PY) -m pytest tests -q -n 2 --dist loadgroup -m local; second=$$?; \
-	exit $$((first || second))
+	$(PY) -m pytest tests -q -m "local and own_account" > .build/own-account.log 2>&1 & own=$$!; \
+	$(PY) -m pytest tests -q -m "local and not own_account"; second=$$?; \
+	wait $$own; third=$$?; cat .build/own-account.log; \
+	exit $$((first || second || third))
 
 test-ml: setup-ml ## training with real torch and transformers, in an environment of its own (.venv-ml)
 	@.venv-ml/bin/python -m pytest tests/ml -q

@@ -15,23 +15,17 @@ from tests.local.small_assembly import COMPUTE_STACK, write_small_assembly
 from tests.local.synthesis import synthesized
 
 HERE = Path(__file__).parent
-
-
 LAST = "test_least_privilege"  # looks at what all others made of the account
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks them, and says which must run in one process: those that share an account, and the parts of a file."""
+    """Marks the tests here, and those that do without the shared account: they can run in a process of their own."""
     items.sort(key=lambda item: item.path.stem == LAST)  # keeps the order of the others
     for item in items:
         if item.path.is_relative_to(HERE):
-            shared = next((name for name in ("cloud", "small_account") if name in _fixtures(item)), item.path.stem)
             item.add_marker(pytest.mark.local)
-            item.add_marker(pytest.mark.xdist_group(shared))
-
-
-def _fixtures(item: pytest.Item) -> list[str]:
-    return item.fixturenames if isinstance(item, pytest.Function) else []
+            if "cloud" not in (item.fixturenames if isinstance(item, pytest.Function) else ()):
+                item.add_marker(pytest.mark.own_account)
 
 
 @pytest.fixture(scope="session")

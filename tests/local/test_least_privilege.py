@@ -100,7 +100,8 @@ def test_a_run_that_spot_can_not_begin_is_begun_on_demand_at_the_event(product: 
 def test_a_run_short_of_spot_gets_workers_on_demand(product: Product) -> None:
     product.account.empty_fleet()
     product.account.admin.quota(vcpus={"spot": 2})
-    job = product.submit("helped", workers=4, fallback_after_s="1")
+    # Long enough for the controller to add some more after what the event of the blocked queue brought.
+    job = product.submit("helped", workers=4, fallback_after_s="1", pace_s="0.001")
     eventually(lambda: any(product.logged(f"{job}:{n}") for n in range(4)), "a worker", timeout_s=60)
 
     def helped() -> bool:
