@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,5 +56,7 @@ def run_seeds(
     if workers == 1:
         yield from map(run, seeds)
         return
-    with scratch_kept(), multiprocessing.get_context("fork").Pool(workers) as pool:
-        yield from pool.imap(run, seeds, chunksize=CHUNK)
+    # Not multiprocessing.Pool: ended by an error, it may wait for its own task thread for ever.
+    fork = multiprocessing.get_context("fork")
+    with scratch_kept(), ProcessPoolExecutor(workers, mp_context=fork) as pool:
+        yield from pool.map(run, seeds, chunksize=CHUNK)
