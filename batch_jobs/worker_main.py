@@ -3,7 +3,6 @@
 import argparse
 import importlib
 import logging
-import os
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from spotproof.ids import SystemIds
 from spotproof.interruptions.imds import HttpMetadataTransport, InstanceMetadata
 from spotproof.interruptions.sigterm import SigtermSource
 from spotproof.metrics import WorkerMetrics
+from spotproof.process import leave
 from spotproof.retries import Retrier
 from spotproof.settings import WorkerSettings, environment
 from spotproof.worker.assembly import WorkerAssembly
@@ -184,18 +184,6 @@ def refuse(error: SpotproofError) -> int:
     """Say on one line why there will be no work; the exit code."""
     print(f"spotproof: error: {error}", file=sys.stderr, flush=True)
     return exit_code_of(error)
-
-
-def leave(exit_code: int) -> NoReturn:
-    """End the process with this code, now.
-
-    The interpreter's own shutdown would end background threads by pthread_exit, which loads a library: without memory or
-    file descriptors left for that, it aborts the process, whose code then tells Batch not to try again.
-    """
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(exit_code)
 
 
 if __name__ == "__main__":

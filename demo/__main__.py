@@ -1,8 +1,7 @@
 """`python -m demo`: what `make demo` runs."""
 
-import sys
-
 from demo.main import main
+from spotproof.process import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -19,6 +19,7 @@ from localcloud.state_dir import StateDir
 from spotproof import contract
 from spotproof.clock import Clock, SystemClock
 from spotproof.errors import SpotproofError
+from spotproof.process import leave
 
 STATE_DIR: Final = ROOT / ".localcloud" / "gameday"
 REPORTS: Final = ROOT / ".build" / "gameday"
@@ -117,4 +118,4 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -12,6 +12,7 @@ from spotproof import contract
 from spotproof.clock import SystemClock
 from spotproof.concurrency import ThreadSpawner
 from spotproof.errors import ConfigurationError, SpotproofError
+from spotproof.process import leave
 from spotproof.settings import environment
 from spotproof.worker.registry import job
 
@@ -53,4 +54,4 @@ def wrapped_program(words: Sequence[str], env: Mapping[str, str]) -> WrappedProg
 
 
 if __name__ == "__main__":
-    worker_main.leave(main())
+    leave(main())

@@ -8,6 +8,7 @@ import click
 
 from spotproof import contract
 from spotproof.errors import ConfigurationError
+from spotproof.process import leave
 from spotproof_cli import names_given
 from spotproof_cli.commands.submit import job_parameters
 from spotproof_cli.global_options import GlobalOptions, SpotproofCommand
@@ -48,8 +49,7 @@ def command(
     given = [word for name, value in parameters.items() for word in (f"--{name.replace('_', '-')}", value)]
     name = job_of(words[0]) if job is None else names_given.job_name(job)
 
-    from batch_jobs.worker_main import leave  # loads boto3
-    from batch_jobs.wrap.__main__ import main
+    from batch_jobs.wrap.__main__ import main  # loads boto3
 
     leave(main(["--job", name, *given, DIVIDER, *words]))
 

@@ -9,6 +9,7 @@ import pytest
 
 import batch_jobs.worker_main
 import batch_jobs.wrap.__main__
+import spotproof_cli.commands.wrap
 from spotproof import contract
 from tests.cli.conftest import World
 
@@ -31,7 +32,7 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return contract.EXIT_INTERRUPTED
 
     monkeypatch.setattr(batch_jobs.wrap.__main__, "main", main)
-    monkeypatch.setattr(batch_jobs.worker_main, "leave", sys.exit)
+    monkeypatch.setattr(spotproof_cli.commands.wrap, "leave", sys.exit)
     return calls
 
 

@@ -34,12 +34,13 @@ def bundles() -> Bundles:
 
 
 def runner(*paths: Path) -> Run:
-    """Runs Python with these directories and the standard library, nothing else."""
+    """Runs Python with these directories and the standard library, nothing else; it ends as a worker does."""
 
     def run(program: str) -> str:
         prologue = f"import sys; sys.path[:0] = {[str(path) for path in paths]!r}\n"
+        epilogue = "\nfrom spotproof.process import leave; leave(0)\n"
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-B", "-c", prologue + program],
+            [sys.executable, "-I", "-S", "-B", "-c", prologue + program + epilogue],
             capture_output=True,
             text=True,
             timeout=120,

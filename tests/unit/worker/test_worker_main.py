@@ -61,7 +61,7 @@ OPTIONS = "ttl_s=6,poll_s=0.1"
 # A worker without a page of memory left, whose background threads are at work.
 STARVED = """
 import resource, sys, threading
-from batch_jobs.worker_main import leave
+from spotproof.process import leave
 from spotproof.concurrency import ThreadSpawner
 def watch():
     while True: threading.Event().wait(0.001)
