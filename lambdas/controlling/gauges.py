@@ -36,6 +36,10 @@ class Gauges:
         self.spot_workers += spot
         self.on_demand_workers += on_demand
 
+    def add_unbegun(self, waited_s: float) -> None:
+        """A run that nobody has planned: how many shards it will have, nobody knows, but they wait."""
+        self.oldest_claimable_s = max(self.oldest_claimable_s, waited_s)
+
     def count(self, telemetry: Telemetry) -> None:
         telemetry.count(events.METRIC_RUNS_ACTIVE, self.runs)
         telemetry.count(events.METRIC_SHARDS_CLAIMABLE, self.claimable)

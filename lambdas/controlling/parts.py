@@ -18,6 +18,7 @@ from lambdas.controlling.situations import Situations
 from lambdas.controlling.steering import Steering
 from lambdas.controlling.stuck import StuckRuns
 from lambdas.controlling.submissions import Submissions
+from lambdas.controlling.unbegun import UnbegunRuns
 from lambdas.controlling.waits import Waits
 from lambdas.controlling.withdrawals import Withdrawals
 from lambdas.controlling.work import WorkReader
@@ -156,7 +157,13 @@ class Parts:
             queues=self.queues,
             clock=wiring.clock,
         )
-        return Steering(lookout=lookout, capacity=self._capacity(), beginnings=self.beginnings, waits=self.waits)
+        return Steering(
+            lookout=lookout,
+            capacity=self._capacity(),
+            beginnings=self.beginnings,
+            unbegun=UnbegunRuns(store=wiring.store, clock=wiring.clock),
+            waits=self.waits,
+        )
 
     def _capacity(self) -> Capacity:
         store, withdrawals = self.wiring.store, Withdrawals(jobs=self.jobs, topup=self.topup)

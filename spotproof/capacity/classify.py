@@ -14,7 +14,8 @@ class WorkerEndKind(StrEnum):
     KILLED = "killed"  # by SIGKILL from nobody knows where; a shard that does it is quarantined after `losses_max`
     IMAGE_PULL = "image-pull"
     TIMEOUT = "timeout"  # of the Batch job; never retried by Batch
-    CANCELLED = "cancelled"  # before it started, by a person or by a queue's time limit
+    CANCELLED = "cancelled"  # before it started, by a person
+    UNPLACED = "unplaced"  # before it started, by its queue: it fitted no host for as long as the queue allows
     TERMINATED = "terminated"  # by a person
     INPUT_ERROR = "input-error"
     CONFIGURATION_ERROR = "configuration-error"
@@ -31,6 +32,7 @@ class WorkerEndKind(StrEnum):
         return self in (
             WorkerEndKind.IMAGE_PULL,
             WorkerEndKind.TIMEOUT,
+            WorkerEndKind.UNPLACED,
             WorkerEndKind.INPUT_ERROR,
             WorkerEndKind.CONFIGURATION_ERROR,
             WorkerEndKind.UNKNOWN,
@@ -42,6 +44,7 @@ class WorkerEndKind(StrEnum):
         return self in (
             WorkerEndKind.TERMINATED,
             WorkerEndKind.CANCELLED,
+            WorkerEndKind.UNPLACED,
             WorkerEndKind.INPUT_ERROR,
             WorkerEndKind.CONFIGURATION_ERROR,
         )
@@ -58,6 +61,7 @@ class WorkerEnd:
 RECLAIM_PREFIXES: Final = ("host ec2", "your spot task")  # of an instance, and of a Fargate Spot task
 PULL_PREFIXES: Final = ("cannotpullcontainererror", "cannotpullimage")
 MEMORY_PREFIX: Final = "outofmemoryerror"
+TIME_LIMIT_PREFIX: Final = "canceled by jobstatetimelimit"  # of a queue's jobStateTimeLimitActions
 TIMEOUT_PREFIX: Final = "job attempt duration exceeded timeout"
 _BY_EXIT_CODE: Final = {
     contract.EXIT_INTERRUPTED: WorkerEndKind.INTERRUPTED,
@@ -87,6 +91,8 @@ def classify_worker_end(
     )
     if terminated:
         return WorkerEnd(kind=WorkerEndKind.TERMINATED, reason=said)
+    if job_reason.lower().startswith(TIME_LIMIT_PREFIX):
+        return WorkerEnd(kind=WorkerEndKind.UNPLACED, reason=said)
     if cancelled:
         return WorkerEnd(kind=WorkerEndKind.CANCELLED, reason=said)
     lowered = (job_reason.lower(), status_reason.lower(), reason.lower())

@@ -46,6 +46,49 @@ def test_the_longest_wait_is_that_of_the_run_on_which_nobody_works(
     assert metrics()[events.METRIC_OLDEST_CLAIMABLE_S] == 900
 
 
+@pytest.mark.parametrize(("queue", "reason"), [("spot-queue", CAPACITY), ("on-demand-queue", "")])
+def test_a_run_that_nobody_has_begun_waits_since_it_was_submitted(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics, queue: str, reason: str
+) -> None:
+    account.store.cancel_run(account.run.run_id, reason="another test's")
+    batch.add("unborn", queue=queue, workers={"RUNNABLE": 3}, options="on_demand_share_max=0", statusReason=reason)
+    account.clock.advance(400)
+    batch.add("later", workers={"RUNNABLE": 3}, options="on_demand_share_max=0")
+    account.clock.advance(500)
+    metrics()
+
+    tick(account)
+
+    assert metrics()[events.METRIC_OLDEST_CLAIMABLE_S] == 900
+
+
+@pytest.mark.parametrize("workers", [{"RUNNABLE": 2, "STARTING": 1}, {"RUNNABLE": 2, "RUNNING": 1}])
+def test_a_run_of_which_one_worker_has_started_is_about_to_begin(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics, workers: dict[str, int]
+) -> None:
+    account.store.cancel_run(account.run.run_id, reason="another test's")
+    batch.add("unborn", workers=workers, options="on_demand_share_max=0")
+    account.clock.advance(900)
+    metrics()
+
+    tick(account)
+
+    assert metrics()[events.METRIC_OLDEST_CLAIMABLE_S] == 0
+
+
+def test_a_run_that_was_paused_before_its_workers_left_the_queue_waits_for_a_person(
+    account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics
+) -> None:
+    run, _ = waiting_run(account, batch, fallback_after_s=3600)
+    account.store.pause_run(run.run_id, reason="enough")
+    account.clock.advance(900)
+    metrics()
+
+    tick(account)
+
+    assert metrics()[events.METRIC_OLDEST_CLAIMABLE_S] == 0
+
+
 def test_a_run_that_nobody_may_add_workers_to_is_measured_too(
     account: Account, bus: RecordingBus, batch: BatchWorld, metrics: Metrics
 ) -> None:

@@ -89,10 +89,21 @@ def test_a_job_cancelled_before_it_ran_is_cancelled() -> None:
     assert classify(status_reason="not needed", cancelled=True).kind is WorkerEndKind.CANCELLED
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_job_that_its_queue_cancelled_because_it_fits_nowhere_needs_a_person(cancelled: bool) -> None:
+    reason = "Canceled by JobStateTimeLimit action due to reason: MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"
+
+    end = classify(job_reason=reason, cancelled=cancelled)
+
+    assert (end.kind, end.reason) == (WorkerEndKind.UNPLACED, reason)
+    assert end.kind.needs_a_person
+    assert not WorkerEndKind.CANCELLED.needs_a_person
+
+
 def test_only_ends_from_outside_ask_for_a_replacement_and_only_hopeless_ends_forbid_one() -> None:
     assert {kind for kind in WorkerEndKind if kind.replaceable} == {"host-reclaimed", "interrupted", "killed"}
     assert {kind for kind in WorkerEndKind if kind.holds_replacements} == {
-        "terminated", "cancelled", "input-error", "configuration-error",
+        "terminated", "cancelled", "unplaced", "input-error", "configuration-error",
     }  # fmt: skip
 
 
