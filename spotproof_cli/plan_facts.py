@@ -152,7 +152,7 @@ def _open_pools(deployment: "Deployment", clock: Clock, unknown: list[str]) -> f
     )
     now_ms = to_epoch_ms(clock.now())
     try:
-        known = PoolRecords(records).all()
+        known = PoolRecords(records).all(lambda damage: unknown.append(f"whether a pool is left alone: {damage}"))
     except AwsError as error:
         unknown.append(f"which pools are left alone: {error}")
         return frozenset()

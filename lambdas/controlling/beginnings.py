@@ -15,7 +15,7 @@ from spotproof.capacity.early import FirstWorkerDecision, decide_first_worker
 from spotproof.capacity.live_jobs import LiveJob
 from spotproof.capacity.topup import TopUpOutcome, TopUpResult
 from spotproof.clock import Clock
-from spotproof.errors import AwsError, InputError
+from spotproof.errors import InputError, SpotproofError
 from spotproof.interruptions.eventbridge import RUN_ID
 from spotproof.leases.model import RunId, RunOptions
 from spotproof.leases.store import LeaseStore
@@ -51,7 +51,7 @@ class Beginnings:
                     again=True,
                 ):
                     done.on_demand_added += 1
-            except AwsError as error:
+            except SpotproofError as error:
                 done.failures.append(f"{run_id}: {error}")
 
     def begin(

@@ -12,6 +12,7 @@ from spotproof.capacity.live_jobs import LiveJobs, RunJobs
 from spotproof.capacity.pool_records import PoolRecords
 from spotproof.capacity.queue_blocks import QueueBlock, QueueBlocks
 from spotproof.clock import Clock, to_epoch_ms
+from spotproof.errors import ItemError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +57,17 @@ class Lookout:
         return Look(
             now_ms=now_ms,
             live=live,
-            blocks=self._standing_blocks(now_ms),
+            blocks=self._standing_blocks(now_ms, done),
             open_pools=self._open_pools(now_ms, done, telemetry),
         )
 
-    def _standing_blocks(self, now_ms: int) -> dict[str, QueueBlock]:
-        found = {name: self._standing_block(name, now_ms) for name in self.queues.spot_names}
+    def _standing_blocks(self, now_ms: int, done: Round) -> dict[str, QueueBlock]:
+        found = {name: self._standing_block(name, now_ms, done) for name in self.queues.spot_names}
         return {name: block for name, block in found.items() if block is not None}
 
-    def _standing_block(self, queue: str, now_ms: int) -> QueueBlock | None:
+    def _standing_block(self, queue: str, now_ms: int, done: Round) -> QueueBlock | None:
         """Batch says when a queue is blocked, never when it is not any more: the job that was held up tells."""
-        block = self.blocks.read(queue)
+        block = self._block(queue, done)
         if block is None or not block.stands:
             return None
         if not self.jobs.waits(block.job_id):
@@ -74,9 +75,18 @@ class Lookout:
             return None
         return block if block.for_capacity else None
 
+    def _block(self, queue: str, done: Round) -> QueueBlock | None:
+        """A damaged item is told in every round, and as good as none."""
+        try:
+            return self.blocks.read(queue)
+        except ItemError as error:
+            done.failures.append(f"capacity: {error}")
+            return None
+
     def _open_pools(self, now_ms: int, done: Round, telemetry: Telemetry) -> frozenset[str]:
+        """A pool with a damaged item is told in every round, and counts as closed."""
         is_open = set[str]()
-        for pool, record in self.pools.all().items():
+        for pool, record in self.pools.all(lambda damage: done.failures.append(f"capacity: {damage}")).items():
             verdict = judge_pool(record, self.breaker, now_ms=now_ms)
             before = self.seen.get(pool, BreakerState.CLOSED)
             self.seen[pool] = verdict.state

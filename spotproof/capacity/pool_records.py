@@ -6,6 +6,7 @@ from typing import Final
 from spotproof import contract
 from spotproof.capacity.breaker import BreakerSettings, Interruption, PoolRecord, after_interruption, after_probe
 from spotproof.capacity.records import Attributes, Records, damage_told, version_of
+from spotproof.errors import ItemError
 
 WRITE_TRIES_MAX: Final = 4  # a storm notes many hosts of one pool at once; one note more or less opens it no later
 
@@ -21,14 +22,30 @@ class PoolRecords:
 
         Raises:
             AwsError: the table refused or stayed unavailable.
+            ItemError: it is damaged.
         """
         return pool_from_item(pool, self._records.read(contract.POOLS_PK, pool))
 
-    def all(self) -> dict[str, PoolRecord]:
-        """Every pool that was ever interrupted, by name; one request for some thousands of them."""
-        items = self._records.all(contract.POOLS_PK)
-        names = [str(item[contract.SORT_KEY]["S"]) for item in items]
-        return {name: pool_from_item(name, item) for name, item in zip(names, items, strict=True)}
+    def all(self, tell: Callable[[str], None] | None = None) -> dict[str, PoolRecord]:
+        """Every pool that was ever interrupted, by name; one request for some thousands of them.
+
+        Args:
+            tell: gets a line for each item that can't be read, which is left out then: a pool of which nothing is known.
+
+        Raises:
+            AwsError: the table refused or stayed unavailable.
+            ItemError: an item is damaged, and there is nobody to tell.
+        """
+        found: dict[str, PoolRecord] = {}
+        for item in self._records.all(contract.POOLS_PK):
+            name = str(item[contract.SORT_KEY]["S"])
+            try:
+                found[name] = pool_from_item(name, item)
+            except ItemError as error:
+                if tell is None:
+                    raise
+                tell(str(error))
+        return found
 
     def note_interruption(self, pool: str, interruption: Interruption, settings: BreakerSettings) -> PoolRecord | None:
         """Add it, and open the breaker if it is one too many. The record as stored; None if others were always faster."""

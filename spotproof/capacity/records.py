@@ -97,6 +97,7 @@ def damage_told(read: Callable[[str, Attributes], T]) -> Callable[[str, Attribut
     @wraps(read)
     def reading(name: str, item: Attributes) -> T:
         try:
+            version_of(item)  # without it, nobody could write the item
             return read(name, item)
         except MALFORMED as error:
             raise ItemError(
