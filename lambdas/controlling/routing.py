@@ -1,21 +1,23 @@
 """Carries out routes: reads the pool of the worker that is replaced, and takes the probe if there is one to take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lambdas.controlling.crew import pool_of
 from lambdas.controlling.headroom import Headroom, Room
-from spotproof.capacity.breaker import BreakerSettings, judge_pool
+from spotproof.capacity.breaker import BreakerSettings, BreakerState, BreakerVerdict, judge_pool
 from spotproof.capacity.pool_records import PoolRecords
-from spotproof.capacity.routing import RouteDecision, decide_route
+from spotproof.capacity.routing import POOL_UNKNOWN, RouteDecision, decide_capped, decide_uncapped
 from spotproof.clock import Clock, to_epoch_ms
+from spotproof.errors import ItemError
 from spotproof.leases.model import Run, Session
 from spotproof.leases.store import LeaseStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Router:
-    """For replacements and top-ups of Spot workers. One read of the pool, one write for a probe; see Headroom."""
+    """For replacements and top-ups of Spot workers. One read of the pool; a write for a probe, else Headroom past a pool
+    that loses hosts."""
 
     store: LeaseStore
     pools: PoolRecords
@@ -47,10 +49,19 @@ class Router:
         """The same, with the run's sessions at hand."""
         lives = [each for each in sessions if each.host.batch_job_id == batch_job_id]
         pool = pool_of(max(lives, key=lambda each: each.started_at)) if lives else ""
+        if not pool:
+            return POOL_UNKNOWN
         now_ms = to_epoch_ms(self.clock.now())
-        verdict = judge_pool(self.pools.read(pool), self.breaker, now_ms=now_ms) if pool else None
+        verdict = self._verdict(pool, now_ms)
+        uncapped = decide_uncapped(verdict)
+        if uncapped is not None and (not uncapped.probes or self.pools.take_probe(pool, self.breaker, now_ms=now_ms)):
+            return uncapped
         room = self.headroom.of(run, sessions, ended=batch_job_id, vcpus=vcpus, workers=workers)
-        decision = decide_route(verdict, room.caps, on_demand_now=room.there)
-        if verdict is None or not decision.probes or self.pools.take_probe(pool, self.breaker, now_ms=now_ms):
-            return decision
-        return decide_route(replace(verdict, probe_free=False), room.caps, on_demand_now=room.there)
+        return decide_capped(verdict, room.caps, on_demand_now=room.there)
+
+    def _verdict(self, pool: str, now_ms: int) -> BreakerVerdict:
+        """A pool whose record can't be read counts as closed: a worker on Spot is what the run asked for."""
+        try:
+            return judge_pool(self.pools.read(pool), self.breaker, now_ms=now_ms)
+        except ItemError as error:
+            return BreakerVerdict(pool=pool, state=BreakerState.CLOSED, probe_free=False, reason=str(error))

@@ -6,7 +6,7 @@ from spotproof.capacity.breaker import BreakerState, BreakerVerdict
 from spotproof.capacity.caps import CapsDecision
 from spotproof.capacity.early import decide_first_worker
 from spotproof.capacity.fallback import FallbackCause
-from spotproof.capacity.routing import decide_route
+from spotproof.capacity.routing import decide_capped, decide_uncapped
 
 FREE = CapsDecision(allowed=3, binding=(), reason="")
 FULL = CapsDecision(allowed=2, binding=("on_demand_workers_max",), reason="on_demand_workers_max=2 allows 2")
@@ -17,27 +17,30 @@ def verdict(state: BreakerState, *, probe_free: bool = False) -> BreakerVerdict:
 
 
 @pytest.mark.parametrize(
-    ("pool", "caps", "on_demand", "probes"),
+    ("pool", "probes"),
     [
-        (None, FREE, False, False),
-        (verdict(BreakerState.CLOSED), FREE, False, False),
-        (verdict(BreakerState.OPEN), FREE, True, False),
-        (verdict(BreakerState.HALF_OPEN, probe_free=True), FREE, False, True),
-        (verdict(BreakerState.HALF_OPEN), FREE, True, False),
-        (verdict(BreakerState.OPEN), FULL, False, False),
+        (verdict(BreakerState.CLOSED), False),
+        (verdict(BreakerState.HALF_OPEN, probe_free=True), True),
     ],
 )
-def test_a_replacement_avoids_spot_only_while_its_pool_is_left_alone_and_the_caps_allow(
-    pool: BreakerVerdict | None, caps: CapsDecision, on_demand: bool, probes: bool
+def test_a_replacement_goes_to_spot_whatever_the_caps_are_where_its_pool_may_be_used(
+    pool: BreakerVerdict, probes: bool
 ) -> None:
-    decision = decide_route(pool, caps, on_demand_now=2)
+    decision = decide_uncapped(pool)
 
-    assert (decision.on_demand, decision.probes) == (on_demand, probes)
-    assert decision.reason
+    assert decision is not None
+    assert (decision.on_demand, decision.probes, decision.reason) == (False, probes, pool.reason)
+
+
+@pytest.mark.parametrize("pool", [verdict(BreakerState.OPEN), verdict(BreakerState.HALF_OPEN)])
+def test_it_avoids_spot_only_while_its_pool_is_left_alone_and_the_caps_allow(pool: BreakerVerdict) -> None:
+    assert decide_uncapped(pool) is None
+    assert decide_capped(pool, FREE, on_demand_now=2).on_demand
+    assert not decide_capped(pool, FULL, on_demand_now=2).on_demand
 
 
 def test_a_cap_that_sends_it_back_to_spot_is_named() -> None:
-    assert "on_demand_workers_max=2" in decide_route(verdict(BreakerState.OPEN), FULL, on_demand_now=2).reason
+    assert "on_demand_workers_max=2" in decide_capped(verdict(BreakerState.OPEN), FULL, on_demand_now=2).reason
 
 
 @pytest.mark.parametrize(
