@@ -17,6 +17,7 @@ from spotproof.errors import (
     AwsError,
     AwsMissingError,
     CheckpointTooNewError,
+    ConfigurationError,
     LeaseLostError,
     OutputConflictError,
     OutputDamagedError,
@@ -103,6 +104,7 @@ class ShardRun:
 
         Raises:
             CheckpointTooNewError: a newer worker's checkpoint; the shard is handed back.
+            ConfigurationError: a library is missing that its output needs; the shard is handed back.
             AwsAccessError, AwsMissingError: the worker itself can't go on; the shard is handed back.
         """
         self._log(events.SHARD_LEASED, failures=self.lease.failures, interruptions=self.lease.interruptions)
@@ -114,11 +116,11 @@ class ShardRun:
             return self._release(interrupted=stop.interrupted, reason=str(stop), deadline=stop.deadline)
         except UserCodeError as error:
             return self._fail(classify_failure(error.__cause__ or error))
-        except (ScratchFullError, MemoryError) as error:  # as early as when the saved state is too big for this host
+        except (ScratchFullError, MemoryError, OutputConflictError) as error:  # in restoring or staging, too
             return self._fail(classify_failure(error))
         except (LeaseLostError, SessionLostError) as error:
             return self._lose(error)
-        except (CheckpointTooNewError, AwsAccessError, AwsMissingError) as error:
+        except (CheckpointTooNewError, ConfigurationError, AwsAccessError, AwsMissingError) as error:
             self._release(interrupted=False, reason=str(error))
             raise
         except AwsError as error:

@@ -28,7 +28,10 @@ class ShardSink:
 
         Raises:
             OutputValueError: the value or a file can't be an output.
+            ConfigurationError: the value is a table, and the library that writes it is missing.
             ScratchFullError: the scratch disk is full.
+            OutputConflictError: other bytes sit where this attempt stages.
+            LeaseLostError: what was uploaded was cleaned up: somebody else has done the shard.
             AwsError: the bucket refused or stayed unavailable.
         """
         files = [*encode_value(value, self._lease.index), *self.writer.files()]

@@ -12,6 +12,7 @@ from spotproof.errors import (
     AwsUnavailableError,
     ConfigurationError,
     InputError,
+    OutputConflictError,
     ScratchFullError,
 )
 
@@ -27,6 +28,7 @@ class FailureKind(StrEnum):
     ACCESS = "access"  # AWS refused the job's role
     DISK_FULL = "disk-full"
     MEMORY = "memory"
+    OUTPUT_CONFLICT = "output-conflict"  # other bytes sit where this attempt stages: the next one has its own place
     UNAVAILABLE = "unavailable"  # AWS stayed down: not the shard's fault
 
     @property
@@ -63,6 +65,8 @@ def classify_failure(error: BaseException) -> Failure:
             return Failure(kind=FailureKind.MEMORY, text=f"out of memory: {text}")
         case ScratchFullError():
             return Failure(kind=FailureKind.DISK_FULL, text=text)
+        case OutputConflictError():
+            return Failure(kind=FailureKind.OUTPUT_CONFLICT, text=text)
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return Failure(kind=FailureKind.DISK_FULL, text=f"scratch disk is full: {text}")
         case _:

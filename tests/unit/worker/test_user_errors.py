@@ -10,6 +10,7 @@ from spotproof.errors import (
     AwsUnavailableError,
     ConfigurationError,
     InputChangedError,
+    OutputConflictError,
     ScratchFullError,
 )
 from spotproof.worker.user_errors import TEXT_MAX, FailureKind, classify_failure, retry_after_s
@@ -29,6 +30,7 @@ from spotproof.worker.user_errors import TEXT_MAX, FailureKind, classify_failure
         (ScratchFullError("scratch disk is full"), FailureKind.DISK_FULL, False, False),
         (FileNotFoundError(errno.ENOENT, "no file"), FailureKind.USER_CODE, False, False),
         (MemoryError(), FailureKind.MEMORY, False, False),
+        (OutputConflictError("staging/x holds other bytes"), FailureKind.OUTPUT_CONFLICT, False, False),
     ],
 )
 def test_each_error_has_its_kind(error: BaseException, kind: FailureKind, hopeless: bool, blameless: bool) -> None:
