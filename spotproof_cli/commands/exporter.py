@@ -4,12 +4,13 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from spotproof.concurrency import Waiter
-from spotproof.errors import AwsError
+from spotproof.errors import AwsError, InputError
 from spotproof_cli import exit_codes
 from spotproof_cli.global_options import SpotproofCommand
 from spotproof_cli.parameter_types import SECONDS
@@ -68,15 +69,33 @@ def command(context: click.Context, *, listen: str | None, textfile: str | None,
             url = stack.enter_context(served(registry, host=host, port=port))
             call.output.say(f"serving {url}, read every {interval_s:g} s")
         stack.enter_context(stopped_by_sigterm(stop))
-        _read_until(stop, lambda: _read(readings, registry, textfile), every_s=interval_s)
+        _read(readings, registry, textfile)
+        again = _Rereading(readings=readings, registry=registry, textfile=textfile, warn=call.output.warn)
+        while not stop.wait(interval_s):
+            again.read(every_s=interval_s)
     return exit_codes.OK
 
 
-def _read_until(stop: Waiter, read: Callable[[], None], *, every_s: float) -> None:
-    while True:
-        read()
-        if stop.wait(every_s):
-            return
+@dataclass
+class _Rereading:
+    """Readings after the first, which has shown that the file can be written: later failures pass, or are a person's."""
+
+    readings: "Readings"
+    registry: "CollectorRegistry"
+    textfile: str | None
+    warn: Callable[[str], None]
+    told: str = ""  # the failure that was told and lasts
+
+    def read(self, *, every_s: float) -> None:
+        """Read once more. A file that can't be written stays as it was."""
+        try:
+            _read(self.readings, self.registry, self.textfile)
+        except InputError as error:
+            if str(error) != self.told:
+                self.warn(f"{error}; it stays as it was, and it is tried again in {every_s:g} s")
+            self.told = str(error)
+        else:
+            self.told = ""
 
 
 def _read(readings: "Readings", registry: "CollectorRegistry", textfile: str | None) -> None:

@@ -1,5 +1,6 @@
 """`spotproof exporter`: scrapes over HTTP, a file for node_exporter, one reading."""
 
+import os
 import socket
 import threading
 import urllib.error
@@ -95,11 +96,66 @@ def test_a_textfile_is_replaced_as_a_whole_at_each_reading(world: World, tmp_pat
     assert [each.name for each in tmp_path.iterdir()] == ["spotproof.prom"]
 
 
+def test_a_file_that_can_not_be_written_for_a_while_keeps_its_last_reading_and_is_told_once(
+    world: World, tmp_path: Path
+) -> None:
+    folder, away = tmp_path / "metrics", tmp_path / "away"
+    folder.mkdir()
+    kept: list[str] = []
+
+    def take_away() -> None:
+        folder.rename(away)
+        world.put_run("run-1")
+
+    def give_back() -> None:
+        kept.append((away / "spotproof.prom").read_text())
+        away.rename(folder)
+
+    world.clock.after(7, take_away)
+    world.clock.after(21, give_back)
+
+    result = call(world, "--textfile", str(folder / "spotproof.prom"), "--interval", "7", rounds=Rounds(world, 4))
+
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("warning: --textfile ")
+    assert "it is tried again in 7 s" in result.stderr
+    assert scraped(kept[0])("runs", state="running") == 0
+    assert scraped((folder / "spotproof.prom").read_text())("runs", state="running") == 1
+    assert [each.name for each in folder.iterdir()] == ["spotproof.prom"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_a_full_disk_leaves_the_last_file_and_no_part_of_a_new_one(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "spotproof.prom"
+    next_file = Path(f"{path}.{os.getpid()}.{threading.get_ident()}")  # what prometheus_client writes, then renames
+    kept: list[str] = []
+    world.clock.after(7, lambda: next_file.symlink_to("/dev/full"))
+    world.clock.after(8, lambda: kept.append(path.read_text()))
+
+    result = call(world, "--textfile", str(path), "--interval", "7", rounds=Rounds(world, 3))
+
+    assert result.exit_code == 0, result.output
+    assert "No space left on device" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert scraped(kept[0])("runs", state="running") == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["spotproof.prom"]
+
+
 def test_one_reading_into_a_textfile_prints_nothing(world: World, tmp_path: Path) -> None:
     result = call(world, "--once", "--textfile", str(tmp_path / "once.prom"))
 
     assert (result.exit_code, result.output) == (0, "")
     assert scraped((tmp_path / "once.prom").read_text())("runs", state="running") == 0
+
+
+def test_a_folder_that_is_missing_at_the_start_ends_the_exporter(world: World, tmp_path: Path) -> None:
+    rounds = Rounds(world, 3)
+
+    result = call(world, "--textfile", str(tmp_path / "missing" / "spotproof.prom"), rounds=rounds)
+
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert rounds.waited == []
 
 
 @pytest.mark.parametrize(
@@ -131,6 +187,7 @@ def test_a_port_that_is_taken_is_a_configuration_error(world: World) -> None:
 
     assert result.exit_code == 3
     assert "choose another with --listen" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
