@@ -63,7 +63,8 @@ def cdk_flags() -> dict[str, Any]:
 def main() -> int:
     app = App(context=cdk_flags(), outdir=os.environ.get("CDK_OUTDIR") or str(ROOT / "cdk.out"))
     try:
-        settings = DeploySettings.from_context(app.node.get_all_context())
+        region = os.environ.get("CDK_DEFAULT_REGION", "")  # from the CDK CLI, which knows it; `python app.py` does not
+        settings = DeploySettings.from_context(app.node.get_all_context(), region=region)
         check_jobs(settings, JOBS, root=ROOT)
         build(
             app,

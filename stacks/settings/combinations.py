@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from stacks.settings.network import region_of
+
 if TYPE_CHECKING:
     from stacks.families import FamilyName
     from stacks.settings.deploy_settings import DeploySettings
@@ -53,18 +55,23 @@ IMAGE_SETTINGS: "dict[FamilyName, str]" = {
 }
 
 
-def flaw_in(chosen: "DeploySettings", *, defaults: "DeploySettings") -> str | None:
-    """The first wrong combination, in one line that says what would be right; None if there is none."""
-    return next(_flaws(chosen, defaults), None)
+def flaw_in(chosen: "DeploySettings", *, defaults: "DeploySettings", region: str = "") -> str | None:
+    """The first wrong combination, in one line that says what would be right; None if there is none.
+
+    Args:
+        region: of the deployment; empty if it is not known.
+    """
+    return next(_flaws(chosen, defaults, region), None)
 
 
-def _flaws(chosen: "DeploySettings", defaults: "DeploySettings") -> Iterator[str]:
+def _flaws(chosen: "DeploySettings", defaults: "DeploySettings", region: str) -> Iterator[str]:
     if chosen.prefix != defaults.prefix and chosen.prefix.lower() == defaults.prefix.lower():
         yield (
             f"context value prefix must differ from {defaults.prefix} by more than capitals, because job definitions are "
             f"named in small letters, got {chosen.prefix!r}"
         )
     yield from _network_flaws(chosen)
+    yield from _zone_flaws(chosen, region)
     for names, needed, holds in NEEDS:
         for name in names:
             if getattr(chosen, name) != getattr(defaults, name) and not holds(chosen):
@@ -113,3 +120,12 @@ def _network_flaws(chosen: "DeploySettings") -> Iterator[str]:
             f"context value vpc_zones must be the zone of each of the {len(chosen.subnet_ids)} subnet_ids, in their "
             f"order, got {len(chosen.vpc_zones)}"
         )
+
+
+def _zone_flaws(chosen: "DeploySettings", region: str) -> Iterator[str]:
+    """Batch would refuse hosts in another region's zones only when the stacks are being made."""
+    allowed = region or next((region_of(zone) for zone in chosen.vpc_zones if region_of(zone)), "")
+    told = f"zones of {allowed}, the region of this deployment" if region else f"zones of one region such as {allowed}"
+    for zone in chosen.vpc_zones:
+        if region_of(zone) != allowed:
+            yield f"context value vpc_zones must be {told}, got {zone!r}"

@@ -47,8 +47,11 @@ class DeploySettings(
         return self.wheel_platform("arm64") if "graviton" in self.families else ""
 
     @classmethod
-    def from_context(cls, context: Mapping[str, object]) -> Self:
+    def from_context(cls, context: Mapping[str, object], *, region: str = "") -> Self:
         """Settings from the app's whole context; the CDK's own names, such as those with "@" or ":", are left alone.
+
+        Args:
+            region: of the deployment, if the CDK CLI told it: zones of another one are refused.
 
         Raises:
             ConfigurationError: naming the value that is unknown or wrong, and what would be right; one line.
@@ -64,7 +67,7 @@ class DeploySettings(
         except Refusal as refusal:
             raise ConfigurationError(str(refusal)) from None
         settings = cls(**chosen)
-        flaw = flaw_in(settings, defaults=cls())
+        flaw = flaw_in(settings, defaults=cls(), region=region)
         if flaw is not None:
             raise ConfigurationError(flaw)
         return settings

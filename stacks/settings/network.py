@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from stacks.settings.declaration import setting
 from stacks.settings.general import GeneralSettings
 from stacks.settings.kinds import Choice, Number, PrivateRange, Text, Words
 
+# How the names of zones begin, those of Local Zones such as us-west-2-lax-1a among them.
+_REGION: Final = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 NetworkChoice = Literal["auto", "public", "private", "existing"]
 NetworkKind = Literal["public", "private", "existing"]
 
@@ -48,3 +50,9 @@ class NetworkSettings(GeneralSettings):
         if self.vpc_id:
             return "existing"
         return "private" if self.strict else "public"
+
+
+def region_of(zone: str) -> str:
+    """The region of an availability zone, a Local Zone or a Wavelength Zone; empty if the name tells none."""
+    found = _REGION.match(zone)
+    return found[0] if found else ""

@@ -2,6 +2,7 @@
 
 import pytest
 
+import app as spotproof_app
 from tests.stacks.assembly import MANAGED_POLICY, Assembly, as_list, synthesise
 
 # Reached otherwise: by gateways, or by the services themselves (Lambda's logs, traces and failure destinations; keys
@@ -126,3 +127,18 @@ def test_functions_are_in_the_network_and_their_code_may_not_touch_it(strict: As
             denied["Action"]
         )
         assert list(denied["Condition"]["ArnLike"]) == ["lambda:SourceFunctionArn"]
+
+
+def test_zones_of_another_region_than_the_cdk_deploys_to_stop_the_synthesis(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = {"vpc_id": "vpc-12345678", "subnet_ids": "subnet-12345678", "vpc_zones": "eu-west-1a"}
+    flags = {**spotproof_app.cdk_flags(), **network}
+    monkeypatch.setattr(spotproof_app, "cdk_flags", lambda: flags)
+    monkeypatch.setenv("CDK_DEFAULT_REGION", "us-east-1")
+
+    assert spotproof_app.main() == 3
+    assert capsys.readouterr().err == (
+        "spotproof: context value vpc_zones must be zones of us-east-1, the region of this deployment, "
+        "got 'eu-west-1a'\n"
+    )

@@ -172,6 +172,35 @@ def test_values_that_are_wrong_together_are_refused_in_one_line(context: dict[st
 
 
 @pytest.mark.parametrize(
+    ("zones", "region", "allowed", "wrong"),
+    [
+        ("eu-west-1a,us-east-1a", "", "zones of one region such as eu-west-1", "us-east-1a"),
+        ("eu-west-1a,eu-west-2a", "", "zones of one region such as eu-west-1", "eu-west-2a"),
+        ("eu-west-1a,abc-lax-1a", "", "zones of one region such as eu-west-1", "abc-lax-1a"),
+        ("abc-lax-1a,eu-west-1a", "", "zones of one region such as eu-west-1", "abc-lax-1a"),
+        ("eu-west-1a,eu-west-1b", "us-east-1", "zones of us-east-1, the region of this deployment", "eu-west-1a"),
+        ("us-east-1a,us-gov-east-1a", "us-east-1", "zones of us-east-1, the region of this", "us-gov-east-1a"),
+    ],
+)
+def test_zones_of_another_region_are_refused_in_one_line_that_names_them(
+    zones: str, region: str, allowed: str, wrong: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        DeploySettings.from_context({**NETWORK, "vpc_zones": zones}, region=region)
+
+    assert str(caught.value).startswith(f"context value vpc_zones must be {allowed}")
+    assert str(caught.value).endswith(f", got {wrong!r}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("region", ["", "us-west-2"])
+def test_local_zones_are_of_their_region(region: str) -> None:
+    settings = DeploySettings.from_context({**NETWORK, "vpc_zones": "us-west-2a,us-west-2-lax-1a"}, region=region)
+
+    assert settings.vpc_zones == ("us-west-2a", "us-west-2-lax-1a")
+
+
+@pytest.mark.parametrize(
     ("context", "kind"),
     [
         ({}, "public"),
