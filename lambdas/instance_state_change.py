@@ -29,7 +29,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoneFlow:
-    """Fences the instance's sessions and requeues what they held."""
+    """Fences the instance's sessions and requeues what they held; then tells the breaker of its pool, if EC2 confirms."""
 
     store: LeaseStore
     requeuer: Requeuer
@@ -51,9 +51,9 @@ class GoneFlow:
         takings = self.requeuer.requeue_instance(change.instance_id)
         if not takings.takings:
             return Gone(takings=None, reason="no worker of ours with a run that goes on")
-        if takings.sessions:  # a worker lived there: Batch does not end such a host, EC2 does
-            keys = self.store.sessions_on_instance(change.instance_id)
-            self.pool_notes.interrupted(change.instance_id, keys, at=to_epoch_ms(change.time), telemetry=telemetry)
+        keys = self.store.sessions_on_instance(change.instance_id)
+        at = to_epoch_ms(min(change.time, self.clock.now()))
+        self.pool_notes.ended(change.instance_id, keys, at=at, telemetry=telemetry)
         return Gone(takings=takings, reason="")
 
 

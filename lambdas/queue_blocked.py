@@ -16,8 +16,9 @@ from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
 from lambdas.wiring import Wiring, wire
 from spotproof import events
 from spotproof.capacity.live_jobs import RunJobs
-from spotproof.capacity.queue_blocks import QueueBlock, QueueBlocks
+from spotproof.capacity.queue_blocks import QueueBlock, QueueBlocks, judge_block
 from spotproof.clock import Clock, to_epoch_ms
+from spotproof.errors import AwsUnavailableError
 from spotproof.interruptions.eventbridge import RUN_ID, JobQueueBlocked, parse_queue_blocked
 from spotproof.leases.model import RunId
 
@@ -36,7 +37,10 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockedFlow:
-    """At most a dozen requests: the item, the job, its run, one submission, and what explains it."""
+    """At most a dozen requests: the job, the item, its run, one submission, and what explains it.
+
+    The event only says where to look. What is acted upon is what Batch says of the job, which nobody can forge.
+    """
 
     blocks: QueueBlocks
     jobs: RunJobs
@@ -49,15 +53,17 @@ class BlockedFlow:
         """Handle one event. Repeating it, late or out of order, adds nothing.
 
         Raises:
+            AwsUnavailableError: Batch does not give the job a reason to wait yet.
             AwsError: table or Batch refused or stayed unavailable; doing it again is safe.
         """
-        block = QueueBlock(
-            queue=event.queue_name, since=to_epoch_ms(event.time), job_id=event.job_id, reason=event.reason
-        )
         if event.queue_name not in self.queues.names:
-            return Blocked(noted=None, for_capacity=block.for_capacity, begun=False, reason="another queue")
-        if not self.jobs.waits(event.job_id):
-            return Blocked(noted=False, for_capacity=block.for_capacity, begun=False, reason="the job waits no more")
+            return Blocked(noted=None, for_capacity=False, begun=False, reason="another queue")
+        judged = judge_block(event, self.jobs.described(event.job_id), now_ms=to_epoch_ms(self.clock.now()))
+        if judged.too_early:
+            raise AwsUnavailableError(f"job {event.job_id} holds up {event.queue_name}, says an event: {judged.reason}")
+        block = judged.block
+        if block is None:
+            return Blocked(noted=False, for_capacity=False, begun=False, reason=judged.reason)
         noted = self.blocks.note(block)
         begun = self._begin(block, telemetry)
         self.waits.explain_job(

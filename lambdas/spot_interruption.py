@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from lambdas.controlling.pool_notes import PoolNotes, pool_notes_of
 from lambdas.telemetry import Context, PowertoolsTelemetry, Telemetry, accept
 from lambdas.wiring import Wiring, wire
 from spotproof import events
@@ -30,15 +29,14 @@ class Warned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarningFlow:
-    """Stop file first, because the worker looks at it every few seconds; then stop marks, drained shards, the pool."""
+    """Stop file first, because the worker looks at it every few seconds; then stop marks and drained shards."""
 
     store: LeaseStore
     requeuer: Requeuer
     stop_files: StopFileWriter
-    pool_notes: PoolNotes
     clock: Clock
 
-    def warn(self, stop: StopFile, telemetry: Telemetry) -> Warned:
+    def warn(self, stop: StopFile) -> Warned:
         """Tell the workers on the instance. Repeating it, late or out of order, weakens nothing.
 
         The rule that brings us here sees every spot instance of the account: one without sessions is not ours. A worker
@@ -49,8 +47,7 @@ class WarningFlow:
         """
         if not stop.live(self.clock.now()):
             return Warned(file=None, takings=None, reason="too late: the host is gone or was spared")
-        keys = self.store.sessions_on_instance(stop.instance_id)
-        if not keys:
+        if not self.store.sessions_on_instance(stop.instance_id):
             return Warned(file=None, takings=None, reason="no worker of ours registered on the host")
         written, failure = self._write(stop)
         deadline = written.stored.deadline if written and written.stored.deadline else stop.deadline
@@ -58,8 +55,6 @@ class WarningFlow:
         takings = self.requeuer.drain_instance(stop.instance_id, to_epoch_ms(deadline))
         if failure is not None:
             raise failure
-        if takings.takings:
-            self.pool_notes.interrupted(stop.instance_id, keys, at=to_epoch_ms(stop.event_time), telemetry=telemetry)
         return Warned(file=written, takings=takings, reason="")
 
     def _write(self, stop: StopFile) -> tuple[StopFileWrite | None, AwsError | None]:
@@ -76,7 +71,6 @@ def build(wiring: Wiring) -> WarningFlow:
         stop_files=StopFileWriter(
             client=wiring.clients.s3, bucket=wiring.settings.work_bucket, clock=wiring.clock, retrier=wiring.retrier
         ),
-        pool_notes=pool_notes_of(wiring),
         clock=wiring.clock,
     )
 
@@ -100,7 +94,7 @@ def handle(
     telemetry.count(events.METRIC_INTERRUPTION_WARNINGS)
     wiring.begin()
     stop = notice_of(warning, now=wiring.clock.now(), lead=wiring.settings.notice_lead)
-    warned = flow.warn(stop, telemetry)
+    warned = flow.warn(stop)
     if warned.takings is None:
         telemetry.info(events.EVENT_IGNORED, instance_id=warning.instance_id, reason=warned.reason)
         return {"ignored": 1}

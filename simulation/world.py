@@ -42,6 +42,7 @@ from simulation.cloud.aws_event import REGION, epoch_ms, moment_of
 from simulation.cloud.batch import Batch
 from simulation.cloud.batch_job import SimJob, SimJobDefinition, SimQueue
 from simulation.cloud.bus import EventBus
+from simulation.cloud.ec2_api import Ec2Api
 from simulation.cloud.fates import Fates
 from simulation.cloud.fleet import Fleet
 from simulation.cloud.functions import Functions
@@ -223,7 +224,7 @@ class World:
         self.services |= {
             "events": self.bus,
             "batch": self.batch.api,
-            "ec2": self.market,
+            "ec2": Ec2Api(fleet=self.fleet, market=self.market),
             "autoscaling": self.fleet.activities,
         }
 

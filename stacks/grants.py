@@ -20,6 +20,8 @@ class Grant(StrEnum):
     BATCH_SUBMIT = auto()
     ON_DEMAND_SUBMIT = auto()  # to the queues for on-demand workers only
     BATCH_CANCEL = auto()  # what waits for a host, never what runs
+    JOBS_READ = auto()  # jobs by their ids
+    HOSTS_READ = auto()  # why EC2 ended an instance
     QUEUES_READ = auto()  # why workers wait: queues, environments, launches, sizes of instance types
     EC2_PRICES = auto()
     EVENTS_PUT = auto()

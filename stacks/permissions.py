@@ -73,6 +73,10 @@ def statements(grant: Grant, targets: Targets) -> list[iam.PolicyStatement]:
             return _batch_submit(targets, targets.queues)
         case Grant.ON_DEMAND_SUBMIT:
             return _batch_submit(targets, targets.on_demand_queues)
+        case Grant.JOBS_READ:
+            return [allow(["batch:DescribeJobs"], ["*"])]  # Batch knows no narrower resource for it
+        case Grant.HOSTS_READ:
+            return [allow(["ec2:DescribeInstances"], ["*"])]  # EC2 knows no narrower resource for it
         case Grant.QUEUES_READ:
             return _queues_read(targets)
         case Grant.BATCH_CANCEL:

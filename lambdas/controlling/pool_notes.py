@@ -9,6 +9,7 @@ from lambdas.telemetry import Telemetry
 from lambdas.wiring import Wiring
 from spotproof import events
 from spotproof.capacity.breaker import BreakerSettings, BreakerState, Interruption, judge_pool
+from spotproof.capacity.host_ends import HostEnds
 from spotproof.capacity.pool_records import PoolRecords
 from spotproof.capacity.records import Records
 from spotproof.errors import AwsError
@@ -20,14 +21,19 @@ SESSIONS_MAX: Final = 4  # of the host, asked for its pool: all say the same, if
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolNotes:
-    """Up to five reads and a write. Losing a note makes the breaker open a little later, so a failure is only said."""
+    """Asks EC2, then up to five reads and a write, once for each host.
+
+    Losing a note makes the breaker open a little later, so a failure is only said; so does waiting for the end of a host
+    instead of believing its notice, which nobody could confirm.
+    """
 
     store: LeaseStore
+    hosts: HostEnds
     pools: PoolRecords
     breaker: BreakerSettings
 
-    def interrupted(self, instance_id: str, keys: Iterable[SessionKey], *, at: int, telemetry: Telemetry) -> None:
-        """The host was taken, or will be.
+    def ended(self, instance_id: str, keys: Iterable[SessionKey], *, at: int, telemetry: Telemetry) -> None:
+        """The host ends, so they say: noted if EC2 says so too, and that it took the host back.
 
         Args:
             keys: of the sessions that registered it.
@@ -35,7 +41,7 @@ class PoolNotes:
         """
         try:
             pool = self._pool(list(keys)[:SESSIONS_MAX])
-            if not pool:
+            if not pool or not self.hosts.taken_back(instance_id):
                 return
             record = self.pools.note_interruption(pool, Interruption(at=at, instance_id=instance_id), self.breaker)
             if record is not None and record.opened_at == at:
@@ -55,6 +61,7 @@ class PoolNotes:
 
 
 def pool_notes_of(wiring: Wiring) -> PoolNotes:
-    """For the handlers of notices and ends, which load nothing else of what steers capacity."""
+    """For the handler of hosts' ends, which loads nothing else of what steers capacity."""
     records = Records(dynamodb=wiring.clients.dynamodb, table_name=wiring.settings.table, retrier=wiring.retrier)
-    return PoolNotes(store=wiring.store, pools=PoolRecords(records), breaker=wiring.settings.breaker)
+    hosts = HostEnds(ec2=wiring.clients.ec2, retrier=wiring.retrier)
+    return PoolNotes(store=wiring.store, hosts=hosts, pools=PoolRecords(records), breaker=wiring.settings.breaker)

@@ -39,9 +39,17 @@ class Replacements:
     notes: Notes
     queues: QueuePairs
 
-    def hold(self, run_id: str, *, reason: str) -> None:
-        """Nobody new for the run until it is submitted again."""
-        self.topup.hold(run_id, reason=reason)
+    def hold(self, run_id: str, *, ended_at: int, reason: str) -> None:
+        """Nobody new for the run until it is submitted again.
+
+        A hold that is younger than the end stays: so an event that comes again does not hold what was submitted since.
+
+        Args:
+            ended_at: when the worker ended that is the reason, epoch ms.
+        """
+        held = self.topup.held(run_id)
+        if held is None or held.since < ended_at:
+            self.topup.hold(run_id, reason=reason)
 
     def replace(
         self, job: JobStateChange, end: WorkerEnd, run: Run | None, run_id: RunId, telemetry: Telemetry
@@ -61,7 +69,11 @@ class Replacements:
             decision = decide_memory(memory_mib=job.memory_mib, cap_mib=cap_mib)
             memory_mib, reason = decision.memory_mib, decision.reason
             if memory_mib is None:
-                self.hold(run_id, reason=f"worker {job.job_id} ran out of memory: {reason}")
+                self.hold(
+                    run_id,
+                    ended_at=to_epoch_ms(job.time),
+                    reason=f"worker {job.job_id} ran out of memory: {reason}",
+                )
                 self._note(job, run_id, "worker not replaced", reason, None, telemetry)
                 return Replaced(topup=None, reason=reason)
         queue, routed = self._queue(job, end, run)

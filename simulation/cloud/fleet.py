@@ -17,6 +17,8 @@ from spotproof import contract
 from spotproof.interruptions.eventbridge import EC2_SOURCE, InstanceState
 
 BOOT_FAILED: Final = "P1 boot failed"  # chance per launch
+RECLAIMED: Final = "reclaimed"  # how the reason for such an end begins
+IDLE: Final = "idle"
 METADATA_BLIND: Final = "E4 notice not in metadata"  # chance per notice: metadata is best effort like the event
 
 Callback = Callable[[SimInstance], None]
@@ -106,7 +108,7 @@ class Fleet:
     def _scale_in(self, instance: SimInstance) -> None:
         idle = self._scheduler.now - instance.idle_since
         if instance.is_running and not instance.vcpus_used and idle >= microseconds(self._timing.idle_s):
-            self.lose(instance, "idle")
+            self.lose(instance, IDLE)
 
     # Ways to lose an instance.
 
@@ -150,12 +152,12 @@ class Fleet:
         if self.faults.at_peace:
             self._note(instance, "not reclaimed")
         else:
-            self.lose(instance, "reclaimed")
+            self.lose(instance, RECLAIMED)
 
     def _power_off(self, instance: SimInstance, why: str) -> bool:
         if not instance.is_live:
             return False
-        instance.powered = False
+        instance.powered, instance.state_reason = False, _reason_code(why)
         instance.draining = True
         del self._live[instance.id]
         self._note(instance, "power off", why)
@@ -196,6 +198,13 @@ class Fleet:
 
     def _after(self, seconds: float, action: Callback, instance: SimInstance) -> None:
         self._scheduler.after(seconds, partial(action, instance))
+
+
+def _reason_code(why: str) -> str:
+    """EC2's code for an end (EC2 API reference, StateReason)."""
+    if why.startswith(RECLAIMED):
+        return "Server.SpotInstanceTermination"
+    return "Client.UserInitiatedShutdown" if why == IDLE else "Server.InternalError"
 
 
 def _call(listeners: Iterable[Callback], instance: SimInstance) -> None:

@@ -30,6 +30,7 @@ class SimInstance:
     environment: str  # compute environment of Batch that asked for it
     launched_at: int
     state: InstanceState = InstanceState.PENDING
+    state_reason: str = ""  # EC2's code for why it ended, which EC2 shows once it knows of the end
     powered: bool = True  # False: everything on it is dead, whatever EC2 says yet
     draining: bool = False  # ECS places nothing more on it
     running_at: int | None = None

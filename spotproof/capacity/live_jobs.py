@@ -127,7 +127,18 @@ class RunJobs:
 
     def waits(self, job_id: str) -> bool:
         """Whether the job still waits for a host: the child of an array that `job_id` names, or any child of an array."""
-        return any(_live_job(job, "").waiting > 0 for job in self._described([job_id]))
+        return any(is_waiting(job) for job in self._described([job_id]))
+
+    def described(self, job_id: str) -> Mapping[str, Any] | None:
+        """What DescribeJobs says of the job, or of the child of an array, now; None if Batch does not know it.
+
+        Raises:
+            AwsAccessError, AwsUnavailableError: Batch refused or stayed unavailable.
+        """
+        for job in self._described([job_id]):
+            found: Mapping[str, Any] = job
+            return found
+        return None
 
     def cancel(self, job_id: str, *, reason: str) -> None:
         """End what of the job waits for a host; workers that have started stay as they are (needs batch:CancelJob).
@@ -166,6 +177,11 @@ def run_of_job(parameters: Mapping[str, str], *, parent_job_id: str) -> str:
     """The run a worker belongs to: as given, or for "auto" its own job id, the way workers choose it."""
     given = parameters.get("run", contract.AUTO)
     return parent_job_id if given == contract.AUTO else given
+
+
+def is_waiting(job: Mapping[str, Any]) -> bool:
+    """Whether a described job, or any child of the array that it is, waits for a host."""
+    return _live_job(job, "").waiting > 0
 
 
 def _is_of_run(job: Mapping[str, Any], run_id: str) -> bool:

@@ -1,10 +1,17 @@
 """What Batch said about queues in which nothing could start."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from spotproof import contract
+from spotproof.capacity.live_jobs import is_waiting
 from spotproof.capacity.records import Attributes, Records, damage_told, version_of
 from spotproof.capacity.waiting_facts import REASON_CAPACITY
+from spotproof.clock import to_epoch_ms
+from spotproof.interruptions.eventbridge import JobQueueBlocked
+
+SETTLED_MS: Final = 120_000  # what Batch does not show for so long after an event it has taken back since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,35 @@ class QueueBlock:
     @property
     def stands(self) -> bool:
         return self.over_at is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockJudgement:
+    """`block` in Batch's own words; None if the queue is not blocked by the job as the event says."""
+
+    block: QueueBlock | None
+    too_early: bool  # what Batch shows may be older than the event: to be asked again
+    reason: str
+
+
+def judge_block(event: JobQueueBlocked, described: Mapping[str, Any] | None, *, now_ms: int) -> BlockJudgement:
+    """What to make of an event that a queue is blocked.
+
+    Args:
+        described: the job that it names as DescribeJobs shows it; None if Batch knows none with this id.
+    """
+    if described is None or not is_waiting(described):
+        return BlockJudgement(block=None, too_early=False, reason="the job waits no more")
+    if described["jobQueue"].rpartition("/")[2] != event.queue_name:
+        return BlockJudgement(block=None, too_early=False, reason="the job waits in another queue")
+    told = QueueBlock(
+        queue=event.queue_name, since=min(to_epoch_ms(event.time), now_ms), job_id=event.job_id, reason=event.reason
+    )
+    block = replace(told, reason=described.get("statusReason") or "")
+    if not block.reason or (told.for_capacity and not block.for_capacity):
+        reason = f"Batch says {block.reason[:200]!r} of the job, not what the event says"
+        return BlockJudgement(block=None, too_early=now_ms - told.since < SETTLED_MS, reason=reason)
+    return BlockJudgement(block=block, too_early=False, reason=block.reason)
 
 
 class QueueBlocks:

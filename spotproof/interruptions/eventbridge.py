@@ -214,12 +214,31 @@ def parse_run_finished(event: object, *, account: str, now: datetime) -> RunFini
 def parse_job_state(event: object, *, account: str, now: datetime) -> JobStateChange:
     """Parse a Batch Job State Change (detail = JobDetail of the Batch API); arguments and errors as parse_spot_warning."""
     envelope = _envelope(event, BATCH_SOURCE, contract.DETAIL_BATCH_JOB_STATE, account=account, now=now)
-    detail = envelope.detail
+    return _job(envelope.detail, event_id=envelope.event_id, time=envelope.time, account=account, now=now)
+
+
+def parse_described_job(described: object, *, event_id: str, account: str, now: datetime) -> JobStateChange:
+    """Parse one of `jobs` of DescribeJobs, whose shape is that of an event's detail; at the time of its end.
+
+    Args:
+        described: the job; `stoppedAt` is its time, or now while it goes on.
+        event_id: of the event that made us ask.
+        account, now: as of parse_spot_warning.
+
+    Raises:
+        EventRejectedError: Batch says what no job can be.
+    """
+    detail = EventFields("job", described)
+    time = detail.optional_moment_ms("stoppedAt", now) or now
+    return _job(detail, event_id=event_id, time=time, account=account, now=now)
+
+
+def _job(detail: EventFields, *, event_id: str, time: datetime, account: str, now: datetime) -> JobStateChange:
     array = detail.optional_object("arrayProperties")
     attempts = detail.objects("attempts", count_max=ATTEMPTS_MAX)
     return JobStateChange(
-        event_id=envelope.event_id,
-        time=envelope.time,
+        event_id=event_id,
+        time=time,
         job_id=detail.matching("jobId", _JOB_ID),
         job_name=detail.text("jobName"),
         job_queue=_own_arn(detail, "jobQueue", account),
@@ -332,7 +351,7 @@ def _own_arn(detail: EventFields, name: str, account: str) -> str:
     """A name, or an ARN within the account."""
     value = detail.text(name)
     if value.startswith("arn:") and value.split(":")[4:5] != [account]:
-        raise EventRejectedError(f"event.detail.{name} is not of account {account}: {shown(value)}")
+        raise EventRejectedError(f"{detail.where}.{name} is not of account {account}: {shown(value)}")
     return value
 
 

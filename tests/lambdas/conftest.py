@@ -30,6 +30,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.leases import HOUR, NOON, a_run, a_session, key_of, leased
 from tests.fakes.table import create_table
 from tests.lambdas.batch_world import BatchWorld, QuietScaling, RecordingBus
+from tests.lambdas.ec2_world import Ec2World
 
 EVENTS = Path(__file__).parents[1] / "events"
 ACCOUNT = "123456789012"
@@ -159,6 +160,14 @@ def batch(account: Account) -> BatchWorld:
     """In place of moto's Batch, whose jobs run by themselves."""
     world = BatchWorld(account.clock)
     _clients().update(batch=world, autoscaling=QuietScaling())
+    return world
+
+
+@pytest.fixture
+def ec2(account: Account) -> Ec2World:
+    """In place of moto's EC2, which takes no Spot host back."""
+    world = Ec2World()
+    _clients().update(ec2=world)
     return world
 
 

@@ -6,11 +6,14 @@ could call the functions with anything at all, such as a stolen role that may in
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from lambdas import (
+    controller,
     finalizer,
     instance_state_change,
     job_state_change,
@@ -19,19 +22,22 @@ from lambdas import (
     spot_interruption,
 )
 from spotproof import contract
-from spotproof.capacity.topup import CAPS, TopUpKind
-from spotproof.errors import LeaseLostError
+from spotproof.errors import AwsUnavailableError, LeaseLostError
 from spotproof.interruptions.eventbridge import InstanceState, InterruptionAction, JobStatus
 from spotproof.leases.model import CapacityClass, Lease, RunState, Session, Shard, ShardState
 from tests.fakes.leases import a_checkpoint, an_output
-from tests.lambdas.batch_world import BatchWorld
+from tests.lambdas.batch_world import ARN, CAPACITY, BatchWorld, RecordingBus
 from tests.lambdas.conftest import INSTANCE, OTHER_INSTANCE, Account
+from tests.lambdas.ec2_world import Ec2World
 from tests.lambdas.test_finalizer_handler import finished_event
 
 FORGED = 40  # events of one history
 Handler = Callable[[dict[str, Any], Any], Any]
 Forge = Callable[[Account, random.Random], tuple[Handler, dict[str, Any]]]
 OTHER_RUN = "somebody-elses"
+ENDED_BY_A_PERSON, RECLAIMED = "job-3", "job-4"
+KNOWN_JOBS = ("job-1", "job-2", ENDED_BY_A_PERSON, RECLAIMED)
+RECLAIM = "Host EC2 (instance i-00000000000000ccc) terminated."
 
 
 def warning(account: Account, rng: random.Random) -> tuple[Handler, dict[str, Any]]:
@@ -51,26 +57,29 @@ def host_ended(account: Account, rng: random.Random) -> tuple[Handler, dict[str,
 
 def worker_ended(account: Account, rng: random.Random) -> tuple[Handler, dict[str, Any]]:
     run = rng.choice([account.run.run_id, account.run.run_id, OTHER_RUN])
+    job_id = rng.choice([*KNOWN_JOBS, f"{rng.getrandbits(32):08x}-0a82-49aa-ba5a-4727fcce14a8:{rng.randrange(8)}"])
     reason = rng.choice(
         ["Host EC2 (instance i-1) terminated.", "Essential container in task exited", "OutOfMemoryError: x", ""]
     )
     attempt = {"container": {"exitCode": rng.choice([0, 1, 3, 75, 137]), "reason": reason}, "statusReason": reason}
     detail = {
-        "jobId": f"{rng.getrandbits(32):08x}-0a82-49aa-ba5a-4727fcce14a8:{rng.randrange(8)}",
+        "jobId": job_id,
+        "jobQueue": _queue(rng),
         "status": rng.choice([*JobStatus, JobStatus.FAILED, JobStatus.FAILED]),
         "statusReason": reason,
         "parameters": {"run": run, "input": "s3://evil/in/", "output": "s3://evil/out/"},
         "attempts": [attempt] * rng.choice([0, 1, 5]),
         "isCancelled": rng.random() < 0.2,
         "isTerminated": rng.random() < 0.2,
+        "stoppedAt": round(account.clock.now().timestamp() * 1000),
     }
     name = "batch_job_state_change.array_child_failed_attempts_exhausted.synth"
     return job_state_change.handler, _event(account, rng, name, detail)
 
 
 def blocked(account: Account, rng: random.Random) -> tuple[Handler, dict[str, Any]]:
-    queue = f"arn:aws:batch:us-east-1:123456789012:job-queue/{rng.choice(['spot-queue', 'on-demand-queue'])}"
-    detail = {"jobQueue": queue, "jobId": rng.choice(["job-1", "job-2", f"{rng.getrandbits(32):08x}"])}
+    job_id = rng.choice([*KNOWN_JOBS, f"{rng.getrandbits(32):08x}"])
+    detail = {"jobQueue": _queue(rng), "jobId": job_id, "statusReason": CAPACITY}
     return queue_blocked.handler, _event(account, rng, "batch_job_queue_blocked.docs", detail)
 
 
@@ -81,19 +90,38 @@ def run_finished(account: Account, rng: random.Random) -> tuple[Handler, dict[st
 FORGERIES: tuple[Forge, ...] = (warning, rebalance, host_ended, worker_ended, blocked, run_finished)
 
 
+def _queue(rng: random.Random) -> str:
+    return f"{ARN}:job-queue/{rng.choice(['spot-queue', 'spot-queue', 'on-demand-queue'])}"
+
+
 def _instance(rng: random.Random) -> str:
     return rng.choice([INSTANCE, OTHER_INSTANCE, "i-0000000000000dead"])
 
 
 def _event(account: Account, rng: random.Random, name: str, detail: dict[str, Any]) -> dict[str, Any]:
     """A recorded event whose every field that matters is as the forger wants it; some are late, some of tomorrow."""
-    event = account.event(name, id=f"forged-{rng.getrandbits(32):08x}", resources=[])
+    time = account.clock.now() + timedelta(seconds=rng.choice([0, 0, 0, -5, -1000, 20 * 3600]))
+    event = account.event(name, id=f"forged-{rng.getrandbits(32):08x}", resources=[], time=time.isoformat())
     event["detail"] = {**event["detail"], **detail}
     return event
 
 
+def deliver(account: Account, handler: Handler, event: dict[str, Any]) -> Any:
+    """As Lambda does: what fails comes again after one and two more minutes, and then to the queue of failed events."""
+    for wait_s in (60, 120, 0):
+        try:
+            return handler(event, account.context)
+        except AwsUnavailableError:
+            account.clock.advance(wait_s)
+    return None
+
+
 class Scene:
-    """A run at work: a leased shard with a checkpoint on each of two hosts, one that is done, one that waits."""
+    """A run at work: a leased shard with a checkpoint on each of two hosts, one that is done, one that waits.
+
+    Of its workers in Batch one waits, one runs, and two have failed long since, as honest events told: one that a person
+    ended, and one whose host was taken.
+    """
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -108,6 +136,14 @@ class Scene:
         for bucket, key in (("work", "checkpoints/2026-11-22/00000000/x"), ("work", "staging/x"), ("data", "output/x")):
             account.s3.put_object(Bucket=bucket, Key=key, Body=b"precious")
         self.done = account.items()[contract.stripe_pk(account.run.run_id, 0), contract.shard_sk(2)]
+
+    def honest_ends(self, batch: BatchWorld) -> None:
+        """The failed workers' events, from which the forger has learnt their names."""
+        for job_id in (ENDED_BY_A_PERSON, RECLAIMED):
+            event = self.account.event("batch_job_state_change.failed_app_error.synth")
+            event["detail"] = batch.jobs[job_id]
+            job_state_change.handler(event, self.account.context)
+            self.account.clock.advance(60)
 
     def shard(self, index: int) -> Shard:
         found = self.account.store.get_shard(self.account.run, index)
@@ -152,22 +188,41 @@ class Scene:
 
 
 @pytest.fixture
-def scene(account: Account, batch: BatchWorld) -> Scene:
-    for number in (1, 2):
-        batch.add(account.run.run_id, job_id=f"job-{number}")
-    return Scene(account)
+def scene(account: Account, batch: BatchWorld, ec2: Ec2World, bus: RecordingBus) -> Scene:
+    run_id, now_ms = account.run.run_id, round(account.clock.now().timestamp() * 1000)
+    batch.add(run_id, job_id="job-1")
+    batch.add(run_id, job_id="job-2", status="RUNNING")
+    batch.add(run_id, job_id=ENDED_BY_A_PERSON, status="FAILED", isTerminated=True, stoppedAt=now_ms)
+    batch.add(run_id, job_id=RECLAIMED, status="FAILED", statusReason=RECLAIM, stoppedAt=now_ms)
+    for instance_id in (INSTANCE, OTHER_INSTANCE):
+        ec2.run(instance_id)
+    made = Scene(account)
+    made.honest_ends(batch)
+    assert len(batch.submitted) == 1, "in place of the one whose host was taken"
+    assert steered(account)[0] is not None, "a person ended the other one"
+    return made
 
 
-@pytest.mark.parametrize("seed", range(4))
+def steered(account: Account) -> tuple[object, ...]:
+    """What the functions know that decides about workers: holds, pools, blocked queues."""
+    flow, blocks = job_state_change.warm(), queue_blocked.warm().blocks
+    pools = instance_state_change.warm().pool_notes.pools.all()
+    held = [flow.replacements.topup.held(run_id) for run_id in (account.run.run_id, OTHER_RUN)]
+    return *held, pools, *(blocks.read(queue) for queue in ("spot-queue", "on-demand-queue"))
+
+
+@pytest.mark.parametrize("seed", range(6))
 def test_a_history_of_forged_events_costs_requeues_at_worst(scene: Scene, batch: BatchWorld, seed: int) -> None:
     account, rng = scene.account, random.Random(seed)
     run, before, objects = account.stored_run(), scene.shards(), scene.objects()
+    submitted, known = list(batch.submitted), steered(account)
 
     for _ in range(FORGED):
         handler, event = rng.choice(FORGERIES)(account, rng)
-        handler(event, account.context)
-        account.clock.advance(rng.choice([0, 0, 1, 5]))
+        deliver(account, handler, event)
+    account.context.remaining_s = 300
 
+    assert steered(account) == known, "nobody is kept from working, no pool is left alone, no queue is called blocked"
     after, still = scene.shards(), account.stored_run()
     assert (still.state, still.closed, still.shards, still.options) == (
         RunState.RUNNING,
@@ -186,11 +241,30 @@ def test_a_history_of_forged_events_costs_requeues_at_worst(scene: Scene, batch:
         assert new.state is not ShardState.QUARANTINED
         assert new.fencing_token >= old.fencing_token
     assert batch.cancelled == [], "no worker is stopped through Batch"
-    assert len(batch.submitted) <= CAPS[TopUpKind.REPLACEMENT]
-    assert {job["jobQueue"].rpartition("/")[2] for job in batch.submitted} <= {"spot-queue", "on-demand-queue"}
+    assert batch.submitted == submitted, "nobody is submitted"
 
     scene.finish()
     assert {shard.state for shard in scene.shards()} == {ShardState.DONE}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_after_a_history_of_forged_events_the_controller_buys_nothing(
+    scene: Scene, batch: BatchWorld, seed: int
+) -> None:
+    """Within the time that shards may wait for Spot: after it the run goes on demand without any event."""
+    account, rng = scene.account, random.Random(seed)
+    submitted = list(batch.submitted)
+
+    for _ in range(FORGED):
+        handler, event = rng.choice(FORGERIES)(account, rng)
+        with suppress(AwsUnavailableError):
+            handler(event, account.context)
+        account.clock.advance(rng.choice([0, 0, 1, 5]))
+    account.context.remaining_s = 300
+    controller.handler({}, account.context)
+
+    assert batch.submitted == submitted
+    assert batch.cancelled == []
 
 
 def test_who_was_told_to_be_gone_is_refused_and_its_work_goes_on_from_its_checkpoint(scene: Scene) -> None:
@@ -219,22 +293,13 @@ def test_a_run_that_is_not_done_is_not_finalized_by_being_called_finished(scene:
     assert scene.objects() == objects
 
 
-def test_ends_of_workers_that_never_were_submit_no_more_than_the_runs_cap(
-    scene: Scene, batch: BatchWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(CAPS, TopUpKind.REPLACEMENT, 3)
-    account, rng = scene.account, random.Random(1)
+@pytest.mark.parametrize("forge", FORGERIES)
+def test_no_kind_of_event_alone_submits_holds_or_blames(scene: Scene, batch: BatchWorld, forge: Forge) -> None:
+    account, rng = scene.account, random.Random(7)
+    submitted, known = list(batch.submitted), steered(account)
 
-    for _ in range(40):
-        handler, event = worker_ended(account, rng)
-        event["detail"] |= {
-            "status": "FAILED",
-            "parameters": {"run": account.run.run_id},
-            "isCancelled": False,
-            "isTerminated": False,
-        }
-        event["detail"]["attempts"] = [{"statusReason": "Host EC2 (instance i-1) terminated."}]
-        handler(event, account.context)
+    for _ in range(FORGED):
+        deliver(account, *forge(account, rng))
 
-    assert len(batch.submitted) == 3
-    assert all(job["parameters"]["run"] == account.run.run_id for job in batch.submitted)
+    assert batch.submitted == submitted
+    assert steered(account) == known

@@ -124,12 +124,14 @@ def test_every_function_runs_on_what_it_is_given_and_writes_nothing_to_the_outsi
     run = elsewhere.run_with_a_worker()
     parameters = {"run": run.run_id, "input": "s3://b/in/", "shard_by": "time:1d"}
     its = {"instance-id": INSTANCE}
+    failed = elsewhere.event("batch_job_state_change.failed_app_error.synth", parameters=parameters)
+    vars(elsewhere.clients)["batch"].jobs[failed["detail"]["jobId"]] = failed["detail"]
     played = {
         "rebalance_recommendation": elsewhere.event("ec2_rebalance_recommendation.docs", **its),
         "spot_interruption": elsewhere.event("ec2_spot_interruption_warning.docs", **its),
         "controller": {},
         "instance_state_change": elsewhere.event("ec2_instance_state_change.terminated.docs", **its),
-        "job_state_change": elsewhere.event("batch_job_state_change.failed_app_error.synth", parameters=parameters),
+        "job_state_change": failed,
         "queue_blocked": elsewhere.event("batch_job_queue_blocked.docs"),
         "finalizer": elsewhere.finished(run),
     }

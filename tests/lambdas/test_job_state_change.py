@@ -24,10 +24,23 @@ JOB_ID = "4c7599ae-0a82-49aa-ba5a-4727fcce14a8:7"
 Metrics = Callable[[], dict[str, float]]
 
 
+class ShowingBatch(FakeBatch):
+    """Shows jobs as `shown` has them, by id: what its events tell, unless a test says otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: dict[str, dict[str, Any]] = {}
+        self.described = 0
+
+    def describe_jobs(self, *, jobs: list[str]) -> Any:
+        self.described += 1
+        return {"jobs": [self.shown[job_id] for job_id in jobs if job_id in self.shown]}
+
+
 @pytest.fixture
-def batch(account: Account) -> FakeBatch:
-    double = FakeBatch()
-    job_state_change.warm().replacements.topup._batch = double  # type: ignore[assignment]
+def batch(account: Account) -> ShowingBatch:
+    double = ShowingBatch()
+    vars(wiring.wire().clients).update(batch=double)
     return double
 
 
@@ -39,11 +52,20 @@ def job_event(account: Account, name: str = EXHAUSTED, **detail: Any) -> dict[st
 
 
 def report(account: Account, event: dict[str, Any]) -> Any:
+    """An honest event: it tells what Batch shows."""
+    batch = vars(wiring.wire().clients).get("batch")
+    if isinstance(batch, ShowingBatch):
+        batch.shown[event["detail"]["jobId"]] = event["detail"]
+    return forge(account, event)
+
+
+def forge(account: Account, event: dict[str, Any]) -> Any:
+    """The event alone, whatever Batch shows."""
     return job_state_change.handler(event, account.context)
 
 
 def test_a_worker_that_used_up_its_attempts_on_reclaimed_hosts_is_replaced_once(
-    account: Account, batch: FakeBatch, metrics: Metrics
+    account: Account, batch: ShowingBatch, metrics: Metrics
 ) -> None:
     event = job_event(account)
 
@@ -63,7 +85,7 @@ def test_a_worker_that_used_up_its_attempts_on_reclaimed_hosts_is_replaced_once(
     assert metrics()[events.METRIC_WORKERS_REPLACED] == 0
 
 
-def test_a_worker_that_let_go_in_time_every_time_is_replaced_too(account: Account, batch: FakeBatch) -> None:
+def test_a_worker_that_let_go_in_time_every_time_is_replaced_too(account: Account, batch: ShowingBatch) -> None:
     attempt = {"container": {"exitCode": 75}, "statusReason": "Essential container in task exited"}
 
     answer = report(account, job_event(account, attempts=[attempt], statusReason=attempt["statusReason"]))
@@ -72,7 +94,7 @@ def test_a_worker_that_let_go_in_time_every_time_is_replaced_too(account: Accoun
 
 
 def test_a_worker_that_failed_by_its_own_fault_is_classified_and_not_replaced(
-    account: Account, batch: FakeBatch, metrics: Metrics
+    account: Account, batch: ShowingBatch, metrics: Metrics
 ) -> None:
     answer = report(account, job_event(account, "batch_job_state_change.failed_app_error.synth"))
 
@@ -88,7 +110,9 @@ def needing(memory_mib: int) -> dict[str, Any]:
     return {"resourceRequirements": [{"type": "MEMORY", "value": str(memory_mib)}, {"type": "VCPU", "value": "1"}]}
 
 
-def test_a_worker_that_ran_out_of_memory_is_replaced_by_a_bigger_one_once(account: Account, batch: FakeBatch) -> None:
+def test_a_worker_that_ran_out_of_memory_is_replaced_by_a_bigger_one_once(
+    account: Account, batch: ShowingBatch
+) -> None:
     event = job_event(account, OOM, container=needing(2048))
 
     assert report(account, event) == {"classified": "out-of-memory", "topup": "submitted"}
@@ -103,7 +127,7 @@ def test_a_worker_that_ran_out_of_memory_is_replaced_by_a_bigger_one_once(accoun
 
 @pytest.mark.parametrize("container", [needing(int(ENVIRONMENT[contract.ENV_MEMORY_MAX])), {}])
 def test_where_more_memory_is_not_to_be_had_the_run_is_held_and_told_why(
-    account: Account, batch: FakeBatch, container: dict[str, Any]
+    account: Account, batch: ShowingBatch, container: dict[str, Any]
 ) -> None:
     assert report(account, job_event(account, OOM, container=container)) == {"classified": "out-of-memory"}
 
@@ -115,7 +139,7 @@ def test_where_more_memory_is_not_to_be_had_the_run_is_held_and_told_why(
     assert entry.kind == "worker not replaced"
 
 
-def test_what_a_function_cancelled_is_nobodys_will_and_holds_nothing(account: Account, batch: FakeBatch) -> None:
+def test_what_a_function_cancelled_is_nobodys_will_and_holds_nothing(account: Account, batch: ShowingBatch) -> None:
     event = job_event(account, isCancelled=True, attempts=[], statusReason=f"{CANCELLED_BY_US}the run is paused")
 
     assert report(account, event) == {"ignored": 1}
@@ -135,7 +159,7 @@ def queue_of(job: dict[str, Any]) -> str:
     return str(job["jobQueue"]).rpartition("/")[2]
 
 
-def test_an_on_demand_worker_of_ours_is_the_controllers_to_follow(account: Account, batch: FakeBatch) -> None:
+def test_an_on_demand_worker_of_ours_is_the_controllers_to_follow(account: Account, batch: ShowingBatch) -> None:
     """Replaced here and added there it would be one more than the caps allow (seed 2418 of the simulation)."""
     account.worker(batch_job_id=JOB_ID)
     storm(account)
@@ -155,7 +179,7 @@ def test_an_on_demand_worker_of_ours_is_the_controllers_to_follow(account: Accou
     assert len(batch.jobs) == 2
 
 
-def test_past_a_pool_that_loses_hosts_the_replacement_goes_to_on_demand(account: Account, batch: FakeBatch) -> None:
+def test_past_a_pool_that_loses_hosts_the_replacement_goes_to_on_demand(account: Account, batch: ShowingBatch) -> None:
     account.worker(batch_job_id=JOB_ID)
     storm(account)
 
@@ -167,7 +191,7 @@ def test_past_a_pool_that_loses_hosts_the_replacement_goes_to_on_demand(account:
 
 
 def test_after_the_recovery_one_replacement_probes_spot_and_the_others_do_not(
-    account: Account, batch: FakeBatch
+    account: Account, batch: ShowingBatch
 ) -> None:
     for child in range(3):
         account.worker(f"w{child}", batch_job_id=f"{JOB_ID[:-1]}{child}")
@@ -190,7 +214,7 @@ def test_after_the_recovery_one_replacement_probes_spot_and_the_others_do_not(
     ],
 )
 def test_otherwise_it_goes_to_spot_as_before(
-    account: Account, batch: FakeBatch, options: RunOptions, hosts_lost: int, pool_known: bool
+    account: Account, batch: ShowingBatch, options: RunOptions, hosts_lost: int, pool_known: bool
 ) -> None:
     run = account.store.create_run(a_run(run_id=RunId("other"), options=options))
     account.worker(run=run, batch_job_id=JOB_ID if pool_known else "another")
@@ -202,7 +226,7 @@ def test_otherwise_it_goes_to_spot_as_before(
 
 
 def test_an_on_demand_worker_that_still_comes_counts_against_the_cap_until_it_has_come_and_gone(
-    account: Account, batch: FakeBatch
+    account: Account, batch: ShowingBatch
 ) -> None:
     options = RunOptions(on_demand_workers_max=1)
     run = account.store.create_run(a_run(run_id=RunId("other"), options=options))
@@ -226,7 +250,7 @@ def test_an_on_demand_worker_that_still_comes_counts_against_the_cap_until_it_ha
 
 @pytest.mark.parametrize(("taken", "replaced"), [(False, ["4096"]), (True, [])])
 def test_an_on_demand_worker_that_ran_out_of_memory_is_replaced_unless_another_one_has_its_place_under_the_cap(
-    account: Account, batch: FakeBatch, taken: bool, replaced: list[str]
+    account: Account, batch: ShowingBatch, taken: bool, replaced: list[str]
 ) -> None:
     run = account.store.create_run(a_run(run_id=RunId("other"), options=RunOptions(on_demand_workers_max=1)))
     account.worker("ours", run=run, batch_job_id="of-ours", lifecycle="on-demand")
@@ -246,7 +270,7 @@ def test_an_on_demand_worker_that_ran_out_of_memory_is_replaced_unless_another_o
 
 
 def test_what_the_worker_that_ran_out_of_memory_cost_does_not_keep_its_successor_away(
-    account: Account, batch: FakeBatch
+    account: Account, batch: ShowingBatch
 ) -> None:
     options = RunOptions(usd_per_hour_max=0.12)  # one m6i.large on demand: $0.096
     run = account.store.create_run(a_run(run_id=RunId("other"), options=options))
@@ -259,7 +283,7 @@ def test_what_the_worker_that_ran_out_of_memory_cost_does_not_keep_its_successor
     assert report(account, event)["topup"] == "submitted"
 
 
-def test_a_worker_that_has_not_come_for_an_hour_does_not_count_any_more(account: Account, batch: FakeBatch) -> None:
+def test_a_worker_that_has_not_come_for_an_hour_does_not_count_any_more(account: Account, batch: ShowingBatch) -> None:
     options = RunOptions(on_demand_workers_max=1)
     run = account.store.create_run(a_run(run_id=RunId("other"), options=options))
     for child in range(2):
@@ -281,7 +305,7 @@ def test_a_worker_that_has_not_come_for_an_hour_does_not_count_any_more(account:
         "batch_job_state_change.runnable.docs",
     ],
 )
-def test_parents_successes_and_retries_mean_nothing(account: Account, batch: FakeBatch, name: str) -> None:
+def test_parents_successes_and_retries_mean_nothing(account: Account, batch: ShowingBatch, name: str) -> None:
     before = account.items()
 
     assert report(account, job_event(account, name)) == {"ignored": 1}
@@ -290,13 +314,13 @@ def test_parents_successes_and_retries_mean_nothing(account: Account, batch: Fak
     assert account.stored_run().state is RunState.RUNNING
 
 
-def test_a_failed_parent_means_nothing_either(account: Account, batch: FakeBatch) -> None:
+def test_a_failed_parent_means_nothing_either(account: Account, batch: ShowingBatch) -> None:
     event = job_event(account, "batch_job_state_change.array_parent_pending.synth", status="FAILED")
 
     assert report(account, event) == {"ignored": 1}
 
 
-def test_a_job_of_somebody_elses_queue_is_ignored(account: Account, batch: FakeBatch) -> None:
+def test_a_job_of_somebody_elses_queue_is_ignored(account: Account, batch: ShowingBatch) -> None:
     event = job_event(account, jobQueue="arn:aws:batch:us-east-1:123456789012:job-queue/theirs")
 
     assert report(account, event) == {"ignored": 1}
@@ -305,7 +329,7 @@ def test_a_job_of_somebody_elses_queue_is_ignored(account: Account, batch: FakeB
 
 @pytest.mark.parametrize("run", ["not-planned-yet", "auto"])
 def test_a_worker_that_was_interrupted_before_it_planned_its_run_is_replaced(
-    account: Account, batch: FakeBatch, run: str
+    account: Account, batch: ShowingBatch, run: str
 ) -> None:
     answer = report(account, job_event(account, parameters={"run": run, "input": "s3://bucket/in/"}))
 
@@ -313,19 +337,19 @@ def test_a_worker_that_was_interrupted_before_it_planned_its_run_is_replaced(
     assert batch.jobs[0]["parameters"]["input"] == "s3://bucket/in/"
 
 
-def test_a_worker_of_an_impossible_run_is_classified_only(account: Account, batch: FakeBatch) -> None:
+def test_a_worker_of_an_impossible_run_is_classified_only(account: Account, batch: ShowingBatch) -> None:
     assert report(account, job_event(account, parameters={"run": "../etc"})) == {"classified": "host-reclaimed"}
     assert batch.jobs == []
 
 
-def test_a_worker_of_a_cancelled_or_finished_run_is_not_replaced(account: Account, batch: FakeBatch) -> None:
+def test_a_worker_of_a_cancelled_or_finished_run_is_not_replaced(account: Account, batch: ShowingBatch) -> None:
     account.store.cancel_run(account.run.run_id, reason="enough")
 
     assert report(account, job_event(account)) == {"classified": "host-reclaimed"}
     assert batch.jobs == []
 
 
-def test_with_every_stripe_closed_no_worker_is_needed(account: Account, batch: FakeBatch) -> None:
+def test_with_every_stripe_closed_no_worker_is_needed(account: Account, batch: ShowingBatch) -> None:
     for stripe in range(account.run.stripes):
         account.store.close_stripe(account.run.run_id, stripe)
 
@@ -335,7 +359,7 @@ def test_with_every_stripe_closed_no_worker_is_needed(account: Account, batch: F
 
 @pytest.mark.parametrize(("flag", "kind"), [("isTerminated", "terminated"), ("isCancelled", "cancelled")])
 def test_a_persons_will_is_noted_and_nothing_is_replaced(
-    account: Account, batch: FakeBatch, flag: str, kind: str
+    account: Account, batch: ShowingBatch, flag: str, kind: str
 ) -> None:
     said: dict[str, Any] = {"statusReason": "enough of this", flag: True}
 
@@ -348,7 +372,9 @@ def test_a_persons_will_is_noted_and_nothing_is_replaced(
     assert "enough of this" in held.reason
 
 
-def test_a_failure_midway_is_completed_by_the_retry_without_a_second_worker(account: Account, batch: FakeBatch) -> None:
+def test_a_failure_midway_is_completed_by_the_retry_without_a_second_worker(
+    account: Account, batch: ShowingBatch
+) -> None:
     topup = job_state_change.warm().replacements.topup
     real, event = topup._dynamodb, job_event(account)
 
@@ -373,10 +399,107 @@ def test_a_failure_midway_is_completed_by_the_retry_without_a_second_worker(acco
 
 @pytest.mark.parametrize("change", [{"source": "my.app"}, {"account": "999999999999"}, {"detail": {"jobId": "x"}}])
 def test_a_forged_or_malformed_event_is_counted_and_dropped(
-    account: Account, batch: FakeBatch, metrics: Metrics, change: dict[str, Any]
+    account: Account, batch: ShowingBatch, metrics: Metrics, change: dict[str, Any]
 ) -> None:
     assert report(account, job_event(account) | change) == {"rejected": 1}
     assert metrics() == {events.METRIC_EVENTS_REJECTED: 1}
+
+
+def test_what_batch_says_counts_and_not_what_the_event_says(account: Account, batch: ShowingBatch) -> None:
+    """A forged end of a real failure can't choose the run, the queue, the memory or who ended it."""
+    real = job_event(account)["detail"]
+    lie: dict[str, Any] = {
+        "parameters": {"run": "somebody-elses", "input": "s3://evil/in/"},
+        "jobQueue": "arn:aws:batch:us-east-1:123456789012:job-queue/on-demand-queue",
+        "isTerminated": True,
+        "container": needing(16_384),
+    }
+    batch.shown[JOB_ID] = real
+
+    assert forge(account, job_event(account, **lie)) == {"classified": "host-reclaimed", "topup": "submitted"}
+
+    [job] = batch.jobs
+    assert (queue_of(job), job["parameters"]["run"]) == ("spot-queue", account.run.run_id)
+    assert "16384" not in str(job)
+    assert job_state_change.warm().replacements.topup.held(account.run.run_id) is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "reason"),
+    [
+        (None, "Batch knows no such job"),
+        ({"status": "SUCCEEDED"}, "job is SUCCEEDED"),
+        ({"jobQueue": "arn:aws:batch:us-east-1:123456789012:job-queue/theirs"}, "job of another queue"),
+        ({"arrayProperties": {"size": 2}}, "parent of an array"),
+        ({"statusReason": f"{CANCELLED_BY_US}the run is paused"}, "cancelled by a function of ours"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["isTerminated", "isCancelled", "none"])
+def test_an_end_that_batch_does_not_confirm_is_ignored_and_said(
+    account: Account,
+    batch: ShowingBatch,
+    caplog: pytest.LogCaptureFixture,
+    shown: dict[str, Any] | None,
+    reason: str,
+    flag: str,
+) -> None:
+    told: dict[str, Any] = {} if flag == "none" else {flag: True}
+    event = job_event(account, **told)
+    if shown is not None:
+        batch.shown[JOB_ID] = job_event(account)["detail"] | shown
+    before = account.items()
+
+    assert forge(account, event) == {"ignored": 1}
+
+    assert (account.items(), batch.jobs) == (before, [])
+    [said] = [vars(each) for each in caplog.records if each.msg == events.EVENT_IGNORED]
+    assert said["reason"].startswith(reason)
+
+
+@pytest.mark.parametrize("status", ["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING"])
+def test_an_event_that_comes_before_batch_shows_the_end_is_repeated_by_lambda_and_not_lost(
+    account: Account, batch: ShowingBatch, status: str
+) -> None:
+    event, before = job_event(account), account.items()
+    batch.shown[JOB_ID] = event["detail"] | {"status": status}
+
+    with pytest.raises(AwsUnavailableError, match=f"job is {status}"):
+        forge(account, event)
+    assert (account.items(), batch.jobs) == (before, [])
+    batch.shown[JOB_ID] = event["detail"]
+    account.clock.advance(60)
+
+    assert forge(account, event)["topup"] == "submitted"
+
+
+def test_what_the_event_itself_rules_out_costs_no_request(account: Account, batch: ShowingBatch) -> None:
+    forge(account, job_event(account, status="SUCCEEDED"))
+    forge(account, job_event(account, jobQueue="theirs"))
+    assert batch.described == 0
+
+    report(account, job_event(account))
+    assert batch.described == 1
+
+
+def test_a_cancellation_that_is_replayed_does_not_hold_what_was_submitted_since(
+    account: Account, batch: ShowingBatch
+) -> None:
+    ended_at = to_epoch_ms(account.clock.now())
+    event = job_event(account, isTerminated=True, statusReason="enough", stoppedAt=ended_at)
+    account.clock.advance(1)
+    report(account, event)
+    topup = job_state_change.warm().replacements.topup
+    held = topup.held(account.run.run_id)
+    account.clock.advance(3600)
+
+    forge(account, event | {"time": account.clock.now().isoformat()})
+    assert topup.held(account.run.run_id) == held
+
+    ended_again = to_epoch_ms(account.clock.now())
+    report(account, job_event(account, jobId="another", isTerminated=True, stoppedAt=ended_again, arrayProperties={}))
+    again = topup.held(account.run.run_id)
+    assert again is not None
+    assert again.since >= ended_again
 
 
 def test_a_missing_queue_variable_is_named(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,16 +4,15 @@ from typing import Any
 
 import pytest
 
-from lambdas import job_state_change, queue_blocked
+from lambdas import queue_blocked, wiring
 from lambdas.queue_pairs import QueuePair, QueuePairs, parse_further
 from spotproof import contract
 from spotproof.errors import ConfigurationError
 from spotproof.leases.model import RunId
 from tests.lambdas.batch_world import BatchWorld
 from tests.lambdas.conftest import Account
-from tests.lambdas.test_job_state_change import EXHAUSTED, JOB_ID, OOM, needing, storm
-from tests.lambdas.test_queue_blocked import blocked
-from tests.unit.capacity.batch_double import FakeBatch
+from tests.lambdas.test_job_state_change import EXHAUSTED, JOB_ID, OOM, ShowingBatch, needing, report, storm
+from tests.lambdas.test_queue_blocked import blocked, waiting
 
 FURTHER = "graviton=arm-spot/arm-on-demand/15170,fargate=serverless-spot/serverless/61440"
 ARN = "arn:aws:batch:us-east-1:123456789012:job-queue/"
@@ -26,9 +25,9 @@ def families(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def plain(families: None, account: Account) -> FakeBatch:
-    double = FakeBatch()
-    job_state_change.warm().replacements.topup._batch = double  # type: ignore[assignment]
+def plain(families: None, account: Account) -> ShowingBatch:
+    double = ShowingBatch()
+    vars(wiring.wire().clients).update(batch=double)
     return double
 
 
@@ -36,7 +35,7 @@ def ended(account: Account, queue: str, *, event: str = EXHAUSTED, **detail: Any
     found = account.event(event)
     parameters = {"run": account.run.run_id, "input": "s3://b/in/"}
     found["detail"] |= {"parameters": parameters, "jobQueue": ARN + queue, **detail}
-    answer: dict[str, Any] = job_state_change.handler(found, account.context)
+    answer: dict[str, Any] = report(account, found)
     return answer
 
 
@@ -45,7 +44,7 @@ def queue_of(job: dict[str, Any]) -> str:
 
 
 def test_a_worker_of_another_family_is_replaced_in_its_own_queue(
-    families: None, account: Account, plain: FakeBatch
+    families: None, account: Account, plain: ShowingBatch
 ) -> None:
     assert ended(account, "arm-spot")["topup"] == "submitted"
 
@@ -54,7 +53,7 @@ def test_a_worker_of_another_family_is_replaced_in_its_own_queue(
 
 
 def test_past_a_pool_that_loses_hosts_it_goes_on_demand_within_its_family(
-    families: None, account: Account, plain: FakeBatch
+    families: None, account: Account, plain: ShowingBatch
 ) -> None:
     account.worker(batch_job_id=JOB_ID)
     storm(account)
@@ -75,7 +74,7 @@ def test_past_a_pool_that_loses_hosts_it_goes_on_demand_within_its_family(
     ],
 )
 def test_more_memory_is_asked_for_up_to_what_the_family_gives(
-    families: None, account: Account, plain: FakeBatch, queue: str, vcpus: int, memory_mib: int, next_mib: int
+    families: None, account: Account, plain: ShowingBatch, queue: str, vcpus: int, memory_mib: int, next_mib: int
 ) -> None:
     container = needing(memory_mib)
     container["resourceRequirements"][1]["value"] = str(vcpus)
@@ -87,14 +86,14 @@ def test_more_memory_is_asked_for_up_to_what_the_family_gives(
 
 
 def test_where_fargate_gives_no_more_for_its_vcpus_the_run_is_held(
-    families: None, account: Account, plain: FakeBatch
+    families: None, account: Account, plain: ShowingBatch
 ) -> None:
     assert ended(account, "serverless-spot", event=OOM, container=needing(8_192)) == {"classified": "out-of-memory"}
     assert plain.jobs == []
 
 
 def test_a_replacement_keeps_the_share_that_its_predecessor_was_submitted_in(
-    families: None, account: Account, plain: FakeBatch
+    families: None, account: Account, plain: ShowingBatch
 ) -> None:
     ended(account, "arm-spot", shareIdentifier="nightly")
 
@@ -104,7 +103,7 @@ def test_a_replacement_keeps_the_share_that_its_predecessor_was_submitted_in(
 
 @pytest.mark.parametrize("share", [{}, {"shareIdentifier": "no;share"}])
 def test_without_a_share_that_could_be_one_none_is_given(
-    families: None, account: Account, plain: FakeBatch, share: dict[str, Any]
+    families: None, account: Account, plain: ShowingBatch, share: dict[str, Any]
 ) -> None:
     ended(account, "spot-queue", **share)
 
@@ -115,7 +114,7 @@ def test_without_a_share_that_could_be_one_none_is_given(
 def test_a_blocked_queue_of_a_family_begins_the_run_on_demand_in_that_family(
     families: None, account: Account, batch: BatchWorld
 ) -> None:
-    job_id = batch.add("unborn", queue="arm-spot", shareIdentifier="research")
+    job_id = waiting(batch, queue="arm-spot", shareIdentifier="research")
 
     assert queue_blocked.handler(blocked(account, job_id, queue="arm-spot"), account.context) == {
         "noted": 1,

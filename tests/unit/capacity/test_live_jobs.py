@@ -109,6 +109,16 @@ def test_a_job_that_batch_has_forgotten_can_not(batch: Any) -> None:
     assert run_jobs(batch).submission_of("11111111-2222-3333-4444-555555555555") is None
 
 
+def test_what_batch_says_of_a_job_is_read_and_of_a_forgotten_one_nothing(batch: Any) -> None:
+    job_id = submit(batch, queue="spot", run="mine")
+
+    described = run_jobs(batch).described(job_id)
+
+    assert described is not None
+    assert (described["jobId"], described["parameters"]["run"]) == (job_id, "mine")
+    assert run_jobs(batch).described("11111111-2222-3333-4444-555555555555") is None
+
+
 def test_a_worker_of_an_auto_run_belongs_to_the_run_of_its_parents_id() -> None:
     assert run_of_job({"run": "auto"}, parent_job_id="abc") == "abc"
     assert run_of_job({}, parent_job_id="abc") == "abc"

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spotproof import contract
+from spotproof.clock import from_epoch_ms
 from spotproof.errors import EventRejectedError
 from spotproof.interruptions.eventbridge import (
     InstanceState,
     InterruptionAction,
     JobStatus,
+    parse_described_job,
     parse_instance_state,
     parse_job_state,
     parse_rebalance,
@@ -161,6 +164,24 @@ def test_a_job_without_any_attempt_is_understood() -> None:
     job = parse(parse_job_state, event)
 
     assert (job.attempts, job.attempts_max) == ((), 1)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EVENTS.glob("batch_job_state_change.*.json")))
+def test_a_described_job_says_what_an_event_of_it_says(name: str) -> None:
+    event = payload(name)
+    told = parse(parse_job_state, event)
+
+    job = parse_described_job(event["detail"], event_id="e", account=ACCOUNT, now=NOW)
+
+    assert replace(job, event_id=told.event_id, time=told.time) == told
+    stopped_at = event["detail"].get("stoppedAt")
+    assert job.time == (NOW if stopped_at is None else from_epoch_ms(stopped_at))
+
+
+@pytest.mark.parametrize("described", [None, [], {}, {"jobId": "../etc"}])
+def test_what_can_not_be_a_job_is_refused(described: object) -> None:
+    with pytest.raises(EventRejectedError, match="job"):
+        parse_described_job(described, event_id="e", account=ACCOUNT, now=NOW)
 
 
 def test_our_own_event_round_trips() -> None:
