@@ -12,7 +12,8 @@ from lambdas.queue_pairs import QueuePairs
 from lambdas.telemetry import Telemetry
 from spotproof import events
 from spotproof.capacity.live_jobs import RunJobs, Submission
-from spotproof.capacity.topup import Hold, TopUpKind, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
+from spotproof.capacity.topup import TopUpKind, TopUpRequest, TopUpResult, WorkerTopUp, worker_parameters
+from spotproof.capacity.topup_items import Hold
 from spotproof.leases.model import Run, RunId, RunState, Session, SessionState, StopKind
 from spotproof.leases.store import LeaseStore
 

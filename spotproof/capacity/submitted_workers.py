@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from spotproof import contract
-from spotproof.errors import MALFORMED, ItemError
+from spotproof.capacity.topup_items import damage_told, job_id_from_item
 
 KEY_PREFIX: Final = "KEY#"  # how the sort keys of markers begin
 
@@ -21,23 +21,20 @@ class SubmittedWorkers:
     claimed_at: int  # epoch ms
 
 
+@damage_told
 def submitted_from_item(item: Mapping[str, Any]) -> SubmittedWorkers:
     """The workers of a marker; one that noted neither number nor time is an old one of a single worker.
 
     Raises:
         ItemError: the marker can't be what this program wrote.
     """
-    sk = item[contract.SORT_KEY]["S"]
-    try:
-        return SubmittedWorkers(
-            key=sk.removeprefix(KEY_PREFIX),
-            job_id=item.get("job_id", {}).get("S"),
-            job_queue=item["job_queue"]["S"],
-            workers=int(item.get("workers", {"N": "1"})["N"]),
-            claimed_at=int(item.get("claimed_at", {"N": "0"})["N"]),
-        )
-    except MALFORMED as error:
-        where = f"{item[contract.PARTITION_KEY]['S']}/{sk}"
-        raise ItemError(
-            f"item {where} is damaged ({type(error).__name__}: {error}); was the table edited by hand?"
-        ) from error
+    workers = int(item.get("workers", {"N": "1"})["N"])
+    if workers < 0:  # it would make room for others
+        raise ValueError(f"{workers} workers")
+    return SubmittedWorkers(
+        key=item[contract.SORT_KEY]["S"].removeprefix(KEY_PREFIX),
+        job_id=job_id_from_item(item),
+        job_queue=item["job_queue"]["S"],
+        workers=workers,
+        claimed_at=int(item.get("claimed_at", {"N": "0"})["N"]),
+    )

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from spotproof import contract
 from spotproof.capacity.memory import memory_override
 from spotproof.capacity.submitted_workers import KEY_PREFIX, SubmittedWorkers, submitted_from_item
+from spotproof.capacity.topup_items import Hold, claim_from_item, count_from_item, hold_from_item, job_id_from_item
 from spotproof.clock import Clock, to_epoch_ms
 from spotproof.errors import AwsUnavailableError
 from spotproof.ids import IdSource
@@ -86,14 +87,6 @@ class TopUpOutcome:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """Somebody or something wants no new workers for the run until it is submitted again."""
-
-    since: int  # epoch ms
-    reason: str
-
-
 def is_top_up(job_name: str) -> bool:
     """Whether a function submitted the job, by its name: known also where the record of it was lost."""
     return _OURS.fullmatch(job_name[-14:]) is not None
@@ -132,6 +125,7 @@ class WorkerTopUp:
 
         Raises:
             AwsAccessError, AwsMissingError, AwsUnavailableError: table or Batch refused; calling again is safe.
+            ItemError: the key's marker is damaged; nothing is submitted.
         """
         claimant = self._ids.nonce()
         if self._claim(request, claimant):
@@ -139,17 +133,19 @@ class WorkerTopUp:
         marker = self._marker(request.run_id, request.key)
         if marker is None:
             return self._refusal(request)
-        if "job_id" in marker:
-            return TopUpOutcome(result=TopUpResult.ALREADY, job_id=marker["job_id"]["S"], reason="served before")
-        mine = marker["claimant"]["S"] == claimant  # our own claim, its reply lost
-        if not mine and not self._take_over(request, marker["until"]["N"], claimant):
+        job_id = job_id_from_item(marker)
+        if job_id is not None:
+            return TopUpOutcome(result=TopUpResult.ALREADY, job_id=job_id, reason="served before")
+        claim = claim_from_item(marker)
+        mine = claim.claimant == claimant  # our own claim, its reply lost
+        if not mine and not self._take_over(request, claim.until, claimant):
             return TopUpOutcome(result=TopUpResult.IN_FLIGHT, job_id=None, reason="another delivery is at it")
-        return self._submit(replace(request, job_queue=marker["job_queue"]["S"]), search=not mine)
+        return self._submit(replace(request, job_queue=claim.job_queue), search=not mine)
 
     def job_of(self, run_id: str, key: str) -> str | None:
-        """The job that the key gave; None if it gave none that is known."""
+        """The job that the key gave; None if it gave none that is known. Errors as of `submitted`."""
         marker = self._marker(run_id, key)
-        return None if marker is None or "job_id" not in marker else str(marker["job_id"]["S"])
+        return None if marker is None else job_id_from_item(marker)
 
     def submitted(self, run_id: str) -> Iterator[SubmittedWorkers]:
         """What was submitted for the run or is about to be, whatever became of it.
@@ -204,10 +200,15 @@ class WorkerTopUp:
         )
 
     def held(self, run_id: str) -> Hold | None:
-        """The newest note, if there is one."""
+        """The newest note, if there is one.
+
+        Raises:
+            AwsError: the table refused or stayed unavailable.
+            ItemError: the note is damaged.
+        """
         answer = self._call("reading a hold", self._dynamodb.get_item, Key=self._key(run_id, "HOLD"))
         item = answer.get("Item")
-        return None if item is None else Hold(since=int(item["since"]["N"]), reason=item["reason"]["S"])
+        return None if item is None else hold_from_item(item)
 
     def _claim(self, request: TopUpRequest, claimant: str) -> bool:
         assert 1 <= request.workers <= ARRAY_MAX, f"a job has 1 to {ARRAY_MAX} workers, not {request.workers}"
@@ -267,16 +268,16 @@ class WorkerTopUp:
             Key=self._key(request.run_id, f"COUNT#{kind}"),
             ConsistentRead=True,
         )
-        count = int(answer.get("Item", {}).get("count", {"N": "0"})["N"])
+        count = count_from_item(answer.get("Item", {}))
         if count >= cap:
             reason = f"{cap} {kind}s per run at most"
             return TopUpOutcome(result=TopUpResult.CAPPED, job_id=None, reason=reason)
         reason = f"another {kind} was submitted within {request.spacing_s:g} s"
         return TopUpOutcome(result=TopUpResult.TOO_SOON, job_id=None, reason=reason)
 
-    def _take_over(self, request: TopUpRequest, seen_until: str, claimant: str) -> bool:
+    def _take_over(self, request: TopUpRequest, seen_until: int, claimant: str) -> bool:
         """Become the claimant of a claim that ran out; False if it has not, or somebody else was faster."""
-        if int(seen_until) > to_epoch_ms(self._clock.now()):
+        if seen_until > to_epoch_ms(self._clock.now()):
             return False
         doing = f"taking over top-up {request.key} of run {request.run_id}"
         try:
@@ -291,7 +292,7 @@ class WorkerTopUp:
                 ExpressionAttributeValues={
                     ":claimant": {"S": claimant},
                     ":until": {"N": self._until()},
-                    ":seen": {"N": seen_until},
+                    ":seen": {"N": str(seen_until)},
                 },
             )
         except ClientError as error:

@@ -14,7 +14,7 @@ from spotproof import contract, events
 from spotproof.capacity.breaker import BreakerSettings, Interruption
 from spotproof.capacity.pool_records import PoolRecords
 from spotproof.capacity.records import Records
-from spotproof.capacity.topup import Hold
+from spotproof.capacity.topup_items import Hold
 from spotproof.clock import SystemClock, to_epoch_ms
 from spotproof.errors import AwsUnavailableError, ConfigurationError
 from spotproof.leases.model import Ledger, Run, RunId, RunState, SessionState, ShardState, Stop, StopKind

@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
+from lambdas import controller
+from lambdas.controlling.stuck import STUCK_EVERY_MS
 from spotproof import contract, events
+from spotproof.capacity.breaker import BreakerSettings, Interruption
+from spotproof.clock import to_epoch_ms
+from spotproof.leases.model import Ledger, RunId
+from tests.fakes.leases import a_run
 from tests.lambdas.batch_world import BatchWorld, RecordingBus
 from tests.lambdas.conftest import Account
 from tests.lambdas.waiting_runs import Metrics, tick, waiting_run
@@ -53,3 +59,45 @@ def test_a_damaged_run_whose_workers_wait_stops_no_other(
     assert tick(account)["on_demand_added"] == 1
     assert [job["parameters"]["run"] for job in batch.submitted] == ["unplanned"]
     assert any(told.startswith("broken: ") for told in failures(caplog))
+
+
+def abandoned(account: Account, batch: BatchWorld, run_id: str) -> None:
+    """A run that nobody works on, whose only worker came from Batch and is gone."""
+    job_id = batch.add(run_id, status="FAILED")
+    run = account.store.create_run(a_run(run_id=RunId(run_id), batch_job_id=job_id))
+    worker = account.worker(f"of-{run_id}", run=run, batch_job_id=job_id)
+    account.store.end_session(worker, ledger=Ledger())
+
+
+@pytest.mark.parametrize(
+    ("sort", "content"),
+    [
+        ("HOLD", {"since": {"S": "noon"}, "reason": {"S": "cancelled"}}),
+        ("HOLD", {"reason": {"S": "cancelled"}}),
+        ("KEY#stuck", {"job_queue": {"S": "on-demand-queue"}, "workers": {"N": "-4"}}),
+        ("KEY#stuck", {"claimant": {"N": "7"}}),
+        ("KEY#stuck", {"job_id": {"L": []}, "job_queue": {"S": "spot-queue"}}),
+        ("KEY#stuck", {"claimant": {"S": "x"}, "until": {"N": "1.5"}, "job_queue": {"S": "spot-queue"}}),
+        ("COUNT#stuck", {"count": {"S": "twenty"}}),
+    ],
+)
+@pytest.mark.parametrize("order", [("broken", "sound"), ("sound", "broken")])
+def test_a_damaged_hold_marker_or_counter_of_one_run_leaves_the_others_their_workers(
+    account: Account, bus: RecordingBus, batch: BatchWorld, caplog: pytest.LogCaptureFixture,
+    sort: str, content: dict[str, Any], order: tuple[str, str],
+) -> None:  # fmt: skip
+    account.store.cancel_run(account.run.run_id, reason="another test's")
+    for run_id in order:
+        abandoned(account, batch, run_id)
+    slot = to_epoch_ms(account.clock.now()) // STUCK_EVERY_MS
+    put(account, contract.topups_pk("broken"), sort.replace("KEY#stuck", f"KEY#stuck-{slot}"), **content)
+    for number in range(3):  # its pool is left alone, so the markers are read
+        at = to_epoch_ms(account.clock.now()) - number
+        host = Interruption(at=at, instance_id=f"i-{number:017}")
+        controller.warm().stuck.router.pools.note_interruption(POOL, host, BreakerSettings())
+
+    tick(account)
+
+    assert [job["parameters"]["run"] for job in batch.submitted] == ["sound"]
+    [told] = failures(caplog)
+    assert told.startswith("broken: ")

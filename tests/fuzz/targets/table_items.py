@@ -7,6 +7,8 @@ from typing import Any, Final
 from spotproof import contract
 from spotproof.capacity.pool_records import pool_from_item
 from spotproof.capacity.queue_blocks import block_from_item
+from spotproof.capacity.submitted_workers import KEY_PREFIX, submitted_from_item
+from spotproof.capacity.topup_items import claim_from_item, count_from_item, hold_from_item
 from spotproof.errors import ItemError
 from spotproof.leases.history_items import history_from_item, history_to_item
 from spotproof.leases.in_memory import InMemoryLeaseStore
@@ -43,6 +45,35 @@ QUEUE: Final = {
     "reason": {"S": "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - no"},
     "over_at": {"N": str(NOON + 5)},
 }
+MARKERS: Final = [
+    {
+        "pk": {"S": contract.topups_pk("run")},
+        "sk": {"S": f"{KEY_PREFIX}fallback-12"},
+        "schema": {"N": "1"},
+        "claimant": {"S": "0123456789abcdef"},
+        "until": {"N": str(NOON + 45_000)},
+        "job_name": {"S": "delays-f0123456789ab"},
+        "job_queue": {"S": "on-demand-queue"},
+        "workers": {"N": "4"},
+        "claimed_at": {"N": str(NOON)},
+        **recorded,
+    }
+    for recorded in ({}, {"job_id": {"S": "4c7599ae-0a82-49aa-ba5a-4727fcce14a8"}})
+]
+HOLD: Final = {
+    "pk": {"S": contract.topups_pk("run")},
+    "sk": {"S": "HOLD"},
+    "schema": {"N": "1"},
+    "since": {"N": str(NOON)},
+    "reason": {"S": "a person cancelled worker 4c7599ae-0a82-49aa-ba5a-4727fcce14a8:7"},
+}
+COUNT: Final = {
+    "pk": {"S": contract.topups_pk("run")},
+    "sk": {"S": "COUNT#fallback"},
+    "schema": {"N": "1"},
+    "count": {"N": "3"},
+    "last_at": {"N": str(NOON)},
+}
 
 
 def targets() -> tuple[Target, ...]:
@@ -60,6 +91,9 @@ def targets() -> tuple[Target, ...]:
         _target("history-item", [history_to_item(a_run().run_id, entry)], lambda item: history_from_item(item).kind == ""),
         _target("pool-item", [POOL], lambda item: len(pool_from_item("m6i.large/us-east-1a", dict(item)).interruptions)),
         _target("queue-item", [QUEUE], lambda item: block_from_item("spot-queue", dict(item)) is None),
+        _target("top-up-marker", MARKERS, _marker),
+        _target("top-up-count", [COUNT], lambda item: count_from_item(item) > 0),
+        _target("hold-item", [HOLD], lambda item: hold_from_item(item).since > NOON),
     )  # fmt: skip
 
 
@@ -75,6 +109,13 @@ def _run(item: Mapping[str, Any]) -> object:
     assert run.stripes >= 1, "shards are told to their stripes by division"
     assert run.session_buckets >= 1, "sessions are told to their buckets by division"
     return run.state
+
+
+def _marker(item: Mapping[str, Any]) -> object:
+    """As whoever finds it does: what it promises, and if it gave no job yet, whose claim it is."""
+    submitted = submitted_from_item(item)
+    assert submitted.workers >= 0, "workers that are coming are counted against the caps"
+    return submitted.job_id is None and claim_from_item(item).until > NOON
 
 
 def _rows() -> list[dict[str, Any]]:
