@@ -12,7 +12,7 @@ from spotproof.capacity.breaker import BreakerSettings, BreakerState, Interrupti
 from spotproof.capacity.host_ends import HostEnds
 from spotproof.capacity.pool_records import PoolRecords
 from spotproof.capacity.records import Records
-from spotproof.errors import AwsError
+from spotproof.errors import AwsError, ItemError
 from spotproof.leases.model import SessionKey
 from spotproof.leases.store import LeaseStore
 
@@ -48,7 +48,7 @@ class PoolNotes:
                 verdict = judge_pool(record, self.breaker, now_ms=at)
                 if verdict.state is BreakerState.OPEN:
                     telemetry.warning(events.POOL_OPENED, pool=pool, instance_id=instance_id, reason=verdict.reason)
-        except AwsError as error:
+        except (AwsError, ItemError) as error:
             telemetry.warning(events.CONTROLLER_FAILED, instance_id=instance_id, error=f"pool record: {error}")
 
     def _pool(self, keys: Iterable[SessionKey]) -> str:

@@ -18,6 +18,7 @@ from spotproof.capacity.topup import (
     worker_parameters,
 )
 from spotproof.clock import to_epoch_ms
+from spotproof.errors import ItemError
 from spotproof.interruptions.eventbridge import JobStateChange
 from spotproof.leases.model import Run, RunId
 
@@ -43,11 +44,15 @@ class Replacements:
         """Nobody new for the run until it is submitted again.
 
         A hold that is younger than the end stays: so an event that comes again does not hold what was submitted since.
+        A damaged one says nothing, and is replaced.
 
         Args:
             ended_at: when the worker ended that is the reason, epoch ms.
         """
-        held = self.topup.held(run_id)
+        try:
+            held = self.topup.held(run_id)
+        except ItemError:
+            held = None
         if held is None or held.since < ended_at:
             self.topup.hold(run_id, reason=reason)
 

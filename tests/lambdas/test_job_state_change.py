@@ -481,6 +481,17 @@ def test_what_the_event_itself_rules_out_costs_no_request(account: Account, batc
     assert batch.described == 1
 
 
+def test_a_persons_will_replaces_a_damaged_hold(account: Account, batch: ShowingBatch) -> None:
+    key = {"pk": {"S": contract.topups_pk(account.run.run_id)}, "sk": {"S": "HOLD"}}
+    account.dynamodb.put_item(TableName="table", Item={**key, "since": {"S": "noon"}})
+
+    report(account, job_event(account, isTerminated=True, statusReason="enough"))
+
+    held = job_state_change.warm().replacements.topup.held(account.run.run_id)
+    assert held is not None
+    assert "enough" in held.reason
+
+
 def test_a_cancellation_that_is_replayed_does_not_hold_what_was_submitted_since(
     account: Account, batch: ShowingBatch
 ) -> None:

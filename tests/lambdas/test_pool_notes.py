@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from lambdas import instance_state_change, spot_interruption, wiring
-from spotproof import events
+from spotproof import contract, events
 from spotproof.capacity.breaker import BreakerState, PoolRecord, judge_pool
 from spotproof.capacity.pool_records import PoolRecords
 from spotproof.capacity.records import Records
 from spotproof.clock import to_epoch_ms
 from spotproof.errors import AwsUnavailableError
-from spotproof.leases.model import Ledger
+from spotproof.leases.model import Ledger, SessionState
 from tests.lambdas.conftest import INSTANCE, Account
 from tests.lambdas.ec2_world import BY_A_PERSON, Ec2World
 
@@ -191,3 +191,18 @@ def test_a_note_that_fails_stops_no_requeue(
 
     assert answer == {"sessions": 1, "requeued": 1}
     assert pools(account).all() == {}
+
+
+def test_a_damaged_record_of_the_pool_is_told_and_stops_no_requeue(
+    account: Account, ec2: Ec2World, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = account.worker()
+    account.lease(session, 0)
+    ec2.end(INSTANCE)
+    account.dynamodb.put_item(TableName="table", Item={"pk": {"S": contract.POOLS_PK}, "sk": {"S": POOL}})
+
+    end(account)
+
+    assert account.session(session).state is SessionState.DEAD
+    [said] = [vars(each) for each in caplog.records if each.msg == events.CONTROLLER_FAILED]
+    assert f"the item of '{POOL}' is damaged" in said["error"]
