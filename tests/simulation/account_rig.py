@@ -51,6 +51,9 @@ class NoBatch:
     def list_jobs(self, **_: Any) -> dict[str, Any]:
         return {"jobSummaryList": []}
 
+    def describe_jobs(self, **_: Any) -> dict[str, Any]:
+        return {"jobs": []}
+
 
 class Account:
     """Everything of one seed. `rates` may be changed while time passes."""
