@@ -75,7 +75,7 @@ ALARMS: Final = (
     ),
     AlarmSpec(
         name="ShardsWait",
-        says="A shard has been waiting for a worker for fifteen minutes, longer than the fallback's usual patience.",
+        says="A shard has waited for a worker, or a run to begin, for fifteen minutes: longer than the fallback's usual patience.",
         metric=events.METRIC_OLDEST_CLAIMABLE_S,
         statistic="Maximum",
         threshold=900,
@@ -96,7 +96,7 @@ ALARMS: Final = (
     ),
     AlarmSpec(
         name="WorkersFail",
-        says="A worker ended for a reason that nobody but a person mends: its image, its input, its settings or time-out.",
+        says="A worker ended for a reason that nobody but a person mends: its image, input, settings, size or time-out.",
         metric=events.METRIC_WORKERS_FAILED,
         period_s=300,
     ),
