@@ -2,16 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Protocol
 
 from spotproof import contract
 from spotproof.capacity.live_jobs import is_waiting
 from spotproof.capacity.records import Attributes, Records, damage_told, version_of
 from spotproof.capacity.waiting_facts import REASON_CAPACITY
 from spotproof.clock import to_epoch_ms
-from spotproof.interruptions.eventbridge import JobQueueBlocked
 
 SETTLED_MS: Final = 120_000  # what Batch does not show for so long after an event it has taken back since
+
+
+class ToldBlock(Protocol):
+    """spotproof.interruptions.eventbridge.JobQueueBlocked."""
+
+    @property
+    def time(self) -> datetime: ...
+
+    @property
+    def job_id(self) -> str: ...
+
+    @property
+    def queue_name(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +59,7 @@ class BlockJudgement:
     reason: str
 
 
-def judge_block(event: JobQueueBlocked, described: Mapping[str, Any] | None, *, now_ms: int) -> BlockJudgement:
+def judge_block(event: ToldBlock, described: Mapping[str, Any] | None, *, now_ms: int) -> BlockJudgement:
     """What to make of an event that a queue is blocked.
 
     Args:
