@@ -19,6 +19,7 @@ SpotproofError
 │   ├── UnsavableValueError   state holds a type that can't be saved      -> store plain values instead
 │   └── OutputValueError      an output value, file or name is not usable -> return plain values or tables
 ├── ScratchFullError          the disk for scratch files is full          -> more disk or smaller shards
+├── NoThreadError             the system gives no further thread          -> do without it, or later; nothing was begun
 ├── OutputDamagedError        a committed, staged object is gone or other -> never publish it; run again
 ├── OutputConflictError       other bytes sit at a final key              -> use an output prefix of its own
 └── AwsError                  AWS refused or stayed unavailable
