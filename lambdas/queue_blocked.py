@@ -58,7 +58,7 @@ class BlockedFlow:
         """
         if event.queue_name not in self.queues.names:
             return Blocked(noted=None, for_capacity=False, begun=False, reason="another queue")
-        judged = judge_block(event, self.jobs.described(event.job_id), now_ms=to_epoch_ms(self.clock.now()))
+        judged = judge_block(event, self.jobs.held_up(event.job_id), now_ms=to_epoch_ms(self.clock.now()))
         if judged.too_early:
             raise AwsUnavailableError(f"job {event.job_id} holds up {event.queue_name}, says an event: {judged.reason}")
         block = judged.block

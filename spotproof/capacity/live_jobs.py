@@ -140,6 +140,20 @@ class RunJobs:
             return found
         return None
 
+    def held_up(self, job_id: str) -> Mapping[str, Any] | None:
+        """The same of a job that holds up its queue; of an array, of the first child that Batch gives a reason to wait.
+
+        Batch gives reasons to RUNNABLE jobs, which the parent of an array never is. Children beyond the first
+        DESCRIBE_MAX are not looked at.
+
+        Raises:
+            AwsAccessError, AwsUnavailableError: Batch refused or stayed unavailable.
+        """
+        job = self.described(job_id)
+        size = 0 if job is None else job.get("arrayProperties", {}).get("size") or 0
+        children = self._described([f"{job_id}:{index}" for index in range(min(size, DESCRIBE_MAX))])
+        return next((child for child in children if is_waiting(child) and child.get("statusReason")), job)
+
     def cancel(self, job_id: str, *, reason: str) -> None:
         """End what of the job waits for a host; workers that have started stay as they are (needs batch:CancelJob).
 

@@ -65,6 +65,18 @@ def test_a_child_of_an_array_names_its_run_too(account: Account, batch: BatchWor
     assert report(account, blocked(account, f"{job_id}:1")) == {"noted": 1, "begun": 1}
 
 
+def test_an_array_is_held_up_by_the_child_that_batch_gives_a_reason(account: Account, batch: BatchWorld) -> None:
+    """An array's parent is never RUNNABLE, and only jobs that are get one."""
+    job_id = batch.add("unborn", workers={"RUNNING": 1, "RUNNABLE": 2})
+    child = {**batch.jobs[job_id], "arrayProperties": {"index": 0}}
+    for index, (status, reason) in enumerate([("RUNNING", ""), ("RUNNABLE", CAPACITY), ("RUNNABLE", "")]):
+        named = {"jobId": f"{job_id}:{index}", "arrayProperties": {"index": index}}
+        batch.jobs[f"{job_id}:{index}"] = {**child, **named, "status": status, "statusReason": reason}
+
+    assert report(account, blocked(account, job_id))["noted"] == 1
+    assert block_of().for_capacity
+
+
 def test_a_run_that_has_begun_is_left_to_the_controller(account: Account, batch: BatchWorld) -> None:
     job_id = waiting(batch, account.run.run_id, workers={"RUNNABLE": 3})
 
