@@ -1,7 +1,7 @@
 """A job queue is blocked: remember it for the controller, begin runs that nobody could plan, explain the rest.
 
 Capacity is never a reason to cancel: Spot workers stay queued, and on-demand ones join the run. A misconfiguration is
-cancelled by the queue itself after its time limit (stacks/fleet.py); on-demand workers would share it.
+cancelled by the queue itself after its time limit (stacks/queues.py); on-demand workers would share it.
 """
 
 from dataclasses import dataclass
