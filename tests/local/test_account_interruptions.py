@@ -96,7 +96,7 @@ def test_a_kill_is_instant_and_announced_to_nobody(small: TestAccount) -> None:
 
     small.admin.kill(host.id)
 
-    eventually(lambda: not Path(f"/proc/{host.pids[0]}/cmdline").exists(), "the process's end", timeout_s=1)
+    eventually(lambda: not Path(f"/proc/{host.pids[0]}/cmdline").exists(), "the process's end", timeout_s=5)
     small.admin.wait_for_event("instance.terminated", since=since)
     kinds = {entry["kind"] for entry in small.admin.events(since=since)}
     assert not kinds & {"instance.notice", "instance.rebalance"}
@@ -269,7 +269,7 @@ def test_no_process_of_a_killed_instance_survives(small: TestAccount) -> None:
             return True
         return False
 
-    assert eventually(is_empty, "an empty process group", timeout_s=3)
+    assert eventually(is_empty, "an empty process group", timeout_s=30)
 
 
 def test_ec2_tells_why_an_instance_is_gone(small: TestAccount) -> None:

@@ -108,14 +108,14 @@ def test_a_run_short_of_spot_gets_workers_on_demand(product: Product) -> None:
     product.account.empty_fleet()
     product.account.admin.quota(vcpus={"spot": 2})
     # Long enough for the controller to add some more after what the event of the blocked queue brought.
-    job = product.submit("helped", workers=4, fallback_after_s="1", pace_s="0.001")
-    eventually(lambda: any(product.logged(f"{job}:{n}") for n in range(4)), "a worker", timeout_s=60)
+    job = product.submit("helped", workers=4, fallback_after_s="1", pace_s="0.0015")
+    eventually(lambda: any(product.logged(f"{job}:{n}") for n in range(4)), "a worker", timeout_s=120)
 
     def helped() -> bool:
         product.account.admin.fire_schedule("Controller")
         return used(product, "Events-Controller", "batch:SubmitJob", "OnDemandQueue")
 
-    eventually(helped, "the controller adds workers", timeout_s=60)
+    eventually(helped, "the controller adds workers", timeout_s=120)
     product.wait_complete("helped")
 
 
