@@ -19,7 +19,7 @@ from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.shard_handle import ShardHandle
 from tests.ml.tiny_trainers import language_model, make_trainer
 from tests.ml.workers import End, Shard, Workers, scramble, weights
-from tests.unit.worker.test_shard_run import World, notice
+from tests.unit.worker.world import World, notice
 
 CLOCKED = {"train_runtime", "train_samples_per_second", "train_steps_per_second"}
 EVAL_CLOCKED = {"eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "eval_model_preparation_time"}

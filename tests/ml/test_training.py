@@ -19,7 +19,7 @@ from spotproof.ml.training import Training
 from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.shard_handle import ShardHandle
 from tests.ml.workers import Curve, End, Shard, Workers, scramble, weights
-from tests.unit.worker.test_shard_run import World, notice
+from tests.unit.worker.world import World, notice
 
 EPOCHS = 3
 SAMPLES = 44  # 11 batches of 4

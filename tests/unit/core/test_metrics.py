@@ -9,7 +9,7 @@ import pytest
 from spotproof import events, json_logs
 from spotproof.errors import AwsUnavailableError
 from spotproof.metrics import EVENT_METRICS, WorkerMetrics
-from tests.unit.worker.test_shard_run import World
+from tests.unit.worker.world import World
 
 METRICS = WorkerMetrics(stack="Trial")
 

@@ -20,7 +20,7 @@ from spotproof.worker.shard_handle import ShardHandle
 from spotproof.worker.shard_run import ShardRun
 from spotproof.worker.stopped import WorkerStopped
 from tests.fakes.timed_spawner import TimedSpawner
-from tests.unit.worker.test_shard_run import RUN, STEP_S, STEPS, TOTAL, World, notice
+from tests.unit.worker.world import RUN, STEP_S, STEPS, TOTAL, World, notice
 
 
 def slow_world(save_s: float) -> tuple[World, TimedSpawner]:

@@ -14,12 +14,7 @@ from spotproof.leases.model import OutputPointer, ShardState
 from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.shard_run import ShardRun
 from spotproof.worker.sink import ShardSink
-from tests.unit.worker.test_shard_run import RUN, World
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
+from tests.unit.worker.world import RUN, World
 
 
 def staging(world: World, folder: Path, *, foreign: bool) -> ShardRun:

@@ -11,12 +11,7 @@ from spotproof.interruptions.model import Channel, Signal, SignalKind
 from spotproof.leases.model import ShardState
 from spotproof.worker.outcome import ShardOutcome
 from spotproof.worker.shard_handle import ShardHandle
-from tests.unit.worker.test_shard_run import World
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
+from tests.unit.worker.world import World
 
 
 def notice(world: World, window_s: float) -> Signal:
