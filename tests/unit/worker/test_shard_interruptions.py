@@ -107,6 +107,7 @@ def test_a_notice_during_a_pause_is_an_interruption(world: World) -> None:
     worker.function = world.job({5: both})
 
     assert worker.execute() is ShardOutcome.RELEASED
+    assert world.known_row().interruptions == 1
 
 
 def test_a_rebalance_recommendation_saves_once_and_work_goes_on(world: World) -> None:
