@@ -128,8 +128,8 @@ def test_the_server_ends_with_the_process_it_was_started_for(state: StateDir) ->
     parent.kill()
     parent.wait()
 
-    eventually(lambda: not state.is_locked(), "the server's end")
-    eventually(lambda: not _is_alive(running.pid), "the server process's end")
+    assert eventually(lambda: not state.is_locked(), "the server's end")
+    assert eventually(lambda: not _is_alive(running.pid), "the server process's end")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -140,8 +140,8 @@ def test_a_signal_ends_the_server_with_everything_it_runs(
 
     os.kill(server_pid, number)
 
-    eventually(lambda: not _is_alive(job_pid), "the job's end")
-    eventually(lambda: not state.is_locked(), "the server's end")
+    assert eventually(lambda: not _is_alive(job_pid), "the job's end")
+    assert eventually(lambda: not state.is_locked(), "the server's end")
 
 
 def test_what_a_killed_server_left_behind_is_cleared_away(tmp_path: Path, state: StateDir) -> None:

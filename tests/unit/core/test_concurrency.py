@@ -27,8 +27,13 @@ def test_every_job_runs_once(spawner: Spawner, width: int) -> None:
     assert sorted(done) == list(range(20))
 
 
-def test_no_jobs_are_done_at_once(spawner: Spawner) -> None:
+def test_no_jobs_are_done_at_once(spawner: Spawner, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(spawner, "spawn", lambda work, *, name: begun.append(name))
+
     run_all(spawner, [], width=4, name="t")
+
+    assert begun == []
 
 
 def test_the_first_error_is_raised_and_jobs_that_had_not_begun_are_left_out() -> None:
@@ -45,8 +50,11 @@ def test_the_first_error_is_raised_and_jobs_that_had_not_begun_are_left_out() ->
 
 def test_jobs_run_beside_each_other() -> None:
     meeting = threading.Barrier(3, timeout=10)
+    met: list[int] = []
 
-    run_all(ThreadSpawner(), [lambda: (meeting.wait(), None)[1]] * 3, width=3, name="t")
+    run_all(ThreadSpawner(), [lambda: met.append(meeting.wait())] * 3, width=3, name="t")
+
+    assert sorted(met) == [0, 1, 2]
 
 
 def test_no_more_than_the_width_run_at_once() -> None:
