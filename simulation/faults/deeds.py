@@ -54,11 +54,24 @@ def _damage(world: Any, rng: random.Random, key: str, how: Damage) -> bool:
     if not others:
         return False
     other = rng.choice(others)
-    if how is Damage.SWAP and world.s3.objects(WORK_BUCKET, key)[key] == world.s3.objects(WORK_BUCKET, other)[other]:
-        how = Damage.FLIP
+    if how is Damage.SWAP:
+        bytes_there = world.s3.objects(WORK_BUCKET, other)[other]
+        if world.s3.objects(WORK_BUCKET, key)[key] == bytes_there or _newer_of(key, bytes_there):
+            how = Damage.FLIP
     _damaged(world, key)
     world.s3.corrupt(WORK_BUCKET, key, how, other=other if how is Damage.SWAP else None)
     return True
+
+
+def _newer_of(key: str, data: bytes) -> bool:
+    """Whether they are what a newer version wrote at the key, and an earlier swap kept: nobody would roll them back again."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return False
+    if not isinstance(body, dict) or body.get("schema") != int(NEWER):
+        return False
+    return key.endswith(f"/m/{body['seq']:012d}-{body['nonce']}")
 
 
 def _forged_checkpoint(world: Any, rng: random.Random) -> bool:

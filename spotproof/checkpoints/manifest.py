@@ -46,7 +46,7 @@ from spotproof.checkpoints.names import (
 from spotproof.checkpoints.segment import Segment
 from spotproof.clock import parse_utc
 from spotproof.contract import checkpoints_prefix
-from spotproof.errors import CheckpointCorruptError, CheckpointTooNewError
+from spotproof.errors import CheckpointCorruptError, CheckpointError, CheckpointTooNewError
 
 __all__ = [
     "INLINE_BYTES_MAX", "MANIFEST_BYTES_MAX", "SCHEMA", "BaseSlice", "BlockDelta", "ImageEntry", "Manifest", "ManifestId",
@@ -146,15 +146,27 @@ def decode_manifest(data: bytes, *, run_id: str, shard: int, key: str) -> Manife
     if body["schema"] < SCHEMA:
         raise CheckpointCorruptError(f"manifest has schema {body['schema']}, which is not read any more")
     if body["schema"] > SCHEMA:
-        raise CheckpointTooNewError(
-            f"checkpoint {key} has schema {body['schema']}, this worker knows {SCHEMA}: upgrade it"
-        )
+        raise _too_new(body, run_id=run_id, shard=shard, key=key)
     try:
         manifest = _from_json(body)
     except (TypeError, ValueError, OverflowError) as error:
         raise CheckpointCorruptError(f"malformed manifest: {type(error).__name__}: {error}") from error
     _check_place(manifest, run_id=run_id, shard=shard, key=key)
     return manifest
+
+
+def _too_new(body: dict[str, Any], *, run_id: str, shard: int, key: str) -> CheckpointError:
+    """An upgrade helps, unless another key's manifest sits here: that is damage to a newer worker, too.
+
+    Every schema keeps the members that a manifest's key is made of, by these names.
+    """
+    at = parse_manifest_key(key, run_id=run_id, shard=shard)
+    place = {} if at is None else {"run": run_id, "shard": shard, "epoch": at.epoch, "seq": at.seq, "nonce": at.nonce}
+    if any(body.get(name, value) != value for name, value in place.items()):
+        return CheckpointCorruptError(f"manifest of schema {body['schema']} was written for another key than {key}")
+    return CheckpointTooNewError(
+        f"checkpoint {key} has schema {body['schema']}, this worker knows {SCHEMA}: upgrade it"
+    )
 
 
 def _verified(data: bytes) -> dict[str, Any]:

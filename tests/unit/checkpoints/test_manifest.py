@@ -113,6 +113,12 @@ def test_an_intact_newer_schema_is_too_new_and_not_corrupt() -> None:
         decode(resealed(schema=3, maps="something else"))
 
 
+@pytest.mark.parametrize("other", [{"run": "run-2"}, {"shard": 8}, {"epoch": 4}, {"seq": 13}, {"nonce": "abd"}])
+def test_a_newer_manifest_at_anothers_place_is_damage_that_no_newer_worker_mends(other: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointCorruptError, match="schema 3 was written for another key"):
+        decode(resealed(schema=3, maps="something else", **other))
+
+
 def test_manifests_of_other_runs_shards_and_keys_are_refused() -> None:
     data = encode_manifest(manifest())
 
