@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -119,9 +120,10 @@ def main() -> None:
     started = time.perf_counter()
     trackers: list[TrackerChoice] = ["compare", "pagemap"] if pagemap_works() is None else ["compare"]
     results: dict[str, dict[str, Any]] = {}
-    with multiprocessing.get_context("spawn").Pool(min(2, os.cpu_count() or 1)) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(2, os.cpu_count() or 1), mp_context=spawn) as pool:
         for tracker in trackers:
-            stories = pool.map(play, tasks(seeds, CheckpointPreset.AUTO, tracker), chunksize=4)
+            stories = list(pool.map(play, tasks(seeds, CheckpointPreset.AUTO, tracker), chunksize=4))
             rows = by_combination(stories)
             print(f"tracker {tracker}")
             show(rows)
@@ -130,7 +132,7 @@ def main() -> None:
                 "failures": [failure(story) for story in stories if not story.held],
                 "combinations": rows,
             }
-        control = pool.map(play, tasks(CONTROL_SEEDS, CheckpointPreset.HOURLY, "compare"), chunksize=4)
+        control = list(pool.map(play, tasks(CONTROL_SEEDS, CheckpointPreset.HOURLY, "compare"), chunksize=4))
     publish(
         "fit",
         {

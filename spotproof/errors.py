@@ -15,6 +15,7 @@ SpotproofError
 │   ├── CheckpointLateError      no time left before the deadline         -> let go of what was saved before
 │   └── CheckpointTooNewError    written by a newer schema                -> upgrade the worker; never rewrite
 ├── EventRejectedError        forged or malformed event                   -> count and drop it
+├── StopFileError             a stop file is damaged or too new           -> go by the other sources of notices
 ├── UserCodeError             the job's own code raised                   -> record it on the shard, go on
 │   ├── UnsavableValueError   state holds a type that can't be saved      -> store plain values instead
 │   └── OutputValueError      an output value, file or name is not usable -> return plain values or tables

@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -94,12 +95,12 @@ def _enumerate(world: str, share: Share, *, whole: bool, processes: int) -> Tall
 
 
 def _carried_out(units: Sequence[Unit], processes: int) -> Iterator[Findings]:
-    """In any order: what is added up does not depend on it."""
     if processes == 1:
         yield from map(carry_out, units)
         return
-    with scratch_kept(), multiprocessing.get_context("fork").Pool(processes) as pool:
-        yield from pool.imap_unordered(carry_out, units)
+    fork = multiprocessing.get_context("fork")
+    with scratch_kept(), ProcessPoolExecutor(processes, mp_context=fork) as pool:
+        yield from pool.map(carry_out, units)
 
 
 def _tell(broken: Broken) -> str:

@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,10 +71,15 @@ def _judge(mutants: Sequence[Mutant], folder: Path, seeds: int) -> list[Verdict]
     base = folder / "base"
     copy_code(base)
     verdicts = []
-    with multiprocessing.get_context("fork").Pool(AT_ONCE) as pool:
-        for verdict in pool.imap_unordered(partial(judge, base=base, seeds=seeds), mutants):
-            print(verdict.told(), flush=True)
-            verdicts.append(verdict)
+    with ProcessPoolExecutor(AT_ONCE, mp_context=multiprocessing.get_context("fork")) as pool:
+        judged = [pool.submit(judge, mutant, base=base, seeds=seeds) for mutant in mutants]
+        try:
+            for done in as_completed(judged):
+                verdict = done.result()
+                print(verdict.told(), flush=True)
+                verdicts.append(verdict)
+        finally:
+            pool.shutdown(cancel_futures=True)
     return verdicts
 
 
