@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from localcloud.clock import Clock
-from localcloud.repairs.queue_depths import QueueDepths
+from localcloud.repairs.queue_depths import QUEUES, QueueDepths
 from localcloud.seams import Seams
 
 PERIOD_FLOOR_REAL_S: Final = 1.0
@@ -53,6 +53,8 @@ class Alarms:
 
     def evaluate(self, alarm: dict[str, Any]) -> None:
         """Put the alarm into the state that its metric's last values call for, with all that follows from it."""
+        if alarm.get("Namespace") == QUEUES:
+            self._depths.measure()  # a machine that stood still for a minute of ours has not lost the messages
         with self._judging:
             values = self._values(alarm)
             state = judged(alarm, values)

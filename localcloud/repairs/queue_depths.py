@@ -6,6 +6,7 @@ from typing import Final
 from localcloud.clock import Clock
 from localcloud.seams import Seams
 
+QUEUES: Final = "AWS/SQS"  # the namespace
 EVERY_S: Final = 20.0  # so that no minute is without a value, whenever it ends
 EVERY_FLOOR_REAL_S: Final = 0.5
 
@@ -28,5 +29,5 @@ class QueueDepths:
             visible = sum(1 for message in list(queue["messages"]) if message["visible_at"] <= now)
             with self._seams.scope(account, region):
                 self._seams.cloudwatch.record_metric(
-                    "AWS/SQS", "ApproximateNumberOfMessagesVisible", visible, "Count", {"QueueName": queue["name"]}
+                    QUEUES, "ApproximateNumberOfMessagesVisible", visible, "Count", {"QueueName": queue["name"]}
                 )

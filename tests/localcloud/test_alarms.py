@@ -1,10 +1,16 @@
 """What state an alarm's values call for, period by period."""
 
-from typing import Any
+import time
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from localcloud.repairs.alarms import judged
+from localcloud.clock import Clock
+from localcloud.repairs.alarms import Alarms, judged
+from localcloud.repairs.queue_depths import QUEUES
+from localcloud.seams import Seams
 
 ALARM: dict[str, Any] = {
     "Threshold": 1.0,
@@ -72,3 +78,56 @@ def test_where_missing_is_not_told_the_values_that_are_there_decide() -> None:
 
     assert judged(alarm, [None, 9.0, None]) == "ALARM"
     assert judged(alarm, [None, 9.0, 0.0]) == "OK"
+
+
+class OneQueue:
+    """As much of the emulator as an alarm over a queue with one message needs."""
+
+    def __init__(self) -> None:
+        self._metrics: dict[Any, list[dict[str, Any]]] = {}
+        self.told: list[str] = []
+        messages = [{"visible_at": 0.0}]
+        self.sqs = SimpleNamespace(
+            _queues=SimpleNamespace(_data={("1", "r", "u"): {"messages": messages, "name": "q"}})
+        )
+        self.cloudwatch = self
+        self._evaluate_alarm: Any = None
+        self._evaluate_parent_alarms = self._record_history = lambda *_: None
+
+    def scope(self, _account: str, _region: str) -> Any:
+        return nullcontext()
+
+    def record_metric(self, space: str, name: str, value: float, _unit: str, dimensions: dict[str, str]) -> None:
+        self._metrics.setdefault((space, name, str(dimensions)), []).append({"Timestamp": time.time(), "Value": value})
+
+    def _dims_key(self, dimensions: dict[str, str]) -> str:
+        return str(dimensions)
+
+    def _calc_stats(self, points: list[dict[str, Any]]) -> float:
+        return max(float(point["Value"]) for point in points)
+
+    def _stat_value(self, calculated: float, *_: Any) -> float:
+        return calculated
+
+    def _dispatch_alarm_actions(self, _alarm: Any, _before: str, state: str, _reason: str) -> None:
+        self.told.append(state)
+
+
+def test_an_alarm_over_a_queue_measures_it_where_nobody_did_for_long() -> None:
+    """Or a machine that stands still for a second tells people that all is well, and of the alarm once more."""
+    emulator = OneQueue()
+    alarms = Alarms(seams=cast(Seams, emulator), clock=Clock(scale=60, warning_floor_s=8, stop_grace_floor_s=8))
+    alarm: dict[str, Any] = {
+        **ALARM,
+        "AlarmName": "lost",
+        "Namespace": QUEUES,
+        "MetricName": "ApproximateNumberOfMessagesVisible",
+        "Dimensions": [{"Name": "QueueName", "Value": "q"}],
+        "Statistic": "Maximum",
+        "TreatMissingData": "notBreaching",
+        "StateValue": "OK",
+    }
+
+    alarms.evaluate(alarm)  # the thread that looks again and again was never started
+
+    assert (alarm["StateValue"], emulator.told) == ("ALARM", ["ALARM"])
